@@ -1,0 +1,231 @@
+// Package transport opens every connection of the program and holds the one
+// rule of what may be tried again. It follows the proxy variables, trusts the
+// system's roots and the certificate of the inputs, and never follows a
+// redirect: a credential goes to the host it was meant for or nowhere.
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+const (
+	// requestTimeout bounds one attempt, from dialling to the last byte.
+	requestTimeout = 30 * time.Second
+	dialTimeout    = 10 * time.Second
+
+	// attempts bounds the tries of one request, the first included.
+	attempts       = 5
+	firstWait      = 500 * time.Millisecond
+	longestWait    = 8 * time.Second
+	longestAskWait = 30 * time.Second // the longest Retry-After that is honoured
+
+	// whole is how much of an answer must arrive before the request counts as
+	// answered; an answer that breaks off earlier is tried again.
+	whole = 256 << 10
+)
+
+// Options say whom to trust and where to report.
+type Options struct {
+	CACertificates []byte // PEM, trusted in addition to the system's roots
+	UserAgent      string
+	Log            *slog.Logger
+}
+
+// Clients are two ways to send a request. They share connections and differ in
+// what they try again.
+type Clients struct {
+	// Reads sends requests that change nothing: tried again on connection
+	// errors, 408, 429 and 5xx.
+	Reads *Client
+	// Writes sends requests that change something: tried again only when the
+	// server cannot have acted, which is when no connection was made and 429.
+	Writes *Client
+}
+
+// New builds both clients. It opens no connection yet. It fails when the
+// certificates hold no certificate.
+func New(o Options) (Clients, error) {
+	roots, err := pool(o.CACertificates)
+	if err != nil {
+		return Clients{}, err
+	}
+	plain := &http.Client{
+		Timeout: requestTimeout,
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:   dialTimeout,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConnsPerHost:   8,
+			ExpectContinueTimeout: time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return Clients{
+		Reads:  newClient(plain, o, mayReadAgain),
+		Writes: newClient(plain, o, mayWriteAgain),
+	}, nil
+}
+
+func pool(pem []byte) (*x509.CertPool, error) {
+	if len(pem) == 0 {
+		return nil, nil // the system's roots
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("read CA certificates: no PEM certificate found")
+	}
+	return roots, nil
+}
+
+// Client sends requests. It is safe for concurrent use.
+type Client struct {
+	retrying  *retryablehttp.Client
+	userAgent string
+}
+
+func newClient(plain *http.Client, o Options, again func(*http.Response, error) bool) *Client {
+	retrying := retryablehttp.NewClient()
+	retrying.HTTPClient = plain
+	retrying.Logger = nil
+	retrying.RetryMax = attempts - 1
+	retrying.RetryWaitMin, retrying.RetryWaitMax = firstWait, longestWait
+	retrying.Backoff = wait
+	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	retrying.CheckRetry = func(ctx context.Context, answer *http.Response, err error) (bool, error) {
+		if err == nil {
+			err = arrive(answer)
+		}
+		if ctx.Err() != nil || !again(answer, err) {
+			return false, err
+		}
+		if why, ok := ctx.Value(reasonKey{}).(*string); ok {
+			*why = reason(answer, err)
+		}
+		return true, err
+	}
+	retrying.PrepareRetry = func(r *http.Request) error {
+		if why, ok := r.Context().Value(reasonKey{}).(*string); ok && o.Log != nil {
+			o.Log.Warn(fmt.Sprintf("trying again: %s %s: %s", r.Method, r.URL.Redacted(), *why))
+		}
+		return nil
+	}
+	return &Client{retrying: retrying, userAgent: o.UserAgent}
+}
+
+// Do sends a request and returns the last answer, whatever its status, or the
+// last error. Redirects are answers. The caller closes the body.
+func (c *Client) Do(request *http.Request) (*http.Response, error) {
+	request = request.WithContext(context.WithValue(request.Context(), reasonKey{}, new(string)))
+	request.Header.Set("User-Agent", c.userAgent)
+	again, err := retryablehttp.FromRequest(request)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", request.Method, request.URL.Redacted(), err)
+	}
+	answer, err := c.retrying.Do(again)
+	if err != nil {
+		if answer != nil {
+			_ = answer.Body.Close()
+		}
+		return nil, explain(err)
+	}
+	return answer, nil
+}
+
+// reasonKey carries, with one request, why it is tried again.
+type reasonKey struct{}
+
+// arrive reads the beginning of an answer, so that one that breaks off counts
+// as a connection error. A longer answer stays a stream.
+func arrive(answer *http.Response) error {
+	body := bufio.NewReaderSize(answer.Body, whole)
+	if _, err := body.Peek(whole); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	answer.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, answer.Body}
+	return nil
+}
+
+// mayReadAgain is the rule for requests that change nothing.
+func mayReadAgain(answer *http.Response, err error) bool {
+	if err != nil {
+		return !distrusted(err)
+	}
+	switch {
+	case answer.Header.Get("X-Warp-Error-Code") == "OUT_OF_CREDITS": // a 429 that waiting does not cure
+		return false
+	case answer.StatusCode == http.StatusRequestTimeout, answer.StatusCode == http.StatusTooManyRequests:
+		return true
+	}
+	return answer.StatusCode >= 500 && answer.StatusCode != http.StatusNotImplemented
+}
+
+// mayWriteAgain is the rule for requests that change something.
+func mayWriteAgain(answer *http.Response, err error) bool {
+	if err != nil {
+		return NeverSent(err) && !distrusted(err)
+	}
+	return answer.StatusCode == http.StatusTooManyRequests && answer.Header.Get("X-Warp-Error-Code") == ""
+}
+
+// NeverSent reports whether a request failed before its first byte left: no
+// connection was made, or the other end could not prove who it is.
+func NeverSent(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return true
+	}
+	var dns *net.DNSError
+	return errors.As(err, &dns) || distrusted(err)
+}
+
+func distrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
+}
+
+// explain adds what to do to an error that a user can mend.
+func explain(err error) error {
+	if distrusted(err) {
+		return fmt.Errorf("%w; set ca_certificate when the server or a proxy uses a private certificate authority", err)
+	}
+	return err
+}
+
+func reason(answer *http.Response, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return answer.Status
+}
+
+// wait is how long to wait before the next attempt: what the server asks for,
+// up to longestAskWait, else 0.5 s, 1 s, 2 s ... less up to a quarter, so that
+// jobs that failed together do not come back together.
+func wait(shortest, longest time.Duration, attempt int, answer *http.Response) time.Duration {
+	backoff := retryablehttp.DefaultBackoff(shortest, longest, attempt, answer)
+	if answer != nil && answer.Header.Get("Retry-After") != "" {
+		return min(max(backoff, 0), longestAskWait)
+	}
+	return backoff - rand.N(backoff/4+1)
+}

@@ -1,0 +1,89 @@
+package warp
+
+import "encoding/json"
+
+// Environment is a cloud environment as it is stored.
+type Environment struct {
+	UID      string
+	Owner    Owner
+	Model    Model
+	Revision string // opaque: sent back byte for byte, never parsed
+	Trashed  bool
+}
+
+// EnvironmentListing is one row of the list of environments: enough to choose,
+// too little to write. The list lacks several keys of the model.
+type EnvironmentListing struct {
+	UID         string
+	Name        string
+	Owner       Owner
+	LastUpdated string // RFC 3339
+}
+
+// The keys of the model that this program manages. Every other key belongs to
+// someone else.
+//
+// Source: the stored model of a cloud environment in Warp's client (2026-08).
+const (
+	KeyName          = "name"
+	KeyDescription   = "description"
+	KeyDockerImage   = "docker_image"
+	KeySetupCommands = "setup_commands"
+	KeySecrets       = "secrets"
+)
+
+// NewModel returns the model of an environment that does not exist yet. The
+// list of GitHub repositories is always written by Warp's own clients, and empty
+// here: the setup commands clone.
+func NewModel(name string) Model {
+	return Model{}.With(KeyName, name).With("github_repos", []string{})
+}
+
+// Name is the environment's name, empty when the model has none.
+func (m Model) Name() string { return m.text(KeyName) }
+
+// Description is the environment's description, empty when there is none.
+func (m Model) Description() string { return m.text(KeyDescription) }
+
+// DockerImage is the pinned image, empty when none is.
+func (m Model) DockerImage() string { return m.text(KeyDockerImage) }
+
+// SetupCommands are the commands in the order in which a run executes them.
+func (m Model) SetupCommands() []string {
+	var commands []string
+	_ = json.Unmarshal(m.Raw(KeySetupCommands), &commands)
+	return commands
+}
+
+// Secrets are the names of the secrets that a run may read. Listed is false
+// when the environment has no list at all, which is not the same as an empty
+// one.
+func (m Model) Secrets() (names []string, listed bool) {
+	var refs []secretRef
+	if json.Unmarshal(m.Raw(KeySecrets), &refs) != nil || refs == nil {
+		return nil, false
+	}
+	for _, ref := range refs {
+		names = append(names, ref.Name)
+	}
+	return names, true
+}
+
+// WithSecret returns the model with one more name at the end of its list of
+// secrets. References that are there keep their bytes.
+func (m Model) WithSecret(name string) Model {
+	var refs []json.RawMessage
+	_ = json.Unmarshal(m.Raw(KeySecrets), &refs)
+	ref, _ := json.Marshal(secretRef{name})
+	return m.With(KeySecrets, append(refs, ref))
+}
+
+type secretRef struct {
+	Name string `json:"name"`
+}
+
+func (m Model) text(key string) string {
+	var text string
+	_ = json.Unmarshal(m.Raw(key), &text)
+	return text
+}

@@ -1,0 +1,102 @@
+package warp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Model is the JSON object that describes an environment, as text. Changing one
+// key leaves every other byte of the text as it is: order, spacing, numbers and
+// keys that this program has never heard of survive. The zero value is an empty
+// object.
+type Model struct{ json string }
+
+// ParseModel checks that text is one JSON object.
+func ParseModel(text string) (Model, error) {
+	m := Model{text}
+	if !json.Valid([]byte(text)) {
+		return Model{}, errors.New("not valid JSON")
+	}
+	if _, err := m.members(); err != nil {
+		return Model{}, err
+	}
+	return m, nil
+}
+
+// String is the JSON text.
+func (m Model) String() string {
+	if m.json == "" {
+		return "{}"
+	}
+	return m.json
+}
+
+// Raw returns the JSON of one key's value, nil when the key is absent.
+func (m Model) Raw(key string) json.RawMessage {
+	if at, ok := m.find(key); ok {
+		return json.RawMessage(m.json[at.start:at.end])
+	}
+	return nil
+}
+
+// With returns the model with one key set: in place where the key exists, at
+// the end where it does not. The value must be encodable as JSON.
+func (m Model) With(key string, value any) Model {
+	encoded := encode(value)
+	text := m.String()
+	if at, ok := m.find(key); ok {
+		return Model{text[:at.start] + encoded + text[at.end:]}
+	}
+	member := encode(key) + ":" + encoded
+	body := bytes.TrimRight([]byte(text[:len(bytes.TrimRight([]byte(text), " \t\r\n"))-1]), " \t\r\n")
+	if len(body) > 1 {
+		member = "," + member
+	}
+	return Model{string(body) + member + text[len(body):]}
+}
+
+// span is the place of a value in the text.
+type span struct{ start, end int }
+
+func (m Model) find(key string) (span, bool) {
+	members, _ := m.members()
+	at, ok := members[key]
+	return at, ok
+}
+
+// members finds the values of the top-level keys; of a key that stands twice
+// the last, as every JSON decoder reads it.
+func (m Model) members() (map[string]span, error) {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(m.String())))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
+		return nil, fmt.Errorf("not a JSON object")
+	}
+	members := make(map[string]span)
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		end := int(decoder.InputOffset())
+		members[key.(string)] = span{end - len(value), end}
+	}
+	return members, nil
+}
+
+// encode writes value as compact JSON and leaves &, < and > readable, because
+// setup commands are full of them.
+func encode(value any) string {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", value, err)) // only strings and slices of them come here
+	}
+	return string(bytes.TrimRight(text.Bytes(), "\n"))
+}

@@ -1,0 +1,92 @@
+package warp_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+func TestWithLeavesEveryOtherByteAlone(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, in, key, want string }{
+		{"replaces in place", `{"a":1,"name":"old","z":[1, 2]}`, "name", `{"a":1,"name":"new","z":[1, 2]}`},
+		{"keeps spacing and numbers", "{\n  \"n\" : 1.50e3 ,\n  \"name\" : \"old\"\n}", "name", "{\n  \"n\" : 1.50e3 ,\n  \"name\" : \"new\"\n}"},
+		{"appends to an object", `{"a": {"name":"inner"}}`, "name", `{"a": {"name":"inner"},"name":"new"}`},
+		{"appends before trailing space", "{\"a\":1 }\n", "name", "{\"a\":1,\"name\":\"new\" }\n"},
+		{"appends to an empty object", `{ }`, "name", `{"name":"new" }`},
+		{"replaces a null", `{"name":null}`, "name", `{"name":"new"}`},
+		{"replaces the one that counts", `{"name":"a","name":"b"}`, "name", `{"name":"a","name":"new"}`},
+		{"knows an escaped key", `{"n\u0061me":"old"}`, "name", `{"n\u0061me":"new"}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			model, err := warp.ParseModel(test.in)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, model.With(test.key, "new").String())
+		})
+	}
+}
+
+func TestParseModelRefusesWhatIsNoObject(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "null", "[]", `"x"`, "{", `{"a":1} trailing`, `{"a"}`} {
+		_, err := warp.ParseModel(text)
+		assert.Error(t, err, text)
+	}
+}
+
+func TestModelReadsItsKeys(t *testing.T) {
+	t.Parallel()
+	model, err := warp.ParseModel(`{"name":"ci","description":"d","docker_image":"i","setup_commands":["a && b"],"secrets":[{"name":"A","x":1}]}`)
+	require.NoError(t, err)
+	names, listed := model.Secrets()
+	assert.Equal(t, []any{"ci", "d", "i", []string{"a && b"}, []string{"A"}, true},
+		[]any{model.Name(), model.Description(), model.DockerImage(), model.SetupCommands(), names, listed})
+	assert.Contains(t, model.WithSecret("B").String(), `"secrets":[{"name":"A","x":1},{"name":"B"}]`)
+}
+
+func TestAbsentListOfSecretsIsNotAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{`{}`: false, `{"secrets":null}`: false, `{"secrets":[]}`: true, `{"secrets":"odd"}`: false} {
+		model, err := warp.ParseModel(text)
+		require.NoError(t, err)
+		_, listed := model.Secrets()
+		assert.Equal(t, want, listed, text)
+	}
+}
+
+func TestNewModel(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, `{"name":"acme-api","github_repos":[],"setup_commands":["cd a && b > c"]}`,
+		warp.NewModel("acme-api").With(warp.KeySetupCommands, []string{"cd a && b > c"}).String())
+}
+
+func FuzzWithChangesOneKeyOnly(f *testing.F) {
+	f.Add(`{"name":"a","x":[1,{"name":2}],"y":1.0}`, "name", "b")
+	f.Add("{ \"a\" : 1\n}", "b", "<&>\u2028\"")
+	f.Fuzz(func(t *testing.T, text, key, value string) {
+		model, err := warp.ParseModel(text)
+		if err != nil {
+			t.Skip("not an object")
+		}
+		var before, after map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(text), &before))
+		changed := model.With(key, value)
+		require.NoError(t, json.Unmarshal([]byte(changed.String()), &after), changed.String())
+		var want, got string
+		encoded, _ := json.Marshal(key)
+		require.NoError(t, json.Unmarshal(encoded, &key)) // JSON replaces invalid UTF-8
+		encoded, _ = json.Marshal(value)
+		require.NoError(t, json.Unmarshal(encoded, &want))
+		require.NoError(t, json.Unmarshal(after[key], &got))
+		assert.Equal(t, want, got)
+		delete(before, key)
+		delete(after, key)
+		assert.Equal(t, before, after)
+	})
+}

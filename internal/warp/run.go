@@ -1,0 +1,58 @@
+package warp
+
+// RunState is the state of an agent's run, as Oz names it. The list is open.
+type RunState string
+
+// Source: agent-api-openapi.yaml, RunState. GraphQL spells InProgress as
+// IN_PROGRESS.
+const (
+	Queued     RunState = "QUEUED"
+	Pending    RunState = "PENDING"
+	Claimed    RunState = "CLAIMED"
+	InProgress RunState = "INPROGRESS"
+	Succeeded  RunState = "SUCCEEDED"
+	Failed     RunState = "FAILED"
+	Errored    RunState = "ERROR"
+	Blocked    RunState = "BLOCKED"
+	Cancelled  RunState = "CANCELLED"
+)
+
+// Going reports whether a run in this state may still change by itself. A state
+// that we do not know does not go on: waiting for it could take for ever.
+func (s RunState) Going() bool {
+	switch s {
+	case Queued, Pending, Claimed, InProgress, "IN_PROGRESS":
+		return true
+	}
+	return false
+}
+
+// Run is one agent's run.
+type Run struct {
+	ID          string
+	State       RunState
+	AtCapacity  bool // it waits for another run of the team to end; known only from the start's answer
+	SessionLink string
+	CreatedAt   string // RFC 3339
+	Message     string // the server's words on the state; may quote a setup command
+	ErrorCode   string // such as environment_setup_failed; the list is open
+	Retryable   bool
+	Usage       Usage
+}
+
+// Usage is what a run used, as far as Oz reports it; zero when it does not.
+type Usage struct {
+	Credits float64
+	Tokens  int64
+}
+
+// RunRequest starts a run.
+type RunRequest struct {
+	Title         string
+	Prompt        string
+	EnvironmentID string
+	Model         string // Oz model ID; empty for the default
+	Team          bool   // owned by the team, else personal
+	Secrets       []string
+	Metadata      map[string]string // at most 20; keys [a-zA-Z0-9._-]{1,64}, values up to 256 bytes
+}

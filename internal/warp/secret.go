@@ -1,0 +1,47 @@
+package warp
+
+// SecretType is how Warp hands a secret to a run. The values are the wire's.
+type SecretType string
+
+// RawValue is a secret that becomes one environment variable of its own name,
+// the only type that this program writes.
+const RawValue SecretType = "RAW_VALUE"
+
+// Secret is a managed secret without its value, which no one can read back. Its
+// identity is (owner, name).
+type Secret struct {
+	Name      string
+	Owner     Owner
+	Type      SecretType
+	UpdatedAt string // opaque; changes with every write
+}
+
+// UploadKey is the public half of an owner's key for secrets: standard base64
+// of a Tink keyset in binary form.
+type UploadKey string
+
+// UploadKeys are the upload keys that the caller may seal for.
+type UploadKeys struct {
+	User  UploadKey            // empty when the user has none
+	Teams map[string]UploadKey // by team UID; without the teams that have none
+}
+
+// For returns the upload key of an owner, empty when there is none.
+func (k UploadKeys) For(owner Owner) UploadKey {
+	if owner.Type == TeamOwner {
+		return k.Teams[owner.UID]
+	}
+	return k.User
+}
+
+// SealedSecret is a secret's value that only Warp can open. The field is not
+// exported and only the seal room may call NewSealedSecret (a row of
+// test/rooms_test.go), so a client that takes a SealedSecret cannot be handed a
+// plain value.
+type SealedSecret struct{ ciphertext string }
+
+// NewSealedSecret wraps the standard base64 of a Tink HPKE ciphertext.
+func NewSealedSecret(ciphertext string) SealedSecret { return SealedSecret{ciphertext} }
+
+// Ciphertext is what goes on the wire as encryptedValue.
+func (s SealedSecret) Ciphertext() string { return s.ciphertext }

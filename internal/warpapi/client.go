@@ -1,0 +1,144 @@
+// Package warpapi speaks to Oz: GraphQL for callers, secrets and environments,
+// REST for runs. It takes secrets only sealed, and reveals one sensitive value,
+// the API key, in one header.
+//
+// Source: https://docs.warp.dev and the open-source client, warpdotdev/warp.
+package warpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+//go:generate go tool genqlient genqlient.yaml
+
+// longestAnswer bounds what is read of one answer.
+const longestAnswer = 32 << 20
+
+// Client is one caller of one server. It is safe for concurrent use.
+type Client struct {
+	connection
+	queries, mutations graphqlClient
+	about              RequestContext
+}
+
+// New returns a client for the server at root, such as https://app.warp.dev. It
+// makes no request.
+func New(root *url.URL, key sensitive.String, clients transport.Clients, version string) *Client {
+	c := connection{root: root, key: key, clients: clients}
+	return &Client{
+		connection: c,
+		queries:    graphqlClient{c, false},
+		mutations:  graphqlClient{c, true},
+		about: RequestContext{
+			ClientContext: ClientContext{Version: version},
+			OsContext:     OSContext{Category: "Linux", Name: "Linux"},
+		},
+	}
+}
+
+// For returns a client whose REST calls are made for the owner: a caller with
+// several teams has to name one.
+func (c *Client) For(owner warp.Owner) *Client {
+	mine := *c
+	if owner.Type == warp.TeamOwner {
+		mine.team = owner.UID
+	}
+	return &mine
+}
+
+// connection sends requests and sorts the answers.
+type connection struct {
+	root    *url.URL
+	key     sensitive.String
+	clients transport.Clients
+	team    string // UID of the team for which REST calls are made; may be empty
+}
+
+// call is one request.
+type call struct {
+	method, path string
+	query        url.Values
+	write        bool // it changes something, so it is not simply tried again
+	in           any  // sent as JSON, unless nil
+	out          any  // a 200 is decoded into it, unless nil
+}
+
+// send makes a call. An error wraps a *warp.Refusal for a 4xx, and
+// warp.ErrAnswerLost when a write may have happened.
+func (c connection) send(ctx context.Context, call call) error {
+	err := c.exchange(ctx, call)
+	if err == nil {
+		return nil
+	}
+	var refused *warp.Refusal
+	if call.write && !errors.As(err, &refused) && !errors.Is(err, errRedirected) && !transport.NeverSent(err) {
+		err = fmt.Errorf("%w: %w", warp.ErrAnswerLost, err)
+	}
+	return fmt.Errorf("%s %s: %w", call.method, call.path, err)
+}
+
+func (c connection) exchange(ctx context.Context, call call) error {
+	request, err := c.request(ctx, call)
+	if err != nil {
+		return err
+	}
+	client := c.clients.Reads
+	if call.write {
+		client = c.clients.Writes
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the answer: %w", err)
+	case answer.StatusCode != http.StatusOK:
+		return failure(answer, content)
+	case call.out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(content, call.out); err != nil {
+		return fmt.Errorf("the answer is not what Oz sends: %w: %s", err, excerpt(content))
+	}
+	return nil
+}
+
+func (c connection) request(ctx context.Context, call call) (*http.Request, error) {
+	at := c.root.JoinPath(call.path)
+	at.RawQuery = call.query.Encode()
+	var body io.Reader
+	if call.in != nil {
+		encoded, err := json.Marshal(call.in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, call.method, at.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if call.in != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	// Authorization: Bearer wk-...
+	request.Header.Set("Authorization", "Bearer "+c.key.Reveal())
+	if c.team != "" {
+		request.Header.Set("X-Warp-Team-Uid", c.team)
+	}
+	return request, nil
+}

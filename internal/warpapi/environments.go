@@ -1,0 +1,124 @@
+package warpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// ListEnvironments returns every environment that the caller can see, of all
+// owners. Whether trashed ones are among them is not documented.
+func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListing, error) {
+	answer, err := GetCloudEnvironments(ctx, c.queries, c.about)
+	list, err := output[*EnvironmentsGetCloudEnvironmentsOutput](answer.GetGetCloudEnvironments(), err)
+	if err != nil {
+		return nil, err
+	}
+	listings := make([]warp.EnvironmentListing, len(list.CloudEnvironments))
+	for i, e := range list.CloudEnvironments {
+		listings[i] = warp.EnvironmentListing{
+			UID:         e.Uid,
+			Name:        e.Config.Name,
+			Owner:       owner(e.Scope.Type, e.Scope.Uid),
+			LastUpdated: e.LastUpdated,
+		}
+	}
+	return listings, nil
+}
+
+// GetEnvironment returns one environment with its whole model, trashed ones
+// too. One that does not exist or that the caller may not see is refused.
+func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environment, error) {
+	answer, err := GetCloudObject(ctx, c.queries, uid, c.about)
+	found, err := output[*ObjectCloudObjectOutput](answer.GetCloudObject(), err)
+	if err != nil {
+		return warp.Environment{}, err
+	}
+	object, ok := found.Object.(*CloudObjectGenericStringObject)
+	if !ok {
+		return warp.Environment{}, errors.New("not an environment, but a " + found.Object.GetTypename())
+	}
+	return environment(object.Stored)
+}
+
+// ListIntegrations names the integrations (slack, linear, ...) that use an
+// environment.
+func (c *Client) ListIntegrations(ctx context.Context, uid string) ([]string, error) {
+	answer, err := GetIntegrationsUsingEnvironment(ctx, c.queries, uid, c.about)
+	list, err := output[*IntegrationsGetIntegrationsUsingEnvironmentOutput](answer.GetGetIntegrationsUsingEnvironment(), err)
+	if err != nil {
+		return nil, err
+	}
+	return list.ProviderNames, nil
+}
+
+// CreateEnvironment creates an environment. Names are not unique: two calls
+// make two.
+func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error) {
+	answer, err := CreateGenericStringObject(ctx, c.mutations, CreateGenericStringObjectInput{
+		GenericStringObject: GenericStringObjectInput{
+			ClientId:        "Client-" + uuid.NewString(),
+			Entrypoint:      CloudObjectEventEntrypointUnknown,
+			Format:          GenericStringObjectFormatJsoncloudenvironment,
+			SerializedModel: model.String(),
+		},
+		Owner: ownerInput(of),
+	}, c.about)
+	created, err := output[*CreatedCreateGenericStringObjectOutput](answer.GetCreateGenericStringObject(), err)
+	if err != nil {
+		return warp.Environment{}, err
+	}
+	return environment(created.GenericStringObject.Stored)
+}
+
+// UpdateEnvironment replaces the model of an environment if it still has the
+// revision that was read. If not, nothing is written and newer is what is there
+// now.
+func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error) {
+	answer, err := UpdateGenericStringObject(ctx, c.mutations, UpdateGenericStringObjectInput{
+		Uid:             uid,
+		SerializedModel: model.String(),
+		RevisionTs:      revision,
+	}, c.about)
+	updated, err := output[*UpdatedUpdateGenericStringObjectOutput](answer.GetUpdateGenericStringObject(), err)
+	if err != nil {
+		return nil, err
+	}
+	rejected, ok := updated.Update.(*UpdateGenericStringObjectUpdateRejected)
+	if !ok {
+		return nil, nil
+	}
+	conflicting, err := environment(rejected.ConflictingGenericStringObject.Stored)
+	return &conflicting, err
+}
+
+// DeleteEnvironment deletes an environment for good.
+func (c *Client) DeleteEnvironment(ctx context.Context, uid string) error {
+	answer, err := DeleteObject(ctx, c.mutations, uid, c.about)
+	deleted, err := output[*DeletedDeleteObjectOutput](answer.GetDeleteObject(), err)
+	if err == nil && !deleted.Success {
+		err = errors.New("the server says that it did not succeed")
+	}
+	return err
+}
+
+func environment(s Stored) (warp.Environment, error) {
+	if s.Format != GenericStringObjectFormatJsoncloudenvironment {
+		return warp.Environment{}, fmt.Errorf("not an environment, but a %s", s.Format)
+	}
+	model, err := warp.ParseModel(s.SerializedModel)
+	if err != nil {
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, err)
+	}
+	return warp.Environment{
+		UID:      s.Metadata.Uid,
+		Owner:    owner(s.Permissions.Space.Type, s.Permissions.Space.Uid),
+		Model:    model,
+		Revision: s.Metadata.RevisionTs,
+		Trashed:  s.Metadata.TrashedTs != nil,
+	}, nil
+}

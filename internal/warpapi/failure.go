@@ -1,0 +1,76 @@
+package warpapi
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"unicode"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// errRedirected marks an answer that sends us elsewhere: nothing was done.
+var errRedirected = errors.New("redirected")
+
+// failure turns an answer other than 200 into an error: a *warp.Refusal for a
+// 4xx but 408, which says nothing about what happened.
+func failure(answer *http.Response, content []byte) error {
+	switch status := answer.StatusCode; {
+	case status/100 == 3:
+		return fmt.Errorf("%s: %w to %s, which is not followed; check warp_server_url", answer.Status, errRedirected, host(answer))
+	case status/100 != 4 || status == http.StatusRequestTimeout:
+		return fmt.Errorf("%s: %s", answer.Status, excerpt(content))
+	}
+	refusal := refusal(answer.StatusCode, content)
+	if code := answer.Header.Get("X-Warp-Error-Code"); code != "" {
+		refusal.Kind = code
+	}
+	if answer.StatusCode == http.StatusUnauthorized {
+		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off"
+	}
+	return refusal
+}
+
+// refusal reads a problem document, or the older {"error": "..."}. The error
+// code is the last segment of the problem's type.
+//
+// Source: agent-api-openapi.yaml, schema Error.
+func refusal(status int, content []byte) *warp.Refusal {
+	var document struct {
+		Type, Title, Detail, Error string
+		UserDisplayMessage         string `json:"userDisplayMessage"`
+	}
+	if json.Unmarshal(content, &document) != nil {
+		return &warp.Refusal{Status: status, Message: excerpt(content)}
+	}
+	var code string
+	if document.Type != "" && document.Type != "about:blank" {
+		code = strings.ReplaceAll(path.Base(strings.TrimRight(document.Type, "/")), "-", "_")
+	}
+	message := cmp.Or(document.UserDisplayMessage, document.Detail, document.Title, document.Error)
+	return &warp.Refusal{Status: status, Kind: code, Message: cmp.Or(message, excerpt(content))}
+}
+
+func host(answer *http.Response) string {
+	if at, err := answer.Location(); err == nil {
+		return at.Scheme + "://" + at.Host
+	}
+	return "another place"
+}
+
+// excerpt is the beginning of a foreign body on one line.
+func excerpt(content []byte) string {
+	const longest = 300
+	text := strings.Join(strings.FieldsFunc(string(bytes.ToValidUTF8(content[:min(len(content), longest)], nil)), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	if len(content) > longest {
+		text += " ..."
+	}
+	return cmp.Or(text, "(empty)")
+}

@@ -1,0 +1,107 @@
+package warpapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// GetCaller tells who the API key belongs to and which teams it sees.
+func (c *Client) GetCaller(ctx context.Context) (warp.Caller, error) {
+	answer, err := GetUser(ctx, c.queries, c.about)
+	user, err := output[*CallerUserOutput](answer.GetUser(), err)
+	if err != nil {
+		return warp.Caller{}, err
+	}
+	caller := warp.Caller{
+		UID:            user.User.Profile.Uid,
+		ServiceAccount: user.PrincipalType == PrincipalTypeServiceAccount,
+	}
+	for _, workspace := range user.User.Workspaces {
+		for _, team := range workspace.Teams {
+			if found := (warp.Team{UID: team.Uid, Name: team.Name}); !slices.Contains(caller.Teams, found) {
+				caller.Teams = append(caller.Teams, found)
+			}
+		}
+	}
+	return caller, nil
+}
+
+// GetUploadKeys returns the keys to seal secrets for.
+func (c *Client) GetUploadKeys(ctx context.Context) (warp.UploadKeys, error) {
+	answer, err := GetManagedSecretConfig(ctx, c.queries, c.about)
+	user, err := output[*KeysUserOutput](answer.GetUser(), err)
+	if err != nil {
+		return warp.UploadKeys{}, err
+	}
+	keys := warp.UploadKeys{
+		User:  warp.UploadKey(user.User.ManagedSecrets.PublicKey),
+		Teams: make(map[string]warp.UploadKey),
+	}
+	for _, workspace := range user.User.Workspaces {
+		for _, team := range workspace.Teams {
+			if key := team.ManagedSecrets.PublicKey; key != "" {
+				keys.Teams[team.Uid] = warp.UploadKey(key)
+			}
+		}
+	}
+	return keys, nil
+}
+
+// ListSecrets returns every secret that the caller can see, of all owners: the
+// API has no pages.
+func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
+	answer, err := ListManagedSecrets(ctx, c.queries, c.about)
+	list, err := output[*SecretsManagedSecretsOutput](answer.GetManagedSecrets(), err)
+	if err != nil {
+		return nil, err
+	}
+	secrets := make([]warp.Secret, len(list.ManagedSecrets))
+	for i, s := range list.ManagedSecrets {
+		secrets[i] = warp.Secret{
+			Name:      s.Name,
+			Owner:     owner(s.Owner.Type, s.Owner.Uid),
+			Type:      warp.SecretType(s.Type),
+			UpdatedAt: s.UpdatedAt,
+		}
+	}
+	return secrets, nil
+}
+
+// CreateSecret stores a new raw-value secret. It is refused when the owner has
+// one of this name.
+func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error {
+	answer, err := CreateManagedSecret(ctx, c.mutations, CreateManagedSecretInput{
+		Name:           name,
+		Type:           ManagedSecretTypeRawValue,
+		EncryptedValue: value.Ciphertext(),
+		Owner:          ownerInput(of),
+	}, c.about)
+	_, err = output[*CreatedSecretCreateManagedSecretOutput](answer.GetCreateManagedSecret(), err)
+	return err
+}
+
+// UpdateSecret replaces the value of a secret and leaves its description. The
+// last writer wins: secrets have no revision.
+func (c *Client) UpdateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error {
+	answer, err := UpdateManagedSecret(ctx, c.mutations, UpdateManagedSecretInput{
+		Name:           name,
+		EncryptedValue: value.Ciphertext(),
+		Owner:          ownerInput(of),
+	}, c.about)
+	_, err = output[*UpdatedSecretUpdateManagedSecretOutput](answer.GetUpdateManagedSecret(), err)
+	return err
+}
+
+func owner(kind SpaceType, uid string) warp.Owner {
+	return warp.Owner{Type: warp.OwnerType(kind), UID: uid}
+}
+
+// ownerInput leaves a user's UID out: the server knows its caller.
+func ownerInput(o warp.Owner) Owner {
+	if o.Type == warp.UserOwner {
+		return Owner{Type: OwnerTypeUser}
+	}
+	return Owner{Type: OwnerTypeTeam, Uid: o.UID}
+}
