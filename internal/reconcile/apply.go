@@ -246,6 +246,9 @@ func (a Applier) oldest(ctx context.Context, p Plan, own warp.Environment) (stri
 		return "", fmt.Errorf("list environments: %w", err)
 	}
 	found := find(listings, p.Owner, p.Environment.Name)
+	if own.UID != "" && !slices.ContainsFunc(found, func(l warp.EnvironmentListing) bool { return l.UID == own.UID }) {
+		found = append(found, warp.EnvironmentListing{UID: own.UID, LastUpdated: own.Revision})
+	}
 	if len(found) == 0 || len(found) == 1 && found[0].UID == own.UID {
 		return own.UID, nil
 	}

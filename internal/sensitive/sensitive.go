@@ -40,6 +40,14 @@ func (s String) HasPrefix(prefix string) bool { return strings.HasPrefix(s.Revea
 // In reports whether text holds the value. An empty value is in nothing.
 func (s String) In(text string) bool { return !s.IsEmpty() && strings.Contains(text, s.Reveal()) }
 
+// Redact returns text with the value replaced by the placeholder.
+func (s String) Redact(text string) string {
+	if s.IsEmpty() {
+		return text
+	}
+	return strings.ReplaceAll(text, s.Reveal(), placeholder)
+}
+
 // String returns the placeholder.
 func (s String) String() string { return placeholder }
 

@@ -37,6 +37,8 @@ type Run struct {
 	Message     string // the server's words on the state; may quote a setup command
 	ErrorCode   string // such as environment_setup_failed; the list is open
 	Retryable   bool
+	Title       string
+	Metadata    map[string]string // that the run was started with; older servers leave it out
 	Usage       Usage
 }
 

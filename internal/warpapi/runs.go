@@ -144,6 +144,8 @@ type runItem struct {
 	State         warp.RunState `json:"state"`
 	SessionLink   string        `json:"session_link"`
 	CreatedAt     string        `json:"created_at"`
+	Title         string        `json:"title"`
+	Metadata      map[string]string
 	StatusMessage struct {
 		Message   string `json:"message"`
 		ErrorCode string `json:"error_code"`
@@ -166,6 +168,8 @@ func (i runItem) run() warp.Run {
 		Message:     i.StatusMessage.Message,
 		ErrorCode:   i.StatusMessage.ErrorCode,
 		Retryable:   i.StatusMessage.Retryable,
+		Title:       i.Title,
+		Metadata:    i.Metadata,
 		Usage: warp.Usage{
 			Credits: i.RequestUsage.Inference + i.RequestUsage.Compute + i.RequestUsage.Platform,
 			Tokens:  i.RequestUsage.Tokens,
