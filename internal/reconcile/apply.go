@@ -93,7 +93,7 @@ func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecr
 		if try == tries || !lost && !conflicting(err) {
 			return "", err
 		}
-		a.Log.Warn(fmt.Sprintf("looking at what is there: %v", err))
+		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
 		secret, lookErr := a.findSecret(ctx, p)
 		if lookErr != nil {
 			return "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
@@ -159,7 +159,7 @@ func (a Applier) update(ctx context.Context, d Desired, current warp.Environment
 		if try == tries || newer == nil && !errors.Is(err, warp.ErrAnswerLost) {
 			return current, err
 		}
-		a.Log.Warn(fmt.Sprintf("merging again: %v", err))
+		a.Log.Info(fmt.Sprintf("merging again: %v", err))
 		if newer == nil {
 			found, lookErr := a.Reader.GetEnvironment(ctx, current.UID)
 			if lookErr != nil {
@@ -194,7 +194,7 @@ func (a Applier) create(ctx context.Context, p Plan) (warp.Environment, Change, 
 			if try == tries || !errors.Is(err, warp.ErrAnswerLost) && !conflicting(err) {
 				return own, "", err
 			}
-			a.Log.Warn(fmt.Sprintf("looking at what is there: %v", err))
+			a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
 		}
 		oldest, lookErr := a.oldest(ctx, p, own)
 		switch {

@@ -149,7 +149,7 @@ func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
 	if !errors.Is(err, warp.ErrAnswerLost) {
 		return run, err
 	}
-	w.log.Warn(fmt.Sprintf("looking for the run: %v", err))
+	w.log.Info(fmt.Sprintf("looking for the run: %v", err))
 	looking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelLimit)
 	defer stop()
 	for {
@@ -214,7 +214,7 @@ func (w watch) wait(ctx context.Context, run warp.Run, began time.Time) (warp.Ru
 			if failures++; failures == patience || ctx.Err() != nil {
 				return run, err
 			}
-			w.log.Warn(fmt.Sprintf("asking again: %v", err))
+			w.log.Info(fmt.Sprintf("asking again: %v", err))
 			continue
 		}
 		failures = 0

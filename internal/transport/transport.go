@@ -123,7 +123,7 @@ func newClient(plain *http.Client, o Options, again func(*http.Response, error) 
 	}
 	retrying.PrepareRetry = func(r *http.Request) error {
 		if why, ok := r.Context().Value(reasonKey{}).(*string); ok && o.Log != nil {
-			o.Log.Warn(fmt.Sprintf("trying again: %s %s: %s", r.Method, r.URL.Redacted(), *why))
+			o.Log.Info(fmt.Sprintf("trying again: %s %s: %s", r.Method, r.URL.Redacted(), *why))
 		}
 		return nil
 	}

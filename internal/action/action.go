@@ -1,0 +1,259 @@
+// Package action is the pipeline: the only room that knows the order of things.
+// Values pass one way, from inputs to an exit code.
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/seal"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
+)
+
+// Exit codes.
+const (
+	ExitOK        = 0 // converged, and the smoke test passed or was switched off; or a plan was shown
+	ExitFailed    = 1 // Bitbucket or Oz refused or failed
+	ExitInputs    = 2 // the inputs are wrong, and nothing was touched
+	ExitSmokeTest = 3 // applied, but the smoke test did not pass
+	ExitChanges   = 4 // a plan with detailed_exitcode would change something
+	exitSignal    = 128
+)
+
+// wholeTimeout bounds everything but the smoke test.
+const wholeTimeout = 5 * time.Minute
+
+// Interrupted is the cause of a context that ended with a signal; its value is
+// the signal's number.
+type Interrupted int
+
+// Error names the signal.
+func (i Interrupted) Error() string { return fmt.Sprintf("interrupted by signal %d", int(i)) }
+
+// Main runs the program: read, observe, plan, apply, smoke test, report. It
+// returns the exit code. The first of args is the mode, --help or --version.
+// When ctx ends with an Interrupted, what is under way is finished or taken back,
+// and the outputs say how far it got.
+func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		return flag(args[0], stdout, stderr)
+	}
+	on := platform.Detect(environ, stdout, stderr)
+	log := on.Log()
+	c, err := read(on, args)
+	on.Mask(c.Token, c.WarpAPIKey)
+	facts := report.Facts{
+		DryRun:          c.Mode == config.Plan,
+		SecretName:      c.SecretName,
+		EnvironmentName: c.EnvironmentName,
+		Err:             err,
+	}
+	if err == nil {
+		r := run{config: c, on: on, log: log, facts: &facts}
+		facts.Err = r.all(ctx)
+	}
+	code := exitCode(ctx, c, facts)
+	tell(log, facts, code)
+	if err := on.Emit(facts, c.OutputFile); err != nil {
+		log.Error(err.Error())
+		code = max(code, ExitFailed)
+	}
+	return code
+}
+
+// read gathers the inputs and validates them.
+func read(on platform.Platform, args []string) (config.Config, error) {
+	var names []string
+	for _, input := range config.Inputs() {
+		names = append(names, input.Name)
+	}
+	inputs := on.Inputs(names)
+	if len(args) > 0 {
+		inputs["mode"] = args[0]
+	}
+	c, err := config.Parse(inputs, on.ReadFile)
+	if err == nil && len(args) > 1 {
+		var list problem.List
+		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%d arguments are too many", len(args))
+		err = list.Err()
+	}
+	return c, err
+}
+
+// run is one run of the pipeline with valid inputs.
+type run struct {
+	config config.Config
+	on     platform.Platform
+	log    *slog.Logger
+	facts  *report.Facts
+}
+
+// all is the whole of the program in order. What it gets to know goes into
+// facts as it goes.
+func (r run) all(ctx context.Context) error {
+	clients, err := transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
+	if err != nil {
+		return err
+	}
+	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, clients, Version())
+	bitbucket := bitbucketapi.New(r.config.Token, clients)
+
+	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
+	defer cancel()
+	plan, err := r.plan(bounded, oz, bitbucket)
+	if err != nil || r.config.Mode == config.Plan {
+		return err
+	}
+	if err := r.apply(bounded, oz, plan); err != nil {
+		return err
+	}
+	return r.smokeTest(ctx, oz.For(plan.Owner), bitbucket, plan)
+}
+
+// plan proves the token and observes Oz, both at once and only reading, and
+// shows what would change.
+func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketapi.Client) (reconcile.Plan, error) {
+	end := r.on.Group("Check")
+	defer end()
+	var (
+		proof    = preflight.Proof{Kind: r.config.TokenKind}
+		observed reconcile.Observed
+	)
+	reads, within := errgroup.WithContext(ctx)
+	if r.config.VerifyToken && !r.config.Token.IsEmpty() {
+		reads.Go(func() (err error) {
+			token := preflight.Token{Kind: r.config.TokenKind, Certain: r.config.KindCertain}
+			proof, err = preflight.Check(within, bitbucket, r.config.Repositories, token, r.config.Branch, r.config.RequireWrite)
+			return err
+		})
+	}
+	reads.Go(func() (err error) {
+		observed, err = reconcile.Observe(within, oz, desired(r.config, preflight.Proof{}))
+		return err
+	})
+	if err := reads.Wait(); err != nil {
+		return reconcile.Plan{}, err
+	}
+	r.facts.Head = proof.Head
+	if proof.Head != "" {
+		r.log.Info(fmt.Sprintf("the token can clone %s, which is at %s", r.config.Primary().CloneURL(), proof.Head))
+	}
+	plan, err := reconcile.Diff(desired(r.config, proof), observed)
+	if err != nil {
+		return plan, err
+	}
+	plan.Warnings = append(proof.Warnings, plan.Warnings...)
+	r.facts.Plan = &plan
+
+	end()
+	defer r.on.Group("Plan")()
+	for _, line := range report.PlanText(plan) {
+		r.log.Info(line)
+	}
+	for _, warning := range plan.Warnings {
+		r.log.Warn(warning)
+	}
+	return plan, nil
+}
+
+// apply writes what the plan says.
+func (r run) apply(ctx context.Context, oz *warpapi.Client, plan reconcile.Plan) (err error) {
+	defer r.on.Group("Apply")()
+	applier := reconcile.Applier{Reader: oz, Writer: oz, Seal: seal.RawValue, Log: r.log}
+	r.facts.Applied, err = applier.Apply(ctx, plan, r.config.Token)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, written(r.facts.Applied))
+	}
+	return nil
+}
+
+// written says what was and what was not written before a failure.
+func written(a reconcile.Applied) string {
+	if a.Secret == "" {
+		return "nothing is known to be written; run again to converge"
+	}
+	return "the secret is written, the environment is not known to be; run again to converge"
+}
+
+// smokeTest runs an agent in the environment. A test that does not pass is in
+// the facts, not an error.
+func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketapi.Client, plan reconcile.Plan) error {
+	if !r.config.SmokeTest {
+		r.facts.Verdict = smoketest.Verdict{Result: smoketest.Skipped}
+		return nil
+	}
+	defer r.on.Group("Smoke test")()
+	primary := r.config.Primary()
+	test := smoketest.Test{
+		EnvironmentID:   r.facts.Applied.EnvironmentID,
+		EnvironmentName: r.facts.Applied.EnvironmentName,
+		Team:            plan.Owner.Type == warp.TeamOwner,
+		Secrets:         secretNames(r.config),
+		Directory:       primary.Directory(),
+		Prompt:          r.config.SmokeTestPrompt,
+		Model:           r.config.SmokeTestModel,
+		Commit:          r.facts.Head,
+		Now: func(ctx context.Context) (string, error) {
+			as := bitbucket.Login{User: r.config.TokenKind.User(), Bearer: r.config.TokenKind == bitbucket.HTTPAccessToken}
+			refs, err := api.ListRefs(ctx, primary, bitbucket.UploadPack, as, r.config.Branch)
+			return refs.Commit(r.config.Branch), err
+		},
+		Timeout: r.config.SmokeTestTimeout,
+		Attempt: uuid.NewString(),
+	}
+	r.facts.Verdict = test.Run(ctx, oz, r.log)
+	return nil
+}
+
+// exitCode is what the facts come to.
+func exitCode(ctx context.Context, c config.Config, f report.Facts) int {
+	var signal Interrupted
+	switch {
+	case problem.All(f.Err) != nil:
+		return ExitInputs
+	case errors.As(context.Cause(ctx), &signal):
+		return exitSignal + int(signal)
+	case f.Err != nil:
+		return ExitFailed
+	case f.DryRun && c.DetailedExitcode && f.Plan.Changes():
+		return ExitChanges
+	case f.DryRun, f.Verdict.Result == smoketest.Passed, f.Verdict.Result == smoketest.Skipped:
+		return ExitOK
+	}
+	return ExitSmokeTest
+}
+
+// tell ends the log with what came of it: one error at most, because hosts show
+// few.
+func tell(log *slog.Logger, f report.Facts, code int) {
+	switch {
+	case f.Err != nil:
+		log.Error(f.Err.Error())
+	case f.Verdict.Reason != "" && code == ExitOK:
+		log.Info(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
+	case f.Verdict.Reason != "":
+		log.Error(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
+	}
+	if usage := f.Usage(); usage != "" {
+		log.Info(usage)
+	}
+}

@@ -1,0 +1,62 @@
+package action
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+)
+
+// version is set by the linker in a release.
+var version = ""
+
+// Version is the release, or "dev", and the commit where the build knows it.
+func Version() string {
+	text := version
+	if text == "" {
+		text = "dev"
+	}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				text += "+" + setting.Value
+			}
+		}
+	}
+	return text
+}
+
+// flag answers --help and --version.
+func flag(name string, stdout, stderr io.Writer) int {
+	switch name {
+	case "--help", "-h":
+		fmt.Fprint(stdout, help())
+		return ExitOK
+	case "--version":
+		fmt.Fprintln(stdout, "oz-bitbucket "+Version())
+		return ExitOK
+	}
+	fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
+	return ExitInputs
+}
+
+func help() string {
+	var text strings.Builder
+	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
+
+Usage: oz-bitbucket [apply|plan|--help|--version]
+
+Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
+
+`)
+	for _, input := range config.Inputs() {
+		fmt.Fprintf(&text, "  %s\n        %s", strings.ToUpper(input.Name), input.Help)
+		if input.Default != "" {
+			fmt.Fprintf(&text, " (default: %s)", input.Default)
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}

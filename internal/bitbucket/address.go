@@ -1,0 +1,131 @@
+package bitbucket
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// address is a URL taken apart, before anything in it is judged.
+type address struct {
+	scheme string   // lower case; "ssh" for "git@host:path" too; "" when there is none
+	user   string   // what stands before the host's "@": possibly a secret
+	host   string   // lower case, with the port
+	path   []string // without the slash at the end, "%7E" decoded
+	tail   bool     // a query or a fragment follows
+}
+
+// takeApart splits a URL. It does not use net/url, whose errors quote what
+// they could not read, passwords included.
+func takeApart(text string) address {
+	scheme, rest, found := strings.Cut(text, "://")
+	short := !found && isShortSSH(text)
+	switch {
+	case short:
+		scheme, rest = "ssh", text
+	case !found:
+		scheme, rest = "", text
+	case strings.EqualFold(scheme, "git+ssh"):
+		scheme = "ssh"
+	}
+	a := address{scheme: strings.ToLower(scheme)}
+	a.user, rest = cutUser(rest)
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest, a.tail = rest[:end], true
+	}
+	if short {
+		rest = strings.Replace(rest, ":", "/", 1)
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	a.host = strings.ToLower(host)
+	path = strings.NewReplacer("%7E", "~", "%7e", "~").Replace(strings.TrimRight(path, "/"))
+	if path != "" {
+		a.path = strings.Split(path, "/")
+	}
+	return a
+}
+
+// isShortSSH reports whether text without a scheme has git's short SSH form,
+// "[user@]host:path". "host:7990/path" is a URL that lost its scheme.
+func isShortSSH(text string) bool {
+	before, after, found := strings.Cut(text, ":")
+	if !found || strings.Contains(before, "/") {
+		return false
+	}
+	first, _, _ := strings.Cut(after, "/")
+	return strings.Contains(before, "@") || !isPort(first)
+}
+
+// cutUser separates what stands before the host. A token that was pasted raw
+// may hold "/" and "@", so the last "@" with a repository after it counts;
+// without one, the last "@" in front of the path.
+func cutUser(rest string) (user, after string) {
+	last := strings.LastIndex(rest, "@")
+	if last < 0 {
+		return "", rest
+	}
+	if takeApart("https://"+rest[last+1:]).read("").repository != (Repository{}) {
+		return rest[:last], rest[last+1:]
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	last = strings.LastIndex(rest[:end], "@")
+	if last < 0 {
+		return "", rest
+	}
+	return rest[:last], rest[last+1:]
+}
+
+// read makes out the repository that the address names, and what is wrong
+// with host and path. Scheme, user and tail are the caller's to judge.
+func (a address) read(flavor Flavor) reading {
+	host, port, reason := a.place()
+	if reason != "" {
+		return reading{reason: reason}
+	}
+	switch {
+	case isLookAlike(host):
+		return reading{reason: isLikeCloud}
+	case isOnCloud(host):
+		read := a.readCloud(host, port)
+		if flavor == DataCenter {
+			read.reason = needsCloud
+		}
+		return read
+	}
+	read := a.readDataCenter(host, port)
+	if flavor == Cloud {
+		read.reason = needsDataCenter
+	}
+	return read
+}
+
+// hostName matches a host name or an IPv4 address.
+var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+
+// place splits and checks the host; port is empty for the scheme's own.
+func (a address) place() (host, port, reason string) {
+	host, port, _ = strings.Cut(a.host, ":")
+	if !hostName.MatchString(host) {
+		return "", "", hasBadHost
+	}
+	if port == "" {
+		return host, "", ""
+	}
+	if !isPort(port) {
+		return "", "", hasBadPort
+	}
+	port = strings.TrimLeft(port, "0")
+	if a.scheme == "https" && port == "443" || a.scheme == "http" && port == "80" {
+		port = ""
+	}
+	return host, port, ""
+}
+
+// isPort reports whether text is the number of a port.
+func isPort(text string) bool {
+	number, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && number > 0
+}

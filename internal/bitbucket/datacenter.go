@@ -1,0 +1,103 @@
+package bitbucket
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Reasons to refuse a URL on Data Center.
+const (
+	hasNoSCM = "a clone URL of Data Center has /scm/PROJECT/REPO.git in it, and this one does not"
+	hasMore  = "the URL goes on after the repository"
+)
+
+// Names on Data Center.
+//
+// Source: Project.getKey in
+// https://docs.atlassian.com/bitbucket-server/javadoc/9.6.0/ and Atlassian
+// Support, "What is a slug?"
+var (
+	projectKey  = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*|~[A-Za-z0-9_.-]+)$`)
+	serverSlug  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	contextPath = regexp.MustCompile(`^(/\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*$`)
+)
+
+// readDataCenter reads the path of a URL on a server of one's own. A context
+// path may itself hold "scm" or "projects", so a form counts only whole:
+//
+//	[CONTEXT/]projects/KEY/repos/REPO[/PAGE...]    and users/NAME/repos/...
+//	[CONTEXT/]rest/api/VERSION/projects/KEY/repos/REPO...
+//	[CONTEXT/]scm/KEY/REPO[.git]                   the last "scm" that fits
+//	KEY/REPO[.git]                                 over SSH, or a guess
+//
+// Pages come first, for the path of a file in the browser can hold anything.
+func (a address) readDataCenter(host, port string) reading {
+	server := Repository{Flavor: DataCenter, Scheme: "https", Host: host}
+	if a.scheme == "http" {
+		server.Scheme = "http"
+	}
+	path := a.path
+	if a.scheme == "ssh" { // its port says nothing about that of HTTPS
+		if len(path) == 3 && isPort(path[0]) {
+			path = path[1:]
+		}
+	} else if port != "" {
+		server.Host += ":" + port
+	}
+	for i := range path {
+		if isRepositoryPage(path[i:]) {
+			owner := path[i+1]
+			if path[i] == "users" {
+				owner = "~" + strings.TrimPrefix(owner, "~")
+			}
+			context, isAPI := cutServerREST(path[:i])
+			if isAPI {
+				return server.named(context, owner, path[i+3], isREST)
+			}
+			return server.named(context, owner, path[i+3], isPage)
+		}
+	}
+	for i := len(path) - 3; i >= 0; i-- {
+		if path[i] == "scm" {
+			reason := ""
+			if len(path) > i+3 {
+				reason = hasMore
+			}
+			return server.named(path[:i], path[i+1], path[i+2], reason)
+		}
+	}
+	if len(path) == 2 && !slices.Contains([]string{"scm", "projects", "users"}, path[0]) {
+		return server.named(nil, path[0], path[1], hasNoSCM)
+	}
+	return reading{reason: hasNoSCM}
+}
+
+// isRepositoryPage reports whether path starts like a page of a repository.
+func isRepositoryPage(path []string) bool {
+	return len(path) >= 4 && (path[0] == "projects" || path[0] == "users") && path[2] == "repos"
+}
+
+// cutServerREST cuts Data Center's REST API, "rest/api/VERSION", off a context.
+func cutServerREST(path []string) (context []string, isAPI bool) {
+	start := len(path) - 3
+	if start < 0 || !slices.Equal(path[start:start+2], []string{"rest", "api"}) {
+		return path, false
+	}
+	return path[:start], true
+}
+
+// named is the reading of a repository on the server, if its names can be.
+func (r Repository) named(context []string, owner, slug, reason string) reading {
+	if len(context) > 0 {
+		r.Context = "/" + strings.Join(context, "/")
+	}
+	r.Owner, r.Slug = owner, strings.TrimSuffix(slug, ".git")
+	switch {
+	case !contextPath.MatchString(r.Context), !projectKey.MatchString(r.Owner), !serverSlug.MatchString(r.Slug):
+		return reading{reason: hasBadName}
+	case strings.HasSuffix(r.Slug, ".git"):
+		return reading{reason: hasGitTwice}
+	}
+	return reading{r, reason}
+}

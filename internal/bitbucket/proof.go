@@ -1,0 +1,48 @@
+package bitbucket
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// Service is what a git client asks a server for.
+type Service string
+
+// The services of git's smart HTTP.
+const (
+	UploadPack  Service = "git-upload-pack"  // clone and fetch
+	ReceivePack Service = "git-receive-pack" // push
+)
+
+// Login is how a token is presented. The zero Login presents none.
+type Login struct {
+	Bearer bool
+	User   string // for Basic
+}
+
+// Refs are the commits that matter, as a server advertises them. A missing one
+// is empty.
+type Refs struct {
+	Head   string
+	Branch string // of the wanted name
+	Tag    string // of the wanted name; of an annotated one, the commit that it points to
+}
+
+// Commit is what a clone of the wanted branch or tag, or of HEAD, checks out.
+func (r Refs) Commit(wanted string) string {
+	if wanted == "" {
+		return r.Head
+	}
+	return cmp.Or(r.Branch, r.Tag)
+}
+
+// Refusal is Bitbucket's no, or an answer that does not come from a git server
+// at all.
+type Refusal struct {
+	Status int    // HTTP status; Data Center refuses with 200 too
+	Text   string // the server's words on one line, bounded
+	NotGit bool   // a login page, a proxy's page, a redirect
+}
+
+// Error is the status and the server's words.
+func (r *Refusal) Error() string { return fmt.Sprintf("%d: %s", r.Status, r.Text) }

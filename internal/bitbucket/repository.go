@@ -1,0 +1,54 @@
+package bitbucket
+
+import "strings"
+
+// Repository is one repository on one Bitbucket. The zero value is no
+// repository. Values are comparable with ==, which also tells spellings apart;
+// Same does not.
+type Repository struct {
+	Flavor  Flavor
+	Scheme  string // "https", or "http" for a Data Center without TLS
+	Host    string // lower case, with ":port" unless it is the scheme's own
+	Context string // Data Center: path in front of "/scm", such as "/bitbucket"; or empty
+	Owner   string // Cloud: workspace; Data Center: project key or "~user"
+	Slug    string // without ".git"
+}
+
+// CloneURL is the URL that git clones over HTTPS, without a user:
+//
+//	https://bitbucket.org/WORKSPACE/SLUG.git
+//	https://HOST[:PORT][/CONTEXT]/scm/KEY/SLUG.git
+//
+// Parse of it gives the same Repository again.
+func (r Repository) CloneURL() string {
+	base := r.Origin()
+	if r.Flavor == DataCenter {
+		base += r.Context + "/scm"
+	}
+	return base + "/" + r.String() + ".git"
+}
+
+// Origin is the scheme and the host, "https://host[:port]": the place that a
+// credential is for.
+func (r Repository) Origin() string { return r.Scheme + "://" + r.Host }
+
+// String is "owner/slug".
+func (r Repository) String() string { return r.Owner + "/" + r.Slug }
+
+// Directory is the name that "git clone" gives the checkout.
+func (r Repository) Directory() string { return strings.TrimSuffix(r.Slug, ".git") }
+
+// EnvironmentName is the default name of the repository's environment,
+// "owner-slug" without the "~" of a personal repository.
+func (r Repository) EnvironmentName() string {
+	return strings.TrimPrefix(r.Owner, "~") + "-" + r.Slug
+}
+
+// Same reports whether the server would serve the same repository for both.
+// Neither flavor tells upper from lower case in owner and slug. The path in
+// front of Data Center's "/scm" does belong to the identity. The scheme does
+// not: a server that moves from http to https keeps its repositories.
+func (r Repository) Same(o Repository) bool {
+	return r.Flavor == o.Flavor && r.Host == o.Host && r.Context == o.Context &&
+		strings.EqualFold(r.Owner, o.Owner) && strings.EqualFold(r.Slug, o.Slug)
+}

@@ -1,0 +1,84 @@
+// Package config turns inputs into a Config, or reports every mistake in them at
+// once. It is pure but for files named by inputs, which it reads through a
+// function that it is handed.
+package config
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// inputs is the table of inputs: the variable's name, its default and, for
+// --help, its meaning. Everything but the two secrets is text here; validate.go
+// gives it a type, because env's own parsers quote values in their errors.
+type inputs struct {
+	Mode               string           `env:"MODE" envDefault:"apply" help:"apply, plan (show, write nothing), rotate or destroy"`
+	RepoURL            string           `env:"REPO_URL" help:"HTTPS clone URLs, one a line; the first is the primary repository"`
+	Flavor             string           `env:"FLAVOR" envDefault:"auto" help:"cloud, datacenter (alias server) or auto"`
+	BitbucketToken     sensitive.String `env:"BITBUCKET_TOKEN" help:"the token to store"`
+	BitbucketTokenFile string           `env:"BITBUCKET_TOKEN_FILE" help:"file to read bitbucket_token from"`
+	TokenKind          string           `env:"TOKEN_KIND" envDefault:"auto" help:"api_token, access_token, http_access_token or auto"`
+	SecretName         string           `env:"SECRET_NAME" help:"environment variable that holds the token in a run (default: BITBUCKET_API_TOKEN on Cloud, BITBUCKET_TOKEN on Data Center)"`
+	Scope              string           `env:"SCOPE" envDefault:"team" help:"owner of the secret and the environment: team or personal"`
+	Team               string           `env:"TEAM" help:"team UID or exact name; needed only when the key sees several teams"`
+	EnvironmentName    string           `env:"ENVIRONMENT_NAME" help:"name of the environment (default: <workspace or project>-<repo>)"`
+	EnvironmentID      string           `env:"ENVIRONMENT_ID" help:"manage exactly this environment"`
+	Description        string           `env:"DESCRIPTION" help:"at most 240 characters; not given: an existing one stays"`
+	DockerImage        string           `env:"DOCKER_IMAGE" help:"image that holds git (default: warpdotdev/dev-base:latest for a new environment; an existing one keeps its image)"`
+	SetupCommands      string           `env:"SETUP_COMMANDS" help:"shell commands, one a line, each run inside the primary repository"`
+	Branch             string           `env:"BRANCH" help:"branch or tag to check out in the primary repository"`
+	CloneDepth         string           `env:"CLONE_DEPTH" help:"shallow clone depth, a positive integer"`
+	CloneAuth          string           `env:"CLONE_AUTH" envDefault:"helper" help:"helper (the token stays in the variable) or url (the documented commands)"`
+	EnvironmentSecrets string           `env:"ENVIRONMENT_SECRETS" help:"further managed secrets that runs may read, one a line"`
+	VerifyToken        string           `env:"VERIFY_TOKEN" envDefault:"true" help:"prove the token against Bitbucket before anything is written"`
+	RequireWrite       string           `env:"REQUIRE_WRITE" envDefault:"false" help:"the token must also be able to push"`
+	AllowHTTP          string           `env:"ALLOW_HTTP" envDefault:"false" help:"accept an http:// Data Center URL that is not on a loopback address"`
+	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent in the environment"`
+	SmokeTestPrompt    string           `env:"SMOKE_TEST_PROMPT" help:"added to the built-in prompt word for word"`
+	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" help:"Oz model ID"`
+	SmokeTestTimeout   string           `env:"SMOKE_TEST_TIMEOUT" envDefault:"20m" help:"Go duration or whole minutes, 1m to 6h"`
+	DetailedExitcode   string           `env:"DETAILED_EXITCODE" envDefault:"false" help:"plan exits 4 when it would change something"`
+	WarpAPIKey         sensitive.String `env:"WARP_API_KEY" help:"Warp API key"`
+	WarpAPIKeyFile     string           `env:"WARP_API_KEY_FILE" help:"file to read warp_api_key from"`
+	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`
+	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text or path, trusted in addition to the system's roots"`
+	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line"`
+}
+
+// Input is one row of the table of inputs.
+type Input struct {
+	Name    string // snake_case
+	Default string
+	Help    string
+}
+
+// Inputs lists the table in order, for --help and for the test that holds it
+// against action.yml and the README.
+func Inputs() []Input {
+	table := reflect.TypeFor[inputs]()
+	list := make([]Input, table.NumField())
+	for i := range list {
+		tag := table.Field(i).Tag
+		list[i] = Input{strings.ToLower(tag.Get("env")), tag.Get("envDefault"), tag.Get("help")}
+	}
+	return list
+}
+
+// read fills the table from values by input name. An empty value takes the
+// default.
+func read(values map[string]string) (inputs, error) {
+	variables := make(map[string]string, len(values))
+	for name, value := range values {
+		variables[strings.ToUpper(name)] = trim(value)
+	}
+	return env.ParseAsWithOptions[inputs](env.Options{Environment: variables})
+}
+
+// trim removes white space around a value and every carriage return in it.
+func trim(value string) string {
+	return strings.TrimSpace(strings.ReplaceAll(value, "\r", ""))
+}

@@ -1,0 +1,195 @@
+package setup_test
+
+import (
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+)
+
+// A host is a small Bitbucket: bare repositories behind git's own smart HTTP
+// server, which demands the token. At each request it looks whether any process
+// of this machine has the token among its arguments.
+type host struct {
+	t      *testing.T
+	flavor bitbucket.Flavor
+	token  string
+	user   string // for Basic; empty refuses Basic
+	bearer bool   // takes Bearer too
+	root   string // of the bare repositories
+	server *httptest.Server
+
+	mu     sync.Mutex
+	stall  chan struct{} // when set, packs wait for it
+	stalls chan struct{} // receives once a pack waits
+	users  []string      // user names of refused logins
+}
+
+// newHost starts a host with an empty set of repositories.
+func newHost(t *testing.T, flavor bitbucket.Flavor, token, user string, bearer bool) *host {
+	t.Helper()
+	h := &host{t: t, flavor: flavor, token: token, user: user, bearer: bearer, root: t.TempDir()}
+	backend := &cgi.Handler{
+		Path: filepath.Join(git(t, h.root, "--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + h.root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=jane"},
+		InheritEnv: []string{
+			"PATH",
+		},
+	}
+	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.searchArguments()
+		if !h.admits(r) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Atlassian Bitbucket"`)
+			http.Error(w, "Authentication failed", http.StatusUnauthorized)
+			return
+		}
+		if r.Method == http.MethodPost {
+			h.wait(r)
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	t.Cleanup(h.server.Close)
+	return h
+}
+
+// admits checks the credentials of a request.
+func (h *host) admits(r *http.Request) bool {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return false
+	}
+	if h.bearer && header == "Bearer "+h.token {
+		return true
+	}
+	user, password, _ := r.BasicAuth()
+	if h.user != "" && user == h.user && password == h.token {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.users = append(h.users, user)
+	return false
+}
+
+// refused are the user names of the logins that were refused.
+func (h *host) refused() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.users
+}
+
+// searchArguments fails the test when a process shows the token.
+func (h *host) searchArguments() {
+	arguments, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if !assert.NoError(h.t, err) || !assert.NotEmpty(h.t, arguments) {
+		return
+	}
+	for _, name := range arguments {
+		line, _ := os.ReadFile(name) // the process may have ended
+		assert.NotContains(h.t, string(line), h.token, "token in a process argument")
+	}
+}
+
+// stallPacks makes packs wait until the test ends. The channel receives when
+// the first one waits.
+func (h *host) stallPacks() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stall := make(chan struct{})
+	h.stall, h.stalls = stall, make(chan struct{}, 1)
+	h.t.Cleanup(func() { close(stall) })
+	return h.stalls
+}
+
+// letPacksGo ends the stall for later requests.
+func (h *host) letPacksGo() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stall = nil
+}
+
+func (h *host) wait(r *http.Request) {
+	h.mu.Lock()
+	stall, stalls := h.stall, h.stalls
+	h.mu.Unlock()
+	if stall == nil || r.Header.Get("Git-Protocol") != "" {
+		return
+	}
+	select {
+	case stalls <- struct{}{}:
+	default:
+	}
+	select {
+	case <-stall:
+	case <-r.Context().Done():
+	}
+}
+
+// repository is a repository of the host, not made yet.
+func (h *host) repository(owner, slug string) bitbucket.Repository {
+	return bitbucket.Repository{
+		Flavor: h.flavor,
+		Scheme: "http",
+		Host:   strings.TrimPrefix(h.server.URL, "http://"),
+		Owner:  owner,
+		Slug:   slug,
+	}
+}
+
+// create makes a repository with two commits on main, a branch dev and a tag
+// v1, and returns it with the directory of its bare files.
+func (h *host) create(owner, slug string) (bitbucket.Repository, string) {
+	h.t.Helper()
+	r := h.repository(owner, slug)
+	bare := filepath.Join(h.root, strings.TrimPrefix(r.CloneURL(), r.Origin()))
+	source := h.t.TempDir()
+	git(h.t, source, "init", "-q")
+	git(h.t, source, "symbolic-ref", "HEAD", "refs/heads/main")
+	commit(h.t, source, "README.md", "first\n")
+	git(h.t, source, "tag", "-a", "-m", "v1", "v1")
+	git(h.t, source, "branch", "dev")
+	commit(h.t, source, "sub/two.txt", "two\n")
+	git(h.t, source, "checkout", "-q", "dev")
+	commit(h.t, source, "dev.txt", "dev\n")
+	git(h.t, source, "checkout", "-q", "main")
+	require.NoError(h.t, os.MkdirAll(filepath.Dir(bare), 0o755))
+	git(h.t, source, "clone", "-q", "--bare", source, bare)
+	git(h.t, bare, "config", "http.receivepack", "true")
+	return r, bare
+}
+
+// commit writes a file and commits it.
+func commit(t *testing.T, checkout, name, text string) {
+	t.Helper()
+	file := filepath.Join(checkout, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	git(t, checkout, "add", "--", name)
+	git(t, checkout, "commit", "-q", "-m", name)
+}
+
+// git runs git in a directory, apart from any user's configuration, and returns
+// what it printed.
+func git(t *testing.T, directory string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = directory
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_NAME=Jane", "GIT_AUTHOR_EMAIL=jane@example.com",
+		"GIT_COMMITTER_NAME=Jane", "GIT_COMMITTER_EMAIL=jane@example.com",
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "git %s: %s", strings.Join(args, " "), out)
+	return strings.TrimSpace(string(out))
+}
