@@ -1,0 +1,167 @@
+package bitbucketsim
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// dataCenterContext is the context path under which Data Center is installed.
+const dataCenterContext = "/bitbucket"
+
+// Data Center's words over git.
+//
+// Source: https://github.com/go-git/go-git/issues/552 for the missing repository; GitHub Desktop's code for
+// the challenge; https://confluence.atlassian.com/bitbucketserverkb/ ("How to configure CAPTCHA")
+const (
+	dataCenterChallenge = `Basic realm="Atlassian Bitbucket"`
+	dataCenterMissing   = "Repository not found\nThe requested repository does not exist, or you do not have permission to access it."
+	dataCenterCAPTCHA   = "CAPTCHA required\nYour Bitbucket account has been marked as requiring a CAPTCHA to be solved before it may be used again."
+	dataCenterLicence   = "You are not currently licensed to use Bitbucket. Please contact your administrator."
+	dataCenterArchived  = "Repository archived\nThe repository is archived and cannot be pushed to."
+)
+
+// serveLoopback answers a request to the plain HTTP server.
+func (s *Server) serveLoopback(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, s.routeDataCenter(r))
+}
+
+// routeDataCenter routes a request below and outside the context path.
+func (s *Server) routeDataCenter(r *http.Request) route {
+	path, inside := strings.CutPrefix(r.URL.Path, dataCenterContext+"/")
+	if !inside {
+		return route{serve: s.serveOutsideContext}
+	}
+	area, rest, _ := strings.Cut(path, "/")
+	switch area {
+	case "scm":
+		return s.routeDataCenterGit(r, rest)
+	case "rest":
+		return s.routeDataCenterREST(r, rest)
+	case "login":
+		return route{serve: s.serveLogin}
+	default:
+		return route{serve: s.servePage}
+	}
+}
+
+// serveOutsideContext stands for the servlet container's own 404.
+func (s *Server) serveOutsideContext(w http.ResponseWriter, r *http.Request) {
+	s.forbidCredentials(r)
+	writeHTML(w, http.StatusNotFound, "<!doctype html>\n<html>\n<title>HTTP Status 404 – Not Found</title>\n<h1>HTTP Status 404 – Not Found</h1>\n</html>\n")
+}
+
+// servePage answers everything that is neither /rest nor /scm. Tokens are not honoured there: Bearer is sent
+// to the login page and Basic fails, which counts as a failed login.
+//
+// Source: https://support.atlassian.com/bitbucket-data-center/kb/ ("Access tokens no longer work as expected
+// after upgrading", versions 8.9.22, 8.19.12, 9.3.2 and later)
+func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
+	c := credentialsOf(r)
+	s.forbidCredentials(r)
+	switch {
+	case c.scheme == "basic":
+		s.failLogin(c.secret)
+		w.Header().Set("WWW-Authenticate", dataCenterChallenge)
+		writeHTML(w, http.StatusUnauthorized, "<!DOCTYPE html>\n<html>\n<title>Unauthorized</title>\n</html>\n")
+	case !c.sent() && r.URL.Path == dataCenterContext+"/status":
+		writeJSON(w, http.StatusOK, map[string]string{"state": "RUNNING"})
+	default:
+		next := strings.TrimPrefix(r.URL.Path, dataCenterContext)
+		http.Redirect(w, r, dataCenterContext+"/login?next="+url.QueryEscape(next), http.StatusFound)
+	}
+}
+
+// serveLogin is the login page: HTML with status 200, whoever asks.
+func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
+	s.forbidCredentials(r)
+	writeHTML(w, http.StatusOK, "<!DOCTYPE html>\n<html>\n<title>Log in - Bitbucket</title>\n<form id=\"loginForm\" method=\"post\"></form>\n</html>\n")
+}
+
+// forbidCredentials notes credentials on a path that must not see them.
+func (s *Server) forbidCredentials(r *http.Request) {
+	if credentialsOf(r).sent() {
+		s.violate("%s %s: credentials were sent outside /rest and /scm", r.Method, r.Host)
+	}
+}
+
+// standing is what Data Center makes of a request's credentials.
+type standing int
+
+const (
+	anonymous standing = iota
+	signedIn
+	badCredentials
+	basicRefused
+	locked // a CAPTCHA is due
+	unlicensed
+)
+
+// identifyDataCenter checks Bearer, and Basic with the fixed user or the token's owner.
+//
+// Source: https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html and
+// https://support.atlassian.com/bitbucket-data-center/kb/git-commands-failing-with-url-rejected-when-using-http-access-tokens-as-basic-auth/
+func (s *Server) identifyDataCenter(c credentials) (Token, standing) {
+	if !c.sent() {
+		return Token{}, anonymous
+	}
+	token, known := s.token(DataCenter, c.secret)
+	if c.scheme == "basic" && s.currentPolicy().BasicRefused {
+		return Token{}, basicRefused
+	}
+	named := c.scheme == "basic" && (c.user == accessTokenUser || token.User != "" && c.user == token.User)
+	switch {
+	case !known, !token.live(), c.scheme != "bearer" && !named:
+		s.failLogin(c.secret)
+		return Token{}, badCredentials
+	case token.State == CAPTCHA:
+		return token, locked
+	case token.State == Unlicensed:
+		return token, unlicensed
+	}
+	return token, signedIn
+}
+
+// mayRead reports whether the token, or nobody, may read the repository, which may be nil.
+func mayRead(t Token, repository *Repository) bool {
+	if repository == nil {
+		return false
+	}
+	return repository.Public || t.State != NoScope && t.reaches(repository)
+}
+
+// routeDataCenterGit routes what comes after /scm/.
+func (s *Server) routeDataCenterGit(r *http.Request, path string) route {
+	call, isGit := parseGitCall(r, path)
+	if !isGit {
+		return route{serve: func(w http.ResponseWriter, r *http.Request) {
+			writeHTML(w, http.StatusNotFound, "<!DOCTYPE html>\n<html>\n<title>Not found</title>\n</html>\n")
+		}}
+	}
+	return route{call.operation(), func(w http.ResponseWriter, r *http.Request) { s.serveDataCenterGit(w, r, call) }}
+}
+
+func (s *Server) serveDataCenterGit(w http.ResponseWriter, r *http.Request, call gitCall) {
+	repository := s.repository(DataCenter, call.owner, call.slug)
+	token, standing := s.identifyDataCenter(credentialsOf(r))
+	push := call.service == ReceivePack
+	switch {
+	case standing == badCredentials, standing == anonymous && (push || !mayRead(token, repository)):
+		w.Header().Set("WWW-Authenticate", dataCenterChallenge)
+		writeText(w, http.StatusUnauthorized, "Authentication failed. Please check your credentials and try again.\n")
+	case standing == basicRefused:
+		writeText(w, http.StatusForbidden, "Basic Authentication has been disabled on this instance.\n")
+	case standing == locked:
+		writeGitError(w, call, dataCenterCAPTCHA)
+	case standing == unlicensed:
+		writeGitError(w, call, dataCenterLicence)
+	case !mayRead(token, repository):
+		writeGitError(w, call, dataCenterMissing)
+	case push && !(token.Write && token.reaches(repository)):
+		writeText(w, http.StatusForbidden, "You do not have permission to push to this repository.\n")
+	case push && repository.Archived:
+		writeGitError(w, call, dataCenterArchived)
+	default:
+		s.serveGit(w, r, call, repository)
+	}
+}

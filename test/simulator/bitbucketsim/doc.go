@@ -1,0 +1,39 @@
+// Package bitbucketsim simulates Bitbucket Cloud and Bitbucket Data Center: real bare repositories behind
+// git's own smart HTTP (git http-backend), the REST endpoints that tell about a token and a repository, and
+// the refusals that each product is known for.
+//
+// It is a second, independent reading of Bitbucket's wire format: it imports nothing of the product. It has
+// state (repositories, tokens, commits), scripted faults, and opinions: what a careful client must never do
+// is kept in [Server.Violations].
+//
+// Cloud lives at its real names, https://bitbucket.org and https://api.bitbucket.org, which a client reaches
+// through [Server.CloudProxyURL] when it trusts [Server.CACertificate]. Data Center is a plain HTTP server on
+// loopback, and the same server again as https://git.example.test behind the proxy. Nothing dials out.
+//
+// # Operations
+//
+// Faults ([Server.Script]), the journal ([Server.Journal]) and [Server.Counts] call the requests so:
+//
+//	upload-pack refs         GET  .../info/refs?service=git-upload-pack
+//	receive-pack refs        GET  .../info/refs?service=git-receive-pack
+//	upload-pack              POST .../git-upload-pack
+//	receive-pack             POST .../git-receive-pack
+//	cloud repository         GET  https://api.bitbucket.org/2.0/repositories/{workspace}/{slug}
+//	datacenter properties    GET  BASE/rest/api/{version}/application-properties
+//	datacenter repository    GET  BASE/rest/api/{version}/projects/{key}/repos/{slug}, and users/{slug}/repos/{slug}
+//	connect                  CONNECT of the proxy; a fault strikes instead of opening the tunnel
+//
+// Every other request has the empty operation.
+package bitbucketsim
+
+// The operations, for fault.Fault.Operation and Server.Counts.
+const (
+	UploadPackRefs       = "upload-pack refs"
+	ReceivePackRefs      = "receive-pack refs"
+	UploadPack           = "upload-pack"
+	ReceivePack          = "receive-pack"
+	CloudRepository      = "cloud repository"
+	DataCenterProperties = "datacenter properties"
+	DataCenterRepository = "datacenter repository"
+	Connect              = "connect"
+)

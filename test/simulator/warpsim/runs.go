@@ -1,0 +1,436 @@
+package warpsim
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Behaviour says how one run goes. The zero value is an honest agent.
+type Behaviour struct {
+	State              string // terminal state instead of SUCCEEDED
+	ErrorCode, Message string
+	Retryable          bool
+	Reply              func(honest string) string // replaces the agent's last text
+	Queued             bool                       // stays QUEUED, at capacity, until it is cancelled
+	Hold               time.Duration              // the agent works this long
+	NoTranscript       bool                       // the transcript is never there
+	TranscriptAfter    int                        // the first reads of the transcript answer 404
+	CancelStatuses     []int                      // answers to the first cancels: 400, 409 or 422
+}
+
+// Step is one setup command that a run executed.
+type Step struct {
+	Command, Output string
+	Code            int
+}
+
+// Run is an agent's run as the server holds it.
+type Run struct {
+	ID, State, EnvironmentID, Title, Prompt, Model string
+	Owner                                          Owner
+	Metadata                                       map[string]string
+	Secrets                                        []string // names that the run could read
+	Steps                                          []Step
+	Reply                                          string
+	Workspace, Home                                string // directories; there until Close
+	Polls                                          int    // how often its state was read
+}
+
+// Going reports whether the run has not ended.
+func (r Run) Going() bool {
+	return slices.Contains([]string{"QUEUED", "PENDING", "CLAIMED", "INPROGRESS"}, r.State)
+}
+
+// run is a Run with what only the server knows.
+type run struct {
+	Run
+	behaviour      Behaviour
+	creator        string
+	created        time.Time
+	started        time.Time
+	session        string
+	code, message  string
+	retryable      bool
+	transcriptTook int
+	ctx            context.Context // ends when the run is cancelled
+	cancel         context.CancelFunc
+}
+
+// Behave queues how the next runs go, one each.
+func (s *Server) Behave(b ...Behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behaviours = append(s.behaviours, b...)
+}
+
+// Runs returns the runs, oldest first.
+func (s *Server) Runs() []Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	runs := []Run{}
+	for _, r := range s.runs {
+		copied := r.Run
+		copied.Steps = slices.Clone(r.Steps)
+		runs = append(runs, copied)
+	}
+	return runs
+}
+
+// startRun is POST /agent/runs.
+func (s *Server) startRun(c *call) answer {
+	var in struct {
+		Prompt, Title string
+		Mode          string
+		Team          *bool
+		Config        struct {
+			EnvironmentID string `json:"environment_id"`
+			ModelID       string `json:"model_id"`
+			Name          string
+			Secrets       []struct{ Name string }
+		}
+		Metadata map[string]string
+	}
+	decoder := json.NewDecoder(bytes.NewReader(c.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&in); err != nil {
+		s.mu.Lock()
+		s.flag("%s: body: %v", c.operation, err)
+		s.mu.Unlock()
+		return invalidRequest(c, "%v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in.Prompt == "" {
+		return invalidRequest(c, "prompt is required")
+	}
+	owner, refusal := s.runOwner(c, in.Team)
+	if refusal != nil {
+		return *refusal
+	}
+	o := s.find(in.Config.EnvironmentID)
+	if o == nil || !c.caller.sees(o.owner) || !o.trashed.IsZero() {
+		return problem(c, http.StatusNotFound, "resource_not_found", "environment not found")
+	}
+	s.watch("a prompt", in.Prompt)
+	s.watch("a title", in.Title)
+	s.watch("a run's metadata", string(mustMarshal(in.Metadata)))
+
+	names := []string{}
+	for _, ref := range append(o.parsed().Secrets, in.Config.Secrets...) {
+		names = append(names, ref.Name)
+	}
+	slices.Sort(names)
+	r := &run{
+		Run: Run{
+			ID: newUUID(), State: "QUEUED", EnvironmentID: o.uid, Title: in.Title, Prompt: in.Prompt, Model: in.Config.ModelID,
+			Owner: owner, Metadata: in.Metadata,
+		},
+		creator: c.caller.uid, created: s.tick(), session: newUUID(),
+	}
+	if len(s.behaviours) > 0 {
+		r.behaviour, s.behaviours = s.behaviours[0], s.behaviours[1:]
+	}
+	r.ctx, r.cancel = context.WithCancel(s.stop)
+	environ := s.environ(r, slices.Compact(names))
+	s.runs = append(s.runs, r)
+	s.counts[c.operation]++
+	if !r.behaviour.Queued {
+		commands := slices.Clone(o.parsed().SetupCommands)
+		s.working.Go(func() { s.materialise(r, commands, environ) })
+	}
+	return ok(object{"run_id": r.ID, "task_id": r.ID, "state": r.State, "at_capacity": r.behaviour.Queued})
+}
+
+// environ is the environment of a run: what the worker sets, and the listed secrets that the run's owner
+// may read. A personal secret wins over a team's. The caller holds the lock.
+func (s *Server) environ(r *run, names []string) []string {
+	r.Workspace = filepath.Join(s.workspaces, r.ID, "workspace")
+	r.Home = filepath.Join(s.workspaces, r.ID, "home")
+	environ := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + r.Home, "LANG=C.UTF-8", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
+		"TASK_ID=" + r.ID, "OZ_RUN_ID=" + r.ID, "IS_SANDBOX=1",
+	}
+	owners := []Owner{r.Owner}
+	if r.Owner.Type == "User" {
+		for _, t := range s.principals[r.Owner.UID].teams {
+			owners = append(owners, Owner{"Team", t.uid})
+		}
+	}
+	for _, name := range names {
+		for _, owner := range owners {
+			if known := s.secret(owner, name); known != nil {
+				environ = append(environ, name+"="+known.Value)
+				r.Secrets = append(r.Secrets, name)
+				break
+			}
+		}
+	}
+	return append(environ, s.options.RunEnviron...)
+}
+
+// materialise is what a worker does: a workspace, a shell, the setup commands, the agent.
+func (s *Server) materialise(r *run, commands, environ []string) {
+	s.advance(r, "CLAIMED")
+	for _, directory := range []string{r.Workspace, r.Home} {
+		if err := os.MkdirAll(directory, 0o755); err != nil {
+			s.finish(r, "ERROR", "internal_error", err.Error())
+			return
+		}
+	}
+	s.advance(r, "INPROGRESS")
+	if s.setUp(r, commands, environ) && s.work(r) {
+		s.agent(r, environ)
+	}
+}
+
+// setUp runs the setup commands, one after another in one session. It reports whether all succeeded.
+func (s *Server) setUp(r *run, commands, environ []string) bool {
+	sh, err := startShell(r.Workspace, environ)
+	if err != nil {
+		s.finish(r, "ERROR", "internal_error", err.Error())
+		return false
+	}
+	defer sh.close()
+	steps := append([]string{"export CI=true"}, commands...)
+	for i, command := range steps {
+		output, code, err := sh.run(r.ctx, command, s.options.CommandLimit)
+		if i > 0 {
+			s.mu.Lock()
+			r.Steps = append(r.Steps, Step{command, output, code})
+			s.mu.Unlock()
+		}
+		switch {
+		case r.ctx.Err() != nil:
+			return false
+		case err != nil:
+			s.finish(r, "FAILED", "environment_setup_failed", "Environment setup failed: The shell exited during setup command.")
+			return false
+		case code != 0:
+			s.finish(r, "FAILED", "environment_setup_failed", fmt.Sprintf(
+				"Environment setup failed: Failed to run setup command: %s. Check your repository URLs and setup commands.", command))
+			return false
+		}
+		if _, _, err := sh.run(r.ctx, "cd '"+r.Workspace+"'", s.options.CommandLimit); err != nil && r.ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// work holds the agent busy. It reports whether the run goes on.
+func (s *Server) work(r *run) bool {
+	if r.behaviour.Hold == 0 {
+		return r.ctx.Err() == nil
+	}
+	timer := time.NewTimer(r.behaviour.Hold)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+// agent does what the prompt asks for: it reports the commit of the checkout that the prompt names.
+func (s *Server) agent(r *run, environ []string) {
+	reply := "I found no checkout."
+	for _, directory := range checkouts(r.Workspace) {
+		if !strings.Contains(r.Prompt, filepath.Base(directory)) {
+			continue
+		}
+		command := exec.CommandContext(r.ctx, "git", "-C", directory, "rev-parse", "HEAD")
+		command.Env = environ
+		output, err := command.CombinedOutput()
+		reply = "The commit in " + filepath.Base(directory) + " is " + strings.TrimSpace(string(output)) + "."
+		if err != nil {
+			reply = "git failed: " + string(output)
+		}
+	}
+	if r.behaviour.Reply != nil {
+		reply = r.behaviour.Reply(reply)
+	}
+	s.mu.Lock()
+	r.Reply = reply
+	s.mu.Unlock()
+	s.finish(r, cmp.Or(r.behaviour.State, "SUCCEEDED"), r.behaviour.ErrorCode, r.behaviour.Message)
+}
+
+// checkouts are the directories of a workspace that hold a git repository.
+func checkouts(workspace string) []string {
+	found, _ := filepath.Glob(filepath.Join(workspace, "*", ".git"))
+	hidden, _ := filepath.Glob(filepath.Join(workspace, ".*", ".git"))
+	directories := []string{}
+	for _, git := range append(found, hidden...) {
+		directories = append(directories, filepath.Dir(git))
+	}
+	return directories
+}
+
+// advance moves a run that was not cancelled.
+func (s *Server) advance(r *run, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Going() {
+		r.State = state
+		if state == "INPROGRESS" {
+			r.started = s.tick()
+		}
+	}
+}
+
+func (s *Server) finish(r *run, state, code, message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Going() {
+		r.State, r.code, r.message, r.retryable = state, code, message, r.behaviour.Retryable
+	}
+}
+
+// ownRun finds a run that the caller may see. The caller holds the lock.
+func (s *Server) ownRun(c *call) (*run, *answer) {
+	for _, r := range s.runs {
+		if r.ID == c.PathValue("id") && c.caller.sees(r.Owner) {
+			return r, nil
+		}
+	}
+	missing := problem(c, http.StatusNotFound, "resource_not_found", "run not found")
+	return nil, &missing
+}
+
+func (s *Server) getRun(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, missing := s.ownRun(c)
+	if missing != nil {
+		return *missing
+	}
+	r.Polls++
+	s.counts[c.operation]++
+	return ok(s.item(r))
+}
+
+func (s *Server) listRuns(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	query := c.URL.Query()
+	limit := 20
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 500 {
+			return invalidRequest(c, "limit must be 1 to 500")
+		}
+		limit = n
+	}
+	var after time.Time
+	if text := query.Get("created_after"); text != "" {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return invalidRequest(c, "created_after must be RFC 3339")
+		}
+		after = at
+	}
+	wanted := map[string]string{}
+	for name := range query {
+		if key, found := strings.CutPrefix(name, "metadata["); found {
+			wanted[strings.TrimSuffix(key, "]")] = query.Get(name)
+		}
+	}
+	if len(wanted) > 0 && s.options.NoMetadataFilter {
+		return problem(c, http.StatusForbidden, "feature_not_available", "filtering by metadata is not available")
+	}
+	items := []any{}
+	for _, r := range slices.Backward(s.runs) {
+		fits := c.caller.sees(r.Owner) && !r.created.Before(after) && len(items) < limit
+		if id := query.Get("environment_id"); id != "" {
+			fits = fits && id == r.EnvironmentID
+		}
+		for key, value := range wanted {
+			fits = fits && r.Metadata[key] == value
+		}
+		if fits {
+			items = append(items, s.item(r))
+		}
+	}
+	s.counts[c.operation]++
+	return ok(object{"runs": items, "page_info": object{"has_next_page": false}})
+}
+
+// item is a run on the wire.
+func (s *Server) item(r *run) object {
+	item := object{
+		"run_id": r.ID, "task_id": r.ID, "title": r.Title, "state": r.State, "prompt": r.Prompt,
+		"created_at": timestamp(r.created), "updated_at": timestamp(s.tick()), "started_at": optionalTimestamp(r.started),
+		"source": "API", "execution_location": "REMOTE", "creator": s.profile(r.creator),
+		"agent_config": object{"environment_id": r.EnvironmentID}, "artifacts": []any{},
+		"is_sandbox_running": r.State == "INPROGRESS", "metadata": maps.Clone(r.Metadata),
+		"scope": object{"type": r.Owner.Type, "uid": r.Owner.UID},
+	}
+	if !r.started.IsZero() {
+		item["session_id"], item["session_link"] = r.session, s.url+"/session/"+r.session
+	}
+	if !r.Going() {
+		item["request_usage"] = object{"inference_cost": 0.5, "compute_cost": 0.25, "platform_cost": 0.25, "total_tokens": 1234}
+		status := object{"message": cmp.Or(r.message, "Done")}
+		if r.code != "" {
+			status["error_code"], status["retryable"] = r.code, r.retryable
+		}
+		item["status_message"] = status
+	}
+	return item
+}
+
+func (s *Server) cancelRun(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, missing := s.ownRun(c)
+	if missing != nil {
+		return *missing
+	}
+	if statuses := r.behaviour.CancelStatuses; len(statuses) > 0 {
+		r.behaviour.CancelStatuses = statuses[1:]
+		codes := map[int]string{400: "invalid_request", 409: "conflict", 422: "operation_not_supported"}
+		return problem(c, statuses[0], codes[statuses[0]], "as the test wants it")
+	}
+	if !r.Going() {
+		return invalidRequest(c, "the run is over")
+	}
+	r.State = "CANCELLED"
+	r.cancel()
+	s.counts[c.operation]++
+	return ok(r.ID)
+}
+
+// getConversation is the transcript: what the user asked, what the agent did, what it said.
+func (s *Server) getConversation(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, missing := s.ownRun(c)
+	if missing != nil {
+		return *missing
+	}
+	r.transcriptTook++
+	if r.behaviour.NoTranscript || r.transcriptTook <= r.behaviour.TranscriptAfter || r.Reply == "" {
+		return problem(c, http.StatusNotFound, "resource_not_found", "the run has no conversation")
+	}
+	text := func(role, text string) object {
+		return object{"role": role, "content": []any{object{"type": "text", "text": text}}}
+	}
+	s.counts[c.operation]++
+	return ok(object{"conversation_id": newUUID(), "steps": []any{object{
+		"id": "1", "steps": []any{},
+		"messages": []any{text("user", r.Prompt), text("assistant", "I run the command."), text("assistant", r.Reply)},
+	}}})
+}
