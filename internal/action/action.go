@@ -129,11 +129,32 @@ func (r run) all(ctx context.Context) error {
 	return r.smokeTest(ctx, oz.For(plan.Owner), bitbucket, plan)
 }
 
-// plan proves the token and observes Oz, both at once and only reading, and
-// shows what would change.
+// plan reads what there is and shows what would change.
 func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketapi.Client) (reconcile.Plan, error) {
-	end := r.on.Group("Check")
-	defer end()
+	proof, observed, err := r.look(ctx, oz, bitbucket)
+	if err != nil {
+		return reconcile.Plan{}, err
+	}
+	plan, err := reconcile.Diff(desired(r.config, proof), observed)
+	if err != nil {
+		return plan, err
+	}
+	plan.Warnings = append(proof.Warnings, plan.Warnings...)
+	r.facts.Plan = &plan
+
+	defer r.on.Group("Plan")()
+	for _, line := range report.PlanText(plan) {
+		r.log.Info(line)
+	}
+	for _, warning := range plan.Warnings {
+		r.log.Warn(warning)
+	}
+	return plan, nil
+}
+
+// look proves the token and observes Oz at the same time.
+func (r run) look(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketapi.Client) (preflight.Proof, reconcile.Observed, error) {
+	defer r.on.Group("Check")()
 	var (
 		proof    = preflight.Proof{Kind: r.config.TokenKind}
 		observed reconcile.Observed
@@ -151,28 +172,13 @@ func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 		return err
 	})
 	if err := reads.Wait(); err != nil {
-		return reconcile.Plan{}, err
+		return proof, observed, err
 	}
 	r.facts.Head = proof.Head
 	if proof.Head != "" {
 		r.log.Info(fmt.Sprintf("the token can clone %s, which is at %s", r.config.Primary().CloneURL(), proof.Head))
 	}
-	plan, err := reconcile.Diff(desired(r.config, proof), observed)
-	if err != nil {
-		return plan, err
-	}
-	plan.Warnings = append(proof.Warnings, plan.Warnings...)
-	r.facts.Plan = &plan
-
-	end()
-	defer r.on.Group("Plan")()
-	for _, line := range report.PlanText(plan) {
-		r.log.Info(line)
-	}
-	for _, warning := range plan.Warnings {
-		r.log.Warn(warning)
-	}
-	return plan, nil
+	return proof, observed, nil
 }
 
 // apply writes what the plan says.

@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -27,12 +28,12 @@ type host struct {
 	user   string // for Basic; empty refuses Basic
 	bearer bool   // takes Bearer too
 	root   string // of the bare repositories
+	shown  bool   // the token may be seen in process arguments
 	server *httptest.Server
 
-	mu     sync.Mutex
-	stall  chan struct{} // when set, packs wait for it
-	stalls chan struct{} // receives once a pack waits
-	users  []string      // user names of refused logins
+	mu    sync.Mutex
+	gate  func()   // when set, every pack passes it
+	users []string // user names of refused logins
 }
 
 // newHost starts a host with an empty set of repositories.
@@ -40,11 +41,9 @@ func newHost(t *testing.T, flavor bitbucket.Flavor, token, user string, bearer b
 	t.Helper()
 	h := &host{t: t, flavor: flavor, token: token, user: user, bearer: bearer, root: t.TempDir()}
 	backend := &cgi.Handler{
-		Path: filepath.Join(git(t, h.root, "--exec-path"), "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + h.root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=jane"},
-		InheritEnv: []string{
-			"PATH",
-		},
+		Path:   filepath.Join(git(t, h.root, "--exec-path"), "git-http-backend"),
+		Env:    []string{"GIT_PROJECT_ROOT=" + h.root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + h.root},
+		Stderr: io.Discard,
 	}
 	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.searchArguments()
@@ -54,7 +53,12 @@ func newHost(t *testing.T, flavor bitbucket.Flavor, token, user string, bearer b
 			return
 		}
 		if r.Method == http.MethodPost {
-			h.wait(r)
+			h.mu.Lock()
+			gate := h.gate
+			h.mu.Unlock()
+			if gate != nil {
+				gate()
+			}
 		}
 		backend.ServeHTTP(w, r)
 	}))
@@ -90,6 +94,9 @@ func (h *host) refused() []string {
 
 // searchArguments fails the test when a process shows the token.
 func (h *host) searchArguments() {
+	if h.shown {
+		return
+	}
 	arguments, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if !assert.NoError(h.t, err) || !assert.NotEmpty(h.t, arguments) {
 		return
@@ -100,39 +107,18 @@ func (h *host) searchArguments() {
 	}
 }
 
-// stallPacks makes packs wait until the test ends. The channel receives when
-// the first one waits.
-func (h *host) stallPacks() <-chan struct{} {
+// stall makes packs wait. The channel is closed when the first one waits; open
+// lets it, and all later ones, go.
+func (h *host) stall() (waiting <-chan struct{}, open func()) {
+	arrived, opened := make(chan struct{}), make(chan struct{})
+	var once sync.Once
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	stall := make(chan struct{})
-	h.stall, h.stalls = stall, make(chan struct{}, 1)
-	h.t.Cleanup(func() { close(stall) })
-	return h.stalls
-}
-
-// letPacksGo ends the stall for later requests.
-func (h *host) letPacksGo() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stall = nil
-}
-
-func (h *host) wait(r *http.Request) {
-	h.mu.Lock()
-	stall, stalls := h.stall, h.stalls
-	h.mu.Unlock()
-	if stall == nil || r.Header.Get("Git-Protocol") != "" {
-		return
+	h.gate = func() {
+		once.Do(func() { close(arrived) })
+		<-opened
 	}
-	select {
-	case stalls <- struct{}{}:
-	default:
-	}
-	select {
-	case <-stall:
-	case <-r.Context().Done():
-	}
+	return arrived, func() { close(opened) }
 }
 
 // repository is a repository of the host, not made yet.

@@ -1,0 +1,28 @@
+# make demo    build, start the simulators, provision a sample repository twice
+# make test    every test
+# make bench   speed, memory and size; the README quotes it
+# make fuzz    each fuzz test for a bounded time
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/oz-bitbucket/oz-bitbucket/internal/action.version=$(VERSION)
+FUZZTIME := 20s
+
+.PHONY: build demo test bench fuzz
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/oz-bitbucket .
+
+demo: build
+	go run ./test/simulator -- sh test/demo.sh
+
+test:
+	go test -race -shuffle=on -count=1 ./...
+
+bench:
+	go test -run '^$$' -bench . -benchtime 10x ./test
+
+fuzz:
+	@for package in $$(go list ./internal/...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done

@@ -1,0 +1,116 @@
+package setup_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+)
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	clone := func(slug string) setup.Clone {
+		return setup.Clone{
+			Repository: repository(t, "https://bitbucket.org/acme/"+slug),
+			Secret:     "TOKEN", Kind: bitbucket.APIToken, Auth: setup.URL,
+		}
+	}
+	app, lib := clone("app"), clone("lib")
+	const (
+		newApp  = "git clone https://x-bitbucket-api-token-auth:$TOKEN@bitbucket.org/acme/app.git"
+		newLib  = "git clone https://x-bitbucket-api-token-auth:$TOKEN@bitbucket.org/acme/lib.git"
+		oldApp  = "git clone https://jane:$OLD@bitbucket.org/acme/app.git"
+		oldLib  = "git clone git@bitbucket.org:acme/lib.git"
+		foreign = "git clone https://github.com/acme/app.git"
+	)
+	byHelper := app
+	byHelper.Auth = setup.Helper
+
+	tests := []struct {
+		name     string
+		existing []string
+		clones   []setup.Clone
+		user     []string
+		given    bool
+		want     []string
+	}{
+		{"a new environment", nil, []setup.Clone{app}, nil, false, []string{newApp}},
+		{"a new environment with commands", nil, []setup.Clone{app, lib}, []string{"make a", "make b"}, true,
+			[]string{newApp, newLib, "cd app && make a", "cd app && make b"}},
+		{"given commands replace all", []string{"one", oldApp, "two"}, []setup.Clone{app}, []string{"make"}, true,
+			[]string{newApp, "cd app && make"}},
+		{"given but none", []string{"one", oldApp, "two"}, []setup.Clone{app}, nil, true, []string{newApp}},
+		{"not given: the list stays", []string{"one", newApp, "two"}, []setup.Clone{app}, []string{"ignored"}, false,
+			[]string{"one", newApp, "two"}},
+		{"replaced where it stands", []string{"one", oldApp, "two"}, []setup.Clone{app}, nil, false,
+			[]string{"one", newApp, "two"}},
+		{"duplicates go", []string{oldApp, "one", newApp, oldApp}, []setup.Clone{app}, nil, false,
+			[]string{newApp, "one"}},
+		{"missing, at the front", []string{"one", "two"}, []setup.Clone{app}, nil, false,
+			[]string{newApp, "one", "two"}},
+		{"missing, after the one before", []string{"one", oldApp, "two"}, []setup.Clone{app, lib}, nil, false,
+			[]string{"one", newApp, newLib, "two"}},
+		{"the primary is missing", []string{"one", oldLib, "two"}, []setup.Clone{app, lib}, nil, false,
+			[]string{newApp, "one", newLib, "two"}},
+		{"both missing", []string{"one"}, []setup.Clone{app, lib}, nil, false, []string{newApp, newLib, "one"}},
+		{"in another order", []string{oldLib, "one", oldApp}, []setup.Clone{app, lib}, nil, false,
+			[]string{newLib, "one", newApp}},
+		{"others stay, equal ones too", []string{foreign, "make", "make"}, []setup.Clone{app}, nil, false,
+			[]string{newApp, foreign, "make", "make"}},
+		{"from one way to the other", []string{byHelper.Command(), "one"}, []setup.Clone{app}, nil, false,
+			[]string{newApp, "one"}},
+		{"and back", []string{newApp, "one"}, []setup.Clone{byHelper}, nil, false,
+			[]string{byHelper.Command(), "one"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			before := append([]string(nil), tt.existing...)
+			got := setup.Merge(tt.existing, tt.clones, tt.user, tt.given)
+			assert.Equal(t, tt.want, got)
+			assert.Equal(t, before, tt.existing, "the existing list is not written to")
+			assert.Equal(t, tt.want, setup.Merge(got, tt.clones, tt.user, tt.given), "again")
+		})
+	}
+}
+
+// Merging again what came out changes nothing; each repository is cloned once;
+// what is not a clone command keeps its order.
+func FuzzMerge(f *testing.F) {
+	f.Add("make\ngit clone https://bitbucket.org/acme/app", "npm ci", false, true)
+	f.Add("git clone git@bitbucket.org:acme/lib.git\ngit clone https://bitbucket.org/acme/lib", "a\nb", true, false)
+	f.Add("sh -c 'x' oz-bitbucket https://bitbucket.org/acme/app app\n\n'", "", false, false)
+	f.Fuzz(func(t *testing.T, existing, user string, given, helper bool) {
+		var clones []setup.Clone
+		for _, slug := range []string{"app", "lib"} {
+			c := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/"+slug), Secret: "T", Kind: bitbucket.APIToken, Auth: setup.URL}
+			if helper {
+				c.Auth = setup.Helper
+			}
+			clones = append(clones, c)
+		}
+		got := setup.Merge(lines(existing), clones, lines(user), given)
+		assert.Equal(t, got, setup.Merge(got, clones, lines(user), given))
+
+		if given {
+			assert.Len(t, got, 2+len(lines(user)))
+			return
+		}
+		others := func(commands []string) string {
+			var kept []string
+			for _, command := range commands {
+				if !setup.Clones(command, clones[0].Repository) && !setup.Clones(command, clones[1].Repository) {
+					kept = append(kept, command)
+				}
+			}
+			return strings.Join(kept, "\n")
+		}
+		assert.Equal(t, others(lines(existing)), others(got))
+		for _, c := range clones {
+			assert.Equal(t, 1, strings.Count("\n"+strings.Join(got, "\n")+"\n", "\n"+c.Command()+"\n"))
+		}
+	})
+}

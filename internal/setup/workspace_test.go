@@ -1,0 +1,143 @@
+package setup_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// secret is the variable that holds the token in the tests.
+const secret = "BITBUCKET_TOKEN"
+
+// A shell may run a setup command, typed into its standard input.
+type shell struct {
+	name     string
+	options  []string
+	first    string // line before the command
+	last     string // line after it, which ends the shell with its status
+	optional bool   // may be missing on the machine
+}
+
+var shells = []shell{
+	{"dash", nil, "", "exit $?", false},
+	{"bash", []string{"--norc", "--noprofile", "-i"}, "set -H", "exit $?", false},
+	{"zsh", []string{"-f", "-i"}, "", "exit $?", true},
+	{"fish", []string{"--no-config", "-i"}, "", "exit $status", true},
+}
+
+// isInstalled reports whether the machine has the shell. One that may be missing
+// is named in the test's log.
+func (sh shell) isInstalled(t *testing.T) bool {
+	t.Helper()
+	_, err := exec.LookPath(sh.name)
+	if err != nil && sh.optional {
+		t.Logf("%s is not installed: nothing was tested", sh.name)
+		return false
+	}
+	require.NoError(t, err)
+	return true
+}
+
+// workspace is what a run of an environment has: a directory to clone into, a
+// home and a token in the environment.
+type workspace struct {
+	t       *testing.T
+	root    string
+	home    string
+	token   string
+	environ []string
+}
+
+func newWorkspace(t *testing.T, token string) *workspace {
+	t.Helper()
+	w := &workspace{t: t, root: t.TempDir(), home: t.TempDir(), token: token}
+	w.environ = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.home, "TERM=dumb", "HISTFILE=/dev/null",
+		"GIT_CONFIG_NOSYSTEM=1", secret + "=" + token,
+		"GIT_AUTHOR_NAME=Agent", "GIT_AUTHOR_EMAIL=agent@example.com",
+		"GIT_COMMITTER_NAME=Agent", "GIT_COMMITTER_EMAIL=agent@example.com",
+	}
+	return w
+}
+
+// in is a path inside the workspace.
+func (w *workspace) in(elements ...string) string {
+	return filepath.Join(append([]string{w.root}, elements...)...)
+}
+
+// command is a command that starts in the workspace root, in a process group of
+// its own.
+func (w *workspace) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = w.root
+	cmd.Env = w.environ
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// run runs a setup command in dash and returns what it printed.
+func (w *workspace) run(command string) (string, error) {
+	out, err := w.command("dash", "-c", command).CombinedOutput()
+	return string(out), err
+}
+
+// mustRun is run for a command that has to succeed.
+func (w *workspace) mustRun(command string) string {
+	w.t.Helper()
+	out, err := w.run(command)
+	require.NoError(w.t, err, "%s\n%s", command, out)
+	return strings.TrimSpace(out)
+}
+
+// mustType types a command into a shell, where it has to succeed.
+func (w *workspace) mustType(sh shell, command string) {
+	w.t.Helper()
+	cmd := w.command(append([]string{sh.name}, sh.options...)...)
+	cmd.Stdin = strings.NewReader(sh.first + "\n" + command + "\n" + sh.last + "\n")
+	out, err := cmd.CombinedOutput()
+	require.NoError(w.t, err, "%s\n%s", command, out)
+}
+
+// read is the text of a file in the workspace.
+func (w *workspace) read(elements ...string) string {
+	w.t.Helper()
+	text, err := os.ReadFile(w.in(elements...))
+	require.NoError(w.t, err)
+	return string(text)
+}
+
+// write writes a file in the workspace.
+func (w *workspace) write(text string, elements ...string) {
+	w.t.Helper()
+	file := w.in(elements...)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(w.t, os.WriteFile(file, []byte(text), 0o644))
+}
+
+// holdsNoToken searches workspace and home, files and their names, for the
+// token.
+func (w *workspace) holdsNoToken() {
+	w.t.Helper()
+	searched := 0
+	for _, root := range []string{w.root, w.home} {
+		err := filepath.WalkDir(root, func(name string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			searched++
+			text, err := os.ReadFile(name)
+			assert.NotContains(w.t, name, w.token)
+			assert.False(w.t, bytes.Contains(text, []byte(w.token)), "token in %s", name)
+			return err
+		})
+		require.NoError(w.t, err)
+	}
+	assert.NotZero(w.t, searched)
+}

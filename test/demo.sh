@@ -1,0 +1,15 @@
+#!/bin/sh
+# Provisions the sample repository of the simulators twice: the first run
+# creates, the second keeps. Run by `make demo`.
+set -eu
+
+echo '$ oz-bitbucket          # the first run creates the secret and the environment'
+first=$(bin/oz-bitbucket)
+echo "$first"
+echo
+echo '$ oz-bitbucket          # the second run rotates the secret and keeps the environment'
+second=$(bin/oz-bitbucket)
+echo "$second"
+
+case $first in *'"environment_change":"create"'*'"smoke_test":"passed"'*) ;; *) echo 'demo: the first run did not create' >&2; exit 1 ;; esac
+case $second in *'"environment_change":"keep"'*'"smoke_test":"passed"'*) ;; *) echo 'demo: the second run did not keep' >&2; exit 1 ;; esac
