@@ -60,7 +60,7 @@ export GIT_TERMINAL_PROMPT=0;
 key=credential.ORIGIN.helper;
 helper="!f() { test \"\$1\" = get || exit 0; ANSWER; }; f";
 remember() { git "$@" --replace-all $key "" && git "$@" --add $key "$helper"; };
-clone() { git clone -c $key= -c $key="$helper" "$@"; };
+clone() { git clone -c $key=  "$@"; };
 remember config --global;
 case $(git --git-dir="$dir/.git" config remote.origin.url 2>/dev/null) in
 	"" | *[/@]"${url#*//}") ;;

@@ -1,0 +1,210 @@
+package test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+	"gopkg.in/yaml.v3"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// specs is where the server's own schemas lie beside a checkout. They are not
+// ours to commit.
+const specs = "../../shared/spec"
+
+// readSpec reads one of the server's schemas. Without it there is no contract to
+// hold anything against: a failure in CI, and a skip that says so elsewhere.
+func readSpec(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(specs, name))
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("the server's schema is not there, so nothing was checked: %v", err)
+	}
+	require.NoError(t, err)
+	return string(content)
+}
+
+func TestInputsAgree(t *testing.T) {
+	t.Parallel()
+	var action struct {
+		Inputs map[string]struct {
+			Description string
+			Default     *string
+		}
+		Outputs map[string]struct{ Description string }
+	}
+	content, err := os.ReadFile("../action.yml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, &action))
+	rows := readmeTable(t, "| name | default | meaning |")
+
+	var names []string
+	for i, input := range config.Inputs() {
+		names = append(names, input.Name)
+		declared, there := action.Inputs[input.Name]
+		assert.True(t, there, "action.yml lacks %s", input.Name)
+		assert.NotEmpty(t, declared.Description, input.Name)
+		if input.Default == "" {
+			assert.Nil(t, declared.Default, "action.yml gives %s a default", input.Name)
+		} else if assert.NotNil(t, declared.Default, input.Name) {
+			assert.Equal(t, input.Default, *declared.Default, input.Name)
+		}
+		if assert.Less(t, i, len(rows), "the README lacks %s", input.Name) {
+			assert.Equal(t, []string{input.Name, input.Default}, rows[i][:2])
+		}
+	}
+	assert.Len(t, action.Inputs, len(names))
+	assert.Len(t, rows, len(names))
+
+	outputs := readmeTable(t, "| name | value |")
+	for i, output := range (report.Facts{}).Outputs() {
+		assert.NotEmpty(t, action.Outputs[output.Name].Description, output.Name)
+		assert.Equal(t, output.Name, outputs[i][0])
+	}
+	assert.Len(t, action.Outputs, len((report.Facts{}).Outputs()))
+	assert.Len(t, outputs, len((report.Facts{}).Outputs()))
+
+	var codes []string
+	for _, row := range readmeTable(t, "| code | meaning |") {
+		codes = append(codes, row[0])
+	}
+	assert.Equal(t, []string{"0", "1", "2", "3", "4", "130, 143"}, codes)
+}
+
+// readmeTable reads the cells of the table with this header, without backticks.
+func readmeTable(t *testing.T, header string) [][]string {
+	t.Helper()
+	content, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(content), header+"\n")
+	require.True(t, found, "the README has no table %s", header)
+	var rows [][]string
+	for line := range strings.Lines(table) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if strings.HasPrefix(line, "|---") {
+			continue
+		}
+		var cells []string
+		for cell := range strings.SplitSeq(strings.Trim(line, "|"), "|") {
+			cells = append(cells, strings.Trim(strings.TrimSpace(cell), "`"))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+func TestEveryQueryIsValidForTheServer(t *testing.T) {
+	t.Parallel()
+	server := gqlparser.MustLoadSchema(&ast.Source{Name: "server", Input: readSpec(t, "schema.graphql")})
+	queries, err := os.ReadFile("../internal/warpapi/queries.graphql")
+	require.NoError(t, err)
+	_, errs := gqlparser.LoadQuery(server, string(queries))
+	require.Empty(t, errs)
+
+	ours, err := os.ReadFile("../internal/warpapi/schema.graphql")
+	require.NoError(t, err)
+	requireSubset(t, "internal/warpapi", string(ours), server)
+	requireSubset(t, "test/simulator/warpsim", warpsim.Schema, server)
+}
+
+// requireSubset checks that what a schema says, the server's says too, and that
+// it leaves out nothing that the server requires.
+func requireSubset(t *testing.T, name, text string, server *ast.Schema) {
+	t.Helper()
+	subset := gqlparser.MustLoadSchema(&ast.Source{Name: name, Input: text})
+	for _, ours := range subset.Types {
+		if ours.BuiltIn {
+			continue
+		}
+		theirs := server.Types[ours.Name]
+		if !assert.NotNil(t, theirs, "%s: the server has no %s", name, ours.Name) {
+			continue
+		}
+		assert.Equal(t, theirs.Kind, ours.Kind, "%s: %s", name, ours.Name)
+		for _, value := range ours.EnumValues {
+			assert.NotNil(t, theirs.EnumValues.ForName(value.Name), "%s: %s.%s", name, ours.Name, value.Name)
+		}
+		assert.Subset(t, theirs.Types, ours.Types, "%s: union %s", name, ours.Name)
+		for _, field := range ours.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			there := theirs.Fields.ForName(field.Name)
+			if !assert.NotNil(t, there, "%s: %s.%s", name, ours.Name, field.Name) {
+				continue
+			}
+			assert.Equal(t, there.Type.String(), field.Type.String(), "%s: %s.%s", name, ours.Name, field.Name)
+			for _, argument := range field.Arguments {
+				if known := there.Arguments.ForName(argument.Name); assert.NotNil(t, known, "%s: %s(%s)", name, field.Name, argument.Name) {
+					assert.Equal(t, known.Type.String(), argument.Type.String())
+				}
+			}
+			for _, argument := range there.Arguments {
+				assert.False(t, argument.Type.NonNull && field.Arguments.ForName(argument.Name) == nil, "%s: %s lacks %s", name, field.Name, argument.Name)
+			}
+		}
+		if ours.Kind == ast.InputObject {
+			for _, field := range theirs.Fields {
+				assert.False(t, field.Type.NonNull && field.DefaultValue == nil && ours.Fields.ForName(field.Name) == nil, "%s: input %s lacks %s", name, ours.Name, field.Name)
+			}
+		}
+	}
+}
+
+// TestRunsFitTheServersDescription holds what we send, and what the simulator
+// answers, against the server's OpenAPI description.
+func TestRunsFitTheServersDescription(t *testing.T) {
+	t.Parallel()
+	document, err := openapi3.NewLoader().LoadFromData([]byte(readSpec(t, "agent-api-openapi.yaml")))
+	require.NoError(t, err)
+	w := newWorld(t, plain, warpsim.Options{})
+	require.Equal(t, 0, w.run(w.inputs(nil)).code)
+
+	fits := func(schema string, body []byte) {
+		t.Helper()
+		var value any
+		require.NoError(t, json.Unmarshal(body, &value))
+		assert.NoError(t, document.Components.Schemas[schema].Value.VisitJSON(value), "%s: %s", schema, body)
+	}
+	get := func(path string) []byte {
+		t.Helper()
+		request, err := http.NewRequest(http.MethodGet, w.oz.URL()+"/api/v1/agent/runs"+path, nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Bearer "+apiKey)
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		content, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return content
+	}
+	sent := 0
+	for _, request := range w.oz.Journal.All() {
+		if request.Operation == "POST /agent/runs" {
+			fits("RunAgentRequest", request.Body)
+			sent++
+		}
+	}
+	assert.Equal(t, 1, sent)
+	id := w.oz.Runs()[0].ID
+	fits("RunItem", get("/"+id))
+	fits("ConversationResponse", get("/"+id+"/conversation"))
+	fits("ListRunsResponse", get(""))
+	fits("Error", get("/unknown"))
+}
