@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/tink"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/seal"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -81,7 +83,7 @@ func opener(t *testing.T) tink.HybridDecrypt {
 	t.Helper()
 	private, err := base64.StdEncoding.DecodeString(testPrivateKey)
 	require.NoError(t, err)
-	handle, err := insecurecleartextkeyset.Read(&keyset.MemReaderWriter{Keyset: &tinkpb.Keyset{
+	binary, err := proto.Marshal(&tinkpb.Keyset{
 		PrimaryKeyId: testKeyID,
 		Key: []*tinkpb.Keyset_Key{{
 			KeyData: &tinkpb.KeyData{
@@ -93,7 +95,9 @@ func opener(t *testing.T) tink.HybridDecrypt {
 			KeyId:            testKeyID,
 			OutputPrefixType: tinkpb.OutputPrefixType_TINK,
 		}},
-	}})
+	})
+	require.NoError(t, err)
+	handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(binary)))
 	require.NoError(t, err)
 	decrypter, err := hybrid.NewHybridDecrypt(handle)
 	require.NoError(t, err)
