@@ -105,7 +105,8 @@ func (a address) read(flavor Flavor) reading {
 // hostName matches a host name or an IPv4 address.
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
-// place splits and checks the host; port is empty for the scheme's own.
+// place splits and checks the host; port is empty for the scheme's own, which is
+// that of https where no scheme is given.
 func (a address) place() (host, port, reason string) {
 	host, port, _ = strings.Cut(a.host, ":")
 	if !hostName.MatchString(host) {
@@ -117,8 +118,12 @@ func (a address) place() (host, port, reason string) {
 	if !isPort(port) {
 		return "", "", hasBadPort
 	}
+	own := "443"
+	if a.scheme == "http" {
+		own = "80"
+	}
 	port = strings.TrimLeft(port, "0")
-	if a.scheme == "https" && port == "443" || a.scheme == "http" && port == "80" {
+	if port == own {
 		port = ""
 	}
 	return host, port, ""

@@ -233,6 +233,7 @@ func TestParseKeepsSecretsToItself(t *testing.T) {
 		{"SSH", "ssh://git:S3CRET@git.example.com:7999/PROJ/app.git", server},
 		{"expanded away", "https://x-token-auth:@bitbucket.org/acme/app.git", cloud},
 		{"no repository", "https://jane:S3CRET@bitbucket.org/", "Clone button"},
+		{"no path", "https://jane:S3CRET@bitbucket.org", "Clone button"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
