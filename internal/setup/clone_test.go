@@ -90,7 +90,7 @@ func TestCommandByHelper(t *testing.T) {
 				assert.NotContains(t, script, `\\`, "fish reads it as one backslash")
 				assert.NotContains(t, command, "\n")
 				assert.NotContains(t, command, "\t", "an interactive shell completes it")
-				assert.Contains(t, script, "key=credential."+r.Origin()+".helper;")
+				assert.Contains(t, script, "_key=credential."+r.Origin()+".helper;")
 				assert.Contains(t, script, "MY_TOKEN")
 				assert.NotRegexp(t, `[A-Z]{3,}`, strings.NewReplacer("MY_TOKEN", "", "HEAD", "", "GIT_TERMINAL_PROMPT", "").Replace(script), "a part was not filled in")
 				assert.Equal(t, bearerOnly, strings.Contains(script, "2.46"))
@@ -125,6 +125,7 @@ func TestCommandByURLClones(t *testing.T) {
 				s.clone.Auth = setup.Helper // after a run with the form that leaves the token in .git/config
 				s.mustType(shell, s.clone.Command())
 				assert.NotContains(t, s.mustRun("git -C app remote -v"), s.token)
+				assert.Len(t, lines(s.mustRun("git -C app config --local --get-regexp credential")), 2)
 			})
 		}
 	}

@@ -25,7 +25,7 @@ func Check(command string) error {
 		return fmt.Errorf("column %d: %s", wrong.Pos.Col(), wrong.Text)
 	}
 	if foreign, ok := errors.AsType[syntax.LangError](err); ok {
-		return fmt.Errorf("column %d: bash has no %s", foreign.Pos.Col(), foreign.Feature)
+		return fmt.Errorf("column %d: not in bash: %s", foreign.Pos.Col(), foreign.Feature)
 	}
 	switch {
 	case err != nil:

@@ -58,7 +58,8 @@ func TestCheck(t *testing.T) {
 		{"here-document", "cat <<EOF", "column 5: unclosed here-document"},
 		{"parameter", "echo ${X", "column 6: "},
 		{"backslash at the end", `npm ci \`, "column 8: the shell would wait"},
-		{"another shell's", "() { echo x }", "column 1: "},
+		{"another shell's", "echo ${(f)X}", "column 6: not in bash: parameter expansion flags"},
+		{"broken text", "echo \xff", "column 6: invalid UTF-8"},
 		{"nothing", "", "no command"},
 		{"only a comment", "# npm ci", "no command"},
 	}

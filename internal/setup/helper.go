@@ -16,7 +16,8 @@ const programName = "oz-bitbucket"
 //
 // What varies freely comes after the script, so that the script needs no
 // single quote and is safe in bash (history expansion included), zsh, dash and
-// fish. Nothing that it exports or defines outlives it.
+// fish. Nothing that it exports or defines outlives it, and its variables start
+// with "_" to be none that the environment holds the token in.
 func (c Clone) helperCommand() string {
 	script := strings.NewReplacer(
 		"SECRET", c.Secret,
@@ -51,29 +52,29 @@ func (c Clone) helperCommand() string {
 // Source: gitcredentials(7) and git-credential(1) for the helper's protocol;
 // tested with git 2.25.1, 2.31.0, 2.39.5, 2.46.0 and 2.55.0.
 const helperScript = `
-url=$1 dir=$2; shift 2;
+_url=$1 _dir=$2; shift 2;
 fail() { echo "$0: $1" >&2; exit 1; };
 command -v git >/dev/null || fail "git is not installed in this image";
 : "${SECRET:?is not set in this environment}";
 REQUIREMENT
 export GIT_TERMINAL_PROMPT=0;
-key=credential.ORIGIN.helper;
-helper="!f() { test \"\$1\" = get || exit 0; ANSWER; }; f";
-remember() { git "$@" --replace-all $key "" && git "$@" --add $key "$helper"; };
-clone() { git clone -c $key=  "$@"; };
+_key=credential.ORIGIN.helper;
+_helper="!f() { test \"\$1\" = get || exit 0; ANSWER; }; f";
+remember() { git "$@" --replace-all $_key "" && git "$@" --add $_key "$_helper"; };
+clone() { git clone -c $_key= -c $_key="$_helper" "$@"; };
 remember config --global;
-case $(git --git-dir="$dir/.git" config remote.origin.url 2>/dev/null) in
-	"" | *[/@]"${url#*//}") ;;
-	*) fail "$dir is there already, and its origin is not $url";;
+case $(git --git-dir="$_dir/.git" config remote.origin.url 2>/dev/null) in
+	"" | *[/@]"${_url#*//}") ;;
+	*) fail "$_dir is there already, and its origin is not $_url";;
 esac;
-if index=$(git --git-dir="$dir/.git" rev-parse --git-path index 2>/dev/null) && test -e "$index"; then
-	git -C "$dir" config remote.origin.url "$url" && remember -C "$dir" config && git -C "$dir" fetch origin;
-elif test -e "$dir/.git"; then
-	new=$(mktemp -d) && clone --no-checkout "$@" "$url" "$new" &&
-	mv "$dir/.git" "$new/unfinished" && mv "$new/.git" "$dir" && cd "$dir" &&
+if _index=$(git --git-dir="$_dir/.git" rev-parse --git-path index 2>/dev/null) && test -e "$_index"; then
+	git -C "$_dir" config remote.origin.url "$_url" && remember -C "$_dir" config && git -C "$_dir" fetch origin;
+elif test -e "$_dir/.git"; then
+	_new=$(mktemp -d) && clone --no-checkout "$@" "$_url" "$_new" &&
+	mv "$_dir/.git" "$_new/unfinished" && mv "$_new/.git" "$_dir" && cd "$_dir" &&
 	if git rev-parse --quiet --verify HEAD >/dev/null; then git reset --quiet && git stash; fi;
 else
-	clone "$@" "$url" "$dir";
+	clone "$@" "$_url" "$_dir";
 fi`
 
 // answer is what the helper says to "get". Data Center takes Bearer from any

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -176,6 +177,20 @@ func TestHelperServesSubmodules(t *testing.T) {
 	}
 }
 
+// A partial clone fetches what it lacks when it is needed.
+func TestHelperServesPartialClones(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, httpAccessToken)
+	git(t, s.bare, "config", "uploadpack.allowFilter", "true")
+	git(t, s.bare, "config", "uploadpack.allowAnySHA1InWant", "true")
+
+	s.mustRun(s.clone.Command())
+	s.mustRun("git clone --filter=blob:none --no-checkout " + s.clone.Repository.CloneURL() + " partial")
+	s.mustRun("git -C partial checkout main")
+	assert.Equal(t, "two\n", s.read("partial", "sub", "two.txt"))
+	s.holdsNoToken()
+}
+
 // addSubmodule adds the commit of another bare repository as a submodule to the
 // branch main of one.
 func addSubmodule(t *testing.T, bare, name, url, commit string) {
@@ -201,7 +216,7 @@ func TestHelperKeepsOthersOut(t *testing.T) {
 	s.mustRun("git config --global credential.http://" + s.clone.Repository.Host + ".username jane")
 
 	s.mustRun(s.clone.Command())
-	s.mustRun("git config --global --add credential.helper store")
+	s.mustRun(`printf "[credential]\n\thelper = store\n" >>~/.gitconfig`)
 	s.mustRun("git -C app fetch && git -C app push origin HEAD:refs/heads/new")
 	s.mustRun(s.clone.Command())
 	s.isGood()
@@ -252,7 +267,11 @@ func TestHelperRepairs(t *testing.T) {
 			defer open()
 			cmd := s.command("dash", "-c", s.clone.Command())
 			require.NoError(s.t, cmd.Start())
-			<-waiting
+			select {
+			case <-waiting:
+			case <-time.After(time.Minute):
+				require.Fail(s.t, "no pack was asked for")
+			}
 			require.NoError(s.t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
 			require.Error(s.t, cmd.Wait())
 			require.DirExists(s.t, s.in("app", ".git"), "it left something")
@@ -409,6 +428,23 @@ func TestHelperSaysWhatLaterFetchesMiss(t *testing.T) {
 	out, err := s.run("unset " + secret + "; GIT_TERMINAL_PROMPT=0 git -C app fetch")
 	require.Error(t, err)
 	assert.Contains(t, out, secret+": is not set")
+}
+
+// No name of a variable is in the script's way.
+func TestHelperReadsAnyVariable(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"url", "dir", "key", "helper", "index", "new", "f", "t", "TOKEN_2"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, apiToken)
+			s.clone.Secret = name
+			s.environ = append(s.environ, secret+"=", name+"="+s.token)
+			for range 2 {
+				s.mustRun(s.clone.Command())
+				s.isGood()
+			}
+		})
+	}
 }
 
 // A home that cannot be written costs no more than submodules.

@@ -72,13 +72,13 @@ func (w *workspace) in(elements ...string) string {
 	return filepath.Join(append([]string{w.root}, elements...)...)
 }
 
-// command is a command that starts in the workspace root, in a process group of
-// its own.
+// command is a command that starts in the workspace root, in a session of its
+// own, without a terminal on which git could ask.
 func (w *workspace) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = w.root
 	cmd.Env = w.environ
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }
 
