@@ -124,7 +124,6 @@ func newClient(t *testing.T, s *bitbucketsim.Server) *http.Client {
 			return proxy, nil
 		},
 		TLSClientConfig:   &tls.Config{RootCAs: roots},
-		ForceAttemptHTTP2: true,
 		DisableKeepAlives: true,
 	}
 	return &http.Client{

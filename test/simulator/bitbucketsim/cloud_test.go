@@ -1,6 +1,7 @@
 package bitbucketsim_test
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -82,10 +83,8 @@ func TestCloudPush(t *testing.T) {
 	checkout := machine.in("sample")
 	// Bigger than http.postBuffer, so that git sends its pack chunked.
 	noise := make([]byte, 3<<20)
-	for i, state := 0, uint32(1); i < len(noise); i++ {
-		state = state*1664525 + 1013904223
-		noise[i] = byte(state >> 24)
-	}
+	_, err := rand.NewChaCha8([32]byte{}).Read(noise)
+	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(checkout.directory, "noise"), noise, 0o600))
 	checkout.git("add", "noise")
 	checkout.git("commit", "--quiet", "--message", "Add noise")

@@ -126,9 +126,12 @@ func listen(address string) (net.Listener, error) {
 	return net.Listen("tcp", address)
 }
 
-// serve answers the listener's connections, under TLS when the server has certificates, until Close.
+// serve answers the listener's connections, under TLS when the server has certificates, until Close. It
+// speaks HTTP/1.1 only: over HTTP/2, libcurl 7.88 now and then stalls in the middle of a chunked push.
 func (s *Server) serve(l net.Listener, server *http.Server) {
 	server.ErrorLog = s.log
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
 	s.servers = append(s.servers, server)
 	s.serving.Go(func() {
 		var err error

@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
 // Schema is the part of the server's GraphQL schema that the simulator speaks.
@@ -66,7 +67,7 @@ func (s *Server) graphql(c *call) answer {
 	if op := c.URL.Query().Get("op"); op != "" && op != request.OperationName {
 		return s.invalid(c, "op= and operationName differ")
 	}
-	document, errs := gqlparser.LoadQuery(schema, request.Query)
+	document, errs := gqlparser.LoadQueryWithRules(schema, request.Query, rules.NewDefaultRules())
 	if errs != nil {
 		return s.invalid(c, errs.Error())
 	}

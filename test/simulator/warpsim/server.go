@@ -301,10 +301,3 @@ func (s *Server) wait(d time.Duration) bool {
 		return false
 	}
 }
-
-// happened counts an operation.
-func (s *Server) happened(c *call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts[c.operation]++
-}
