@@ -55,13 +55,14 @@ var team = warpsim.Owner{Type: "Team", UID: teamUID}
 
 // world is one Oz, one Bitbucket and a sample repository on each flavor.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	oz        *warpsim.Server
 	bitbucket *bitbucketsim.Server
 	cloud, dc *bitbucketsim.Repository
 	home      string
 	dialect   dialect
 	written   []string // everything that the program wrote, run by run
+	memory    int64    // most bytes that the last process had
 }
 
 // dialect is how a host hands inputs over and takes outputs.
@@ -72,7 +73,7 @@ const (
 	github dialect = "github"
 )
 
-func newWorld(t *testing.T, d dialect, options warpsim.Options) *world {
+func newWorld(t testing.TB, d dialect, options warpsim.Options) *world {
 	t.Helper()
 	w := &world{t: t, bitbucket: bitbucketsim.Start(bitbucketsim.Options{Latency: options.Latency}), home: t.TempDir(), dialect: d}
 	t.Cleanup(w.bitbucket.Close)
@@ -149,6 +150,7 @@ func (w *world) run(inputs map[string]string, args ...string) result {
 // finished collects what a process left behind.
 func (w *world) finished(command *exec.Cmd, directory, stdout, stderr string) result {
 	w.t.Helper()
+	w.memory = peak(command.ProcessState)
 	r := result{code: command.ProcessState.ExitCode()}
 	if w.dialect == github {
 		var log []string
@@ -173,7 +175,7 @@ func (w *world) finished(command *exec.Cmd, directory, stdout, stderr string) re
 }
 
 // readGitHubOutput reads NAME<<DELIMITER, VALUE, DELIMITER.
-func readGitHubOutput(t *testing.T, path string) map[string]string {
+func readGitHubOutput(t testing.TB, path string) map[string]string {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -271,7 +273,7 @@ func (w *world) refuseMarkersIn(directory string) {
 }
 
 // model decodes an environment's model.
-func model(t *testing.T, e warpsim.Environment) map[string]any {
+func model(t testing.TB, e warpsim.Environment) map[string]any {
 	t.Helper()
 	var m map[string]any
 	require.NoError(t, json.Unmarshal([]byte(e.Model), &m))

@@ -1,0 +1,84 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// The benchmarks run the program as a process against the simulators and
+// report, beside the wall time, the requests that it sent and its peak memory.
+// Latency is added to each request, so that (time at 100 ms - time at 0 ms) /
+// 100 ms is the number of round trips that wait for each other.
+
+func BenchmarkPlan(b *testing.B) {
+	measure(b, func(w *world) { w.must(w.inputs(nil), "plan") }, nil)
+}
+
+func BenchmarkFirstApply(b *testing.B) {
+	measure(b, func(w *world) { w.must(w.inputs(map[string]string{"smoke_test": "false"})) }, nil)
+}
+
+func BenchmarkSecondApply(b *testing.B) {
+	apply := func(w *world) { w.must(w.inputs(map[string]string{"smoke_test": "false"})) }
+	measure(b, apply, apply)
+}
+
+// BenchmarkVersion is the cost of the process itself.
+func BenchmarkVersion(b *testing.B) {
+	info, err := os.Stat(binary)
+	require.NoError(b, err)
+	for b.Loop() {
+		require.NoError(b, exec.Command(binary, "--version").Run())
+	}
+	b.ReportMetric(float64(info.Size())/1e6, "MB/binary")
+}
+
+// measure times a job in a new world each time, after an optional preparation
+// that is not timed.
+func measure(b *testing.B, job, prepare func(*world)) {
+	for _, latency := range []time.Duration{0, 100 * time.Millisecond} {
+		b.Run(strconv.Itoa(int(latency.Milliseconds()))+"ms", func(b *testing.B) {
+			var requests, memory int64
+			for b.Loop() {
+				b.StopTimer()
+				w := newWorld(b, plain, warpsim.Options{Latency: latency})
+				if prepare != nil {
+					prepare(w)
+					w.oz.Journal.Reset()
+					w.bitbucket.Journal.Reset()
+				}
+				b.StartTimer()
+				job(w)
+				b.StopTimer()
+				requests = int64(len(w.oz.Journal.All()) + len(w.bitbucket.Journal.All()))
+				memory = max(memory, w.memory)
+				w.oz.Close()
+				w.bitbucket.Close()
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(requests), "requests")
+			b.ReportMetric(float64(memory)/1e6, "MB/peak")
+		})
+	}
+}
+
+// must runs a job that has to succeed.
+func (w *world) must(inputs map[string]string, args ...string) result {
+	w.t.Helper()
+	r := w.run(inputs, args...)
+	require.Equal(w.t, 0, r.code, r.log)
+	return r
+}
+
+// peak is the most memory that a finished process had, in bytes.
+func peak(process *os.ProcessState) int64 {
+	return process.SysUsage().(*syscall.Rusage).Maxrss << 10 // Linux counts in KiB
+}
