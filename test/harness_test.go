@@ -60,6 +60,7 @@ type world struct {
 	bitbucket *bitbucketsim.Server
 	cloud, dc *bitbucketsim.Repository
 	home      string
+	environ   []string // of every process, after the rest
 	dialect   dialect
 	written   []string // everything that the program wrote, run by run
 	memory    int64    // most bytes that the last process had
@@ -129,7 +130,7 @@ func (w *world) command(inputs map[string]string, args ...string) (*exec.Cmd, st
 		environ = append(environ, prefix+strings.ToUpper(name)+"="+value)
 	}
 	command := exec.Command(binary, args...)
-	command.Env, command.Dir = environ, directory
+	command.Env, command.Dir = append(environ, w.environ...), directory
 	return command, directory
 }
 
