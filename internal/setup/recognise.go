@@ -69,6 +69,11 @@ func words(command string) []string {
 	if !ok {
 		return nil
 	}
+	return wordsOf(call)
+}
+
+// wordsOf are the words of one call.
+func wordsOf(call *syntax.CallExpr) []string {
 	words := make([]string, len(call.Args))
 	for i, arg := range call.Args {
 		words[i] = text(arg.Parts)

@@ -1,0 +1,127 @@
+package setup
+
+import (
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+)
+
+// Use is a repository that a setup command clones with a secret.
+type Use struct {
+	Repository bitbucket.Repository
+	Kind       bitbucket.TokenKind // as which the command presents the token
+	Branch     string              // branch or tag; empty is the repository's own
+}
+
+// Reads reports whether command reads the variable, be it in a script that it
+// hands to "sh -c". A command that cannot be parsed reads nothing.
+func Reads(command, variable string) bool {
+	reads := false
+	walk(command, func(node syntax.Node) {
+		expansion, ok := node.(*syntax.ParamExp)
+		reads = reads || ok && expansion.Param.Value == variable
+	})
+	return reads
+}
+
+// Uses finds the Bitbucket repositories that command clones over HTTP with the
+// variable: by a Command of ours, of any version, or by a "git clone" anywhere
+// in it, such as after "cd somewhere &&".
+func Uses(command, variable string) []Use {
+	var uses []Use
+	walk(command, func(node syntax.Node) {
+		call, ok := node.(*syntax.CallExpr)
+		if !ok {
+			return
+		}
+		words := wordsOf(call)
+		url, ours := helperURL(words)
+		arguments := cloneArguments(words)
+		switch {
+		case ours && Reads(words[2], variable):
+			if r, err := bitbucket.Parse(url, ""); err == nil {
+				uses = append(uses, Use{r, kindOf(r, words[2]), branchOf(words[5:])})
+			}
+		case mentions(call, variable):
+			for _, word := range arguments {
+				if r, ok := cloned(word); ok {
+					uses = append(uses, Use{r, kindOf(r, word), branchOf(arguments)})
+				}
+			}
+		}
+	})
+	return uses
+}
+
+// walk visits every node of command, and of the scripts in it.
+func walk(command string, visit func(syntax.Node)) {
+	file, err := parse(command)
+	if err != nil {
+		return
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if node == nil {
+			return true
+		}
+		visit(node)
+		if call, ok := node.(*syntax.CallExpr); ok {
+			if words := wordsOf(call); len(words) > 2 && slices.Contains([]string{"sh", "bash", "dash"}, words[0]) && words[1] == "-c" {
+				walk(words[2], visit)
+			}
+		}
+		return true
+	})
+}
+
+// mentions reports whether a word of the call expands the variable.
+func mentions(call *syntax.CallExpr, variable string) bool {
+	found := false
+	syntax.Walk(call, func(node syntax.Node) bool {
+		expansion, ok := node.(*syntax.ParamExp)
+		found = found || ok && expansion.Param.Value == variable
+		return true
+	})
+	return found
+}
+
+// cloned is the repository of a URL with or without a user and an expanded
+// password. A URL that is not one of Bitbucket's has none.
+func cloned(word string) (bitbucket.Repository, bool) {
+	scheme, rest, found := strings.Cut(word, "://")
+	if !found || scheme != "https" && scheme != "http" {
+		return bitbucket.Repository{}, false
+	}
+	if user, after, found := strings.Cut(rest, "@"); found && !strings.Contains(user, "/") {
+		rest = after
+	}
+	r, err := bitbucket.Parse(scheme+"://"+rest, "")
+	return r, err == nil
+}
+
+// kindOf tells as which kind of token a command presents the secret, by the user
+// that its text names.
+func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
+	switch {
+	case r.Flavor == bitbucket.DataCenter:
+		return bitbucket.HTTPAccessToken
+	case strings.Contains(text, bitbucket.AccessToken.User()+":"), strings.Contains(text, "username="+bitbucket.AccessToken.User()+";"):
+		return bitbucket.AccessToken
+	}
+	return bitbucket.APIToken
+}
+
+// branchOf is the value of git's option for the branch.
+func branchOf(arguments []string) string {
+	for i, argument := range arguments {
+		if value, found := strings.CutPrefix(argument, "--branch="); found {
+			return value
+		}
+		if (argument == "--branch" || argument == "-b") && i+1 < len(arguments) {
+			return arguments[i+1]
+		}
+	}
+	return ""
+}
