@@ -1,0 +1,242 @@
+package bitbucketapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
+)
+
+// Credential is what manages tokens on a Data Center: a user with a password, or
+// a token. Manuals say that a token cannot make tokens; some servers let it.
+type Credential struct {
+	Username string // empty: Secret is a token
+	Secret   sensitive.String
+}
+
+// Tokens manages the HTTP access tokens of a Data Center. It is safe for
+// concurrent use.
+//
+// Source: https://developer.atlassian.com/server/bitbucket/rest/, Authentication.
+type Tokens struct {
+	base       string // https://host[:port][/context]
+	credential Credential
+	clients    transport.Clients
+}
+
+// NewTokens returns a client for the server of a repository. It makes no
+// request.
+func NewTokens(of bitbucket.Repository, c Credential, clients transport.Clients) *Tokens {
+	return &Tokens{of.Origin() + of.Context, c, clients}
+}
+
+// TokenID is the ID that a Data Center token carries inside, empty when it
+// carries none: BBDC-base64(ID:20 random bytes).
+//
+// Source: the example of the server's own OpenAPI document, where the decoded
+// token begins with the record's id; not documented in words.
+func TokenID(token sensitive.String) string {
+	encoded := strings.TrimPrefix(token.Reveal(), "BBDC-")
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		decoded, _ = base64.RawStdEncoding.DecodeString(encoded)
+	}
+	id, _, found := bytes.Cut(decoded, []byte(":"))
+	if !found || len(id) == 0 || len(bytes.Trim(id, "0123456789")) > 0 {
+		return ""
+	}
+	return string(id)
+}
+
+// FindUser is the slug of the credential's user.
+func (t *Tokens) FindUser(ctx context.Context) (string, error) {
+	const users = "/rest/api/latest/users"
+	name := t.credential.Username
+	if name == "" {
+		// X-AUSERNAME: jane
+		header, err := t.send(ctx, http.MethodGet, users+"?limit=1", nil, nil)
+		if err != nil {
+			return "", err
+		}
+		if name, err = url.QueryUnescape(header.Get("X-AUSERNAME")); err != nil || name == "" {
+			return "", errors.New("the server does not tell whose token this is")
+		}
+	}
+	var page struct{ Values []struct{ Name, Slug string } }
+	if _, err := t.send(ctx, http.MethodGet, users+"?filter="+url.QueryEscape(name), nil, &page); err != nil {
+		return "", err
+	}
+	for _, user := range page.Values {
+		if strings.EqualFold(user.Name, name) {
+			return user.Slug, nil
+		}
+	}
+	return "", fmt.Errorf("the server knows no user %q", name)
+}
+
+// ListTokens returns every token of the owner.
+func (t *Tokens) ListTokens(ctx context.Context, of bitbucket.TokenOwner) ([]bitbucket.TokenRecord, error) {
+	var records []bitbucket.TokenRecord
+	for start, last := 0, false; !last; {
+		var page struct {
+			Values        []tokenItem
+			IsLastPage    bool
+			NextPageStart int
+		}
+		path := tokensPath(of) + "?limit=100&start=" + strconv.Itoa(start)
+		if _, err := t.send(ctx, http.MethodGet, path, nil, &page); err != nil {
+			return nil, err
+		}
+		for _, item := range page.Values {
+			records = append(records, item.record())
+		}
+		last = page.IsLastPage || page.NextPageStart <= start
+		start = page.NextPageStart
+	}
+	return records, nil
+}
+
+// CreateToken makes a token that ends after a number of days, and returns its
+// value, which nobody can read again. An error that wraps
+// bitbucket.ErrAnswerLost says that nobody knows whether it exists.
+func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name string, permission bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error) {
+	in := struct {
+		Name        string   `json:"name"`
+		Permissions []string `json:"permissions"`
+		ExpiryDays  int      `json:"expiryDays"`
+	}{name, []string{string(permission)}, days}
+	var created struct {
+		tokenItem
+		Token sensitive.String
+	}
+	_, err := t.send(ctx, http.MethodPut, tokensPath(of), in, &created)
+	if err == nil && (created.Token.IsEmpty() || created.ID == "") {
+		err = fmt.Errorf("%w: the answer holds no token", bitbucket.ErrAnswerLost)
+	}
+	return created.record(), created.Token, err
+}
+
+// DeleteToken revokes a token. One that is gone already is no error.
+func (t *Tokens) DeleteToken(ctx context.Context, of bitbucket.TokenOwner, id string) error {
+	_, err := t.send(ctx, http.MethodDelete, tokensPath(of)+"/"+url.PathEscape(id), nil, nil)
+	var refused *bitbucket.Refusal
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+func tokensPath(of bitbucket.TokenOwner) string { return "/rest/access-tokens/latest" + of.Path() }
+
+// tokenItem is a token on the wire. Times are milliseconds; no version was seen
+// to send the moment of expiry.
+type tokenItem struct {
+	ID          string
+	Name        string
+	CreatedDate int64
+	ExpiryDays  int64
+}
+
+func (i tokenItem) record() bitbucket.TokenRecord {
+	r := bitbucket.TokenRecord{ID: i.ID, Name: i.Name, Created: time.UnixMilli(i.CreatedDate).UTC()}
+	if i.ExpiryDays > 0 {
+		r.Expires = r.Created.Add(time.Duration(i.ExpiryDays) * 24 * time.Hour)
+	}
+	return r
+}
+
+// send makes one call of the REST. A refusal is a *bitbucket.Refusal; an error
+// after which a write may have happened wraps bitbucket.ErrAnswerLost.
+func (t *Tokens) send(ctx context.Context, method, path string, in, out any) (http.Header, error) {
+	header, err := t.exchange(ctx, method, path, in, out)
+	if err == nil {
+		return header, nil
+	}
+	var refused *bitbucket.Refusal
+	if method != http.MethodGet && !errors.As(err, &refused) && !transport.NeverSent(err) {
+		err = fmt.Errorf("%w: %w", bitbucket.ErrAnswerLost, err)
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return nil, fmt.Errorf("%s %s: %w", method, path, err)
+}
+
+func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any) (http.Header, error) {
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, t.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	if in != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if t.credential.Username != "" {
+		// Authorization: Basic base64(jane:password)
+		request.SetBasicAuth(t.credential.Username, t.credential.Secret.Reveal())
+	} else {
+		// Authorization: Bearer BBDC-...
+		request.Header.Set("Authorization", "Bearer "+t.credential.Secret.Reveal())
+	}
+	client := t.clients.Reads
+	if method != http.MethodGet {
+		client = t.clients.Writes
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the answer: %w", err)
+	case answer.StatusCode >= 500, answer.StatusCode == http.StatusRequestTimeout:
+		return nil, errors.New(answer.Status)
+	case answer.StatusCode >= 300:
+		return nil, t.refusal(answer, content)
+	case out != nil:
+		if err := json.Unmarshal(content, out); err != nil {
+			return nil, errors.New("the answer is not Bitbucket's")
+		}
+	}
+	return answer.Header, nil
+}
+
+// refusal reads {"errors": [{"message", "exceptionName"}]}. What has no such
+// list is not Bitbucket's REST, or a part of it that this version lacks.
+func (t *Tokens) refusal(answer *http.Response, content []byte) *bitbucket.Refusal {
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: answer.Status}
+	var document struct {
+		Errors []struct{ Message, ExceptionName string }
+	}
+	if json.Unmarshal(content, &document) != nil || len(document.Errors) == 0 {
+		return refused
+	}
+	refused.NotGit = false
+	texts := make([]string, len(document.Errors))
+	for i, e := range document.Errors {
+		_, exception, _ := strings.Cut(e.ExceptionName, "com.atlassian.")
+		texts[i] = plain([]byte(e.Message)) + " (" + exception + ")"
+	}
+	refused.Text = t.credential.Secret.Redact(strings.Join(texts, "; "))
+	return refused
+}
