@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
+	"mint":         {knows: []string{"bitbucket", "sensitive"}},
 	"preflight":    {knows: []string{"bitbucket"}, doors: []string{"golang.org/x/sync"}},
 	"reconcile":    {knows: []string{"sensitive", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
@@ -47,7 +48,7 @@ var rooms = map[string]room{
 	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, plain: true},
 	"action": {
 		knows: []string{
-			"bitbucket", "bitbucketapi", "config", "platform", "preflight", "problem", "reconcile",
+			"bitbucket", "bitbucketapi", "config", "mint", "platform", "preflight", "problem", "reconcile",
 			"report", "seal", "setup", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"golang.org/x/sync", "github.com/google/uuid"},
@@ -58,7 +59,7 @@ var rooms = map[string]room{
 // clock: parsing and arithmetic.
 var offline = map[string][]string{
 	"net":  {"ParseIP"},
-	"time": {"Duration", "Minute", "Second", "Hour", "Millisecond", "ParseDuration", "Time", "Parse", "RFC3339", "RFC3339Nano"},
+	"time": {"Duration", "Minute", "Second", "Hour", "Millisecond", "ParseDuration", "Time", "Parse", "UnixMilli", "DateOnly", "RFC3339", "RFC3339Nano"},
 }
 
 func TestRooms(t *testing.T) {
