@@ -14,10 +14,12 @@ type Environment struct {
 // EnvironmentListing is one row of the list of environments: enough to choose,
 // too little to write. The list lacks several keys of the model.
 type EnvironmentListing struct {
-	UID         string
-	Name        string
-	Owner       Owner
-	LastUpdated string // RFC 3339
+	UID           string
+	Name          string
+	Owner         Owner
+	LastUpdated   string // RFC 3339
+	SetupCommands []string
+	Secrets       []string // names
 }
 
 // The keys of the model that this program manages. Every other key belongs to

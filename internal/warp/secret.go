@@ -10,10 +10,11 @@ const RawValue SecretType = "RAW_VALUE"
 // Secret is a managed secret without its value, which no one can read back. Its
 // identity is (owner, name).
 type Secret struct {
-	Name      string
-	Owner     Owner
-	Type      SecretType
-	UpdatedAt string // opaque; changes with every write
+	Name        string
+	Owner       Owner
+	Type        SecretType
+	UpdatedAt   string // opaque; changes with every write
+	Description string
 }
 
 // UploadKey is the public half of an owner's key for secrets: standard base64

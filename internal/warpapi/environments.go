@@ -21,10 +21,14 @@ func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListin
 	listings := make([]warp.EnvironmentListing, len(list.CloudEnvironments))
 	for i, e := range list.CloudEnvironments {
 		listings[i] = warp.EnvironmentListing{
-			UID:         e.Uid,
-			Name:        e.Config.Name,
-			Owner:       owner(e.Scope.Type, e.Scope.Uid),
-			LastUpdated: e.LastUpdated,
+			UID:           e.Uid,
+			Name:          e.Config.Name,
+			Owner:         owner(e.Scope.Type, e.Scope.Uid),
+			LastUpdated:   e.LastUpdated,
+			SetupCommands: e.Config.SetupCommands,
+		}
+		for _, secret := range e.Config.Secrets {
+			listings[i].Secrets = append(listings[i].Secrets, secret.Name)
 		}
 	}
 	return listings, nil

@@ -534,6 +534,7 @@ func (v *CreateGenericStringObjectResponse) __premarshalJSON() (*__premarshalCre
 
 type CreateManagedSecretInput struct {
 	Name           string            `json:"name"`
+	Description    string            `json:"description,omitempty"`
 	Type           ManagedSecretType `json:"type"`
 	EncryptedValue string            `json:"encryptedValue"`
 	Owner          Owner             `json:"owner"`
@@ -541,6 +542,9 @@ type CreateManagedSecretInput struct {
 
 // GetName returns CreateManagedSecretInput.Name, and is useful for accessing the field via an interface.
 func (v *CreateManagedSecretInput) GetName() string { return v.Name }
+
+// GetDescription returns CreateManagedSecretInput.Description, and is useful for accessing the field via an interface.
+func (v *CreateManagedSecretInput) GetDescription() string { return v.Description }
 
 // GetType returns CreateManagedSecretInput.Type, and is useful for accessing the field via an interface.
 func (v *CreateManagedSecretInput) GetType() ManagedSecretType { return v.Type }
@@ -2197,11 +2201,29 @@ func (v *Listing) GetConfig() ListingConfigCloudEnvironmentConfig { return v.Con
 
 // ListingConfigCloudEnvironmentConfig includes the requested fields of the GraphQL type CloudEnvironmentConfig.
 type ListingConfigCloudEnvironmentConfig struct {
-	Name string `json:"name"`
+	Name          string                                                      `json:"name"`
+	SetupCommands []string                                                    `json:"setupCommands"`
+	Secrets       []ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput `json:"secrets"`
 }
 
 // GetName returns ListingConfigCloudEnvironmentConfig.Name, and is useful for accessing the field via an interface.
 func (v *ListingConfigCloudEnvironmentConfig) GetName() string { return v.Name }
+
+// GetSetupCommands returns ListingConfigCloudEnvironmentConfig.SetupCommands, and is useful for accessing the field via an interface.
+func (v *ListingConfigCloudEnvironmentConfig) GetSetupCommands() []string { return v.SetupCommands }
+
+// GetSecrets returns ListingConfigCloudEnvironmentConfig.Secrets, and is useful for accessing the field via an interface.
+func (v *ListingConfigCloudEnvironmentConfig) GetSecrets() []ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput {
+	return v.Secrets
+}
+
+// ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput includes the requested fields of the GraphQL type SecretRefOutput.
+type ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput struct {
+	Name string `json:"name"`
+}
+
+// GetName returns ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput.Name, and is useful for accessing the field via an interface.
+func (v *ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput) GetName() string { return v.Name }
 
 // ListingScopeSpace includes the requested fields of the GraphQL type Space.
 type ListingScopeSpace struct {
@@ -2518,14 +2540,18 @@ func (v *RequestContext) GetOsContext() OSContext { return v.OsContext }
 
 // Secret includes the requested fields of the GraphQL type ManagedSecret.
 type Secret struct {
-	Name      string            `json:"name"`
-	Type      ManagedSecretType `json:"type"`
-	UpdatedAt string            `json:"updatedAt"`
-	Owner     SecretOwnerSpace  `json:"owner"`
+	Name        string            `json:"name"`
+	Description string            `json:"description"`
+	Type        ManagedSecretType `json:"type"`
+	UpdatedAt   string            `json:"updatedAt"`
+	Owner       SecretOwnerSpace  `json:"owner"`
 }
 
 // GetName returns Secret.Name, and is useful for accessing the field via an interface.
 func (v *Secret) GetName() string { return v.Name }
+
+// GetDescription returns Secret.Description, and is useful for accessing the field via an interface.
+func (v *Secret) GetDescription() string { return v.Description }
 
 // GetType returns Secret.Type, and is useful for accessing the field via an interface.
 func (v *Secret) GetType() ManagedSecretType { return v.Type }
@@ -3017,12 +3043,16 @@ func (v *UpdateGenericStringObjectUpdateRejected) GetConflictingGenericStringObj
 
 type UpdateManagedSecretInput struct {
 	Name           string `json:"name"`
+	Description    string `json:"description,omitempty"`
 	EncryptedValue string `json:"encryptedValue"`
 	Owner          Owner  `json:"owner"`
 }
 
 // GetName returns UpdateManagedSecretInput.Name, and is useful for accessing the field via an interface.
 func (v *UpdateManagedSecretInput) GetName() string { return v.Name }
+
+// GetDescription returns UpdateManagedSecretInput.Description, and is useful for accessing the field via an interface.
+func (v *UpdateManagedSecretInput) GetDescription() string { return v.Description }
 
 // GetEncryptedValue returns UpdateManagedSecretInput.EncryptedValue, and is useful for accessing the field via an interface.
 func (v *UpdateManagedSecretInput) GetEncryptedValue() string { return v.EncryptedValue }
@@ -3781,6 +3811,10 @@ query GetCloudEnvironments ($requestContext: RequestContext!) {
 				}
 				config {
 					name
+					setupCommands
+					secrets {
+						name
+					}
 				}
 			}
 		}
@@ -4050,6 +4084,7 @@ query ListManagedSecrets ($requestContext: RequestContext!) {
 		... on ManagedSecretsOutput {
 			managedSecrets {
 				name
+				description
 				type
 				updatedAt
 				owner {

@@ -60,10 +60,11 @@ func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
 	secrets := make([]warp.Secret, len(list.ManagedSecrets))
 	for i, s := range list.ManagedSecrets {
 		secrets[i] = warp.Secret{
-			Name:      s.Name,
-			Owner:     owner(s.Owner.Type, s.Owner.Uid),
-			Type:      warp.SecretType(s.Type),
-			UpdatedAt: s.UpdatedAt,
+			Name:        s.Name,
+			Owner:       owner(s.Owner.Type, s.Owner.Uid),
+			Type:        warp.SecretType(s.Type),
+			UpdatedAt:   s.UpdatedAt,
+			Description: s.Description,
 		}
 	}
 	return secrets, nil
