@@ -78,9 +78,9 @@ func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecr
 	for try := 1; ; try++ {
 		err := write(ctx, func(ctx context.Context) error {
 			if change == Create {
-				return a.Writer.CreateSecret(ctx, p.Owner, p.Secret.Name, sealed)
+				return a.Writer.CreateSecret(ctx, p.Owner, p.Secret.Name, p.Secret.description, sealed)
 			}
-			return a.Writer.UpdateSecret(ctx, p.Owner, p.Secret.Name, sealed)
+			return a.Writer.UpdateSecret(ctx, p.Owner, p.Secret.Name, p.Secret.description, sealed)
 		})
 		if err == nil {
 			if created {
@@ -99,7 +99,7 @@ func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecr
 			return "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		}
 		switch {
-		case secret == nil && !lost:
+		case secret == nil && (p.mustExist || !lost):
 			return "", err
 		case secret == nil:
 			change = Create

@@ -13,16 +13,9 @@ import (
 // a choice would be a guess: two environments of one name, a secret of another
 // type, an environment of another owner.
 func Diff(d Desired, o Observed) (Plan, error) {
-	plan := Plan{Caller: o.Caller, Owner: o.Owner, UploadKey: o.UploadKey, desired: d}
-	if o.UploadKey == "" {
-		return plan, fmt.Errorf("there is no upload key for the owner of the secret (%s); open the secrets page of Warp once as that owner, or ask Warp's support", ownerWords(o.Owner))
-	}
-	plan.Secret = SecretPlan{Name: d.SecretName, Change: Create}
-	if o.Secret != nil {
-		if o.Secret.Type != warp.RawValue {
-			return plan, fmt.Errorf("secret %q exists with the type %s, which cannot hold a token; choose another secret_name", d.SecretName, o.Secret.Type)
-		}
-		plan.Secret.Change, plan.Secret.UpdatedAt = Rotate, o.Secret.UpdatedAt
+	plan, err := planSecret(d, o)
+	if err != nil {
+		return plan, err
 	}
 	current, err := choose(d, o)
 	if err != nil {
@@ -41,6 +34,24 @@ func Diff(d Desired, o Observed) (Plan, error) {
 		if len(current.Integrations) > 0 && plan.Environment.Change == Update {
 			plan.Warnings = append(plan.Warnings, "the environment is used by integrations: "+strings.Join(current.Integrations, ", "))
 		}
+	}
+	return plan, nil
+}
+
+// planSecret plans what happens to the secret.
+func planSecret(d Desired, o Observed) (Plan, error) {
+	plan := Plan{Caller: o.Caller, Owner: o.Owner, UploadKey: o.UploadKey, desired: d}
+	if o.UploadKey == "" {
+		return plan, fmt.Errorf("there is no upload key for the owner of the secret (%s); open the secrets page of Warp once as that owner, or ask Warp's support", ownerWords(o.Owner))
+	}
+	note := Note{Rotated: o.At, Expires: d.Expires}
+	plan.Secret = SecretPlan{Name: d.SecretName, Change: Create, description: note.String()}
+	if o.Secret != nil {
+		if o.Secret.Type != warp.RawValue {
+			return plan, fmt.Errorf("secret %q exists with the type %s, which cannot hold a token; choose another secret_name", d.SecretName, o.Secret.Type)
+		}
+		plan.Secret.Change, plan.Secret.UpdatedAt = Rotate, o.Secret.UpdatedAt
+		plan.Secret.Was, plan.Secret.description = ReadNote(o.Secret.Description), note.in(o.Secret.Description)
 	}
 	return plan, nil
 }

@@ -6,46 +6,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
+// lists are the lists of everything that the caller can see.
+type lists struct {
+	secrets      []warp.Secret
+	environments []warp.EnvironmentListing
+}
+
 // Observe reads everything that a plan depends on, in two round trips: first
 // the caller, the keys and the lists, together; then the candidates and the
 // integrations that use them. Only reads.
 func Observe(ctx context.Context, r Reader, d Desired) (Observed, error) {
-	var (
-		caller   warp.Caller
-		keys     warp.UploadKeys
-		secrets  []warp.Secret
-		listings []warp.EnvironmentListing
-	)
-	lists, within := errgroup.WithContext(ctx)
-	lists.Go(func() (err error) { caller, err = r.GetCaller(within); return named("look up the caller", err) })
-	lists.Go(func() (err error) { keys, err = r.GetUploadKeys(within); return named("look up the upload keys", err) })
-	lists.Go(func() (err error) { secrets, err = r.ListSecrets(within); return named("list secrets", err) })
-	lists.Go(func() (err error) { listings, err = r.ListEnvironments(within); return named("list environments", err) })
-	if err := lists.Wait(); err != nil {
-		return Observed{}, err
-	}
-	owner, err := ownerOf(caller, d)
+	o, lists, err := observeLists(ctx, r, d)
 	if err != nil {
-		return Observed{Caller: caller}, err
-	}
-	o := Observed{Caller: caller, Owner: owner, UploadKey: keys.For(owner)}
-	for _, secret := range secrets {
-		switch {
-		case !ownsSecret(owner, secret.Owner):
-		case secret.Name == d.SecretName:
-			o.Secret = &secret
-		default:
-			o.OtherSecrets = append(o.OtherSecrets, secret.Name)
-		}
+		return o, err
 	}
 	var candidates []string
-	for _, namesake := range find(listings, owner, d.EnvironmentName) {
+	for _, namesake := range find(lists.environments, o.Owner, d.EnvironmentName) {
 		candidates = append(candidates, namesake.UID)
 	}
 	if d.EnvironmentID != "" {
@@ -54,6 +37,43 @@ func Observe(ctx context.Context, r Reader, d Desired) (Observed, error) {
 	}
 	o.Environments, err = getCandidates(ctx, r, candidates)
 	return o, err
+}
+
+// observeLists is the first round trip.
+func observeLists(ctx context.Context, r Reader, d Desired) (Observed, lists, error) {
+	var (
+		caller warp.Caller
+		keys   warp.UploadKeys
+		all    lists
+	)
+	reads, within := errgroup.WithContext(ctx)
+	reads.Go(func() (err error) { caller, err = r.GetCaller(within); return named("look up the caller", err) })
+	reads.Go(func() (err error) { keys, err = r.GetUploadKeys(within); return named("look up the upload keys", err) })
+	reads.Go(func() (err error) { all.secrets, err = r.ListSecrets(within); return named("list secrets", err) })
+	reads.Go(func() (err error) {
+		all.environments, err = r.ListEnvironments(within)
+		return named("list environments", err)
+	})
+	if err := reads.Wait(); err != nil {
+		return Observed{}, all, err
+	}
+	owner, err := ownerOf(caller, d)
+	if err != nil {
+		return Observed{Caller: caller}, all, err
+	}
+	o := Observed{At: time.Now(), Caller: caller, Owner: owner, UploadKey: keys.For(owner)}
+	for _, secret := range all.secrets {
+		ours := ownsSecret(owner, secret.Owner)
+		switch {
+		case ours && secret.Name == d.SecretName:
+			o.Secret = &secret
+		case ours:
+			o.OtherSecrets = append(o.OtherSecrets, secret.Name)
+		case secret.Name == d.SecretName && secret.Owner.Type == warp.UserOwner:
+			o.Personal = true
+		}
+	}
+	return o, all, nil
 }
 
 // ownerOf decides who owns the secret and the environment.

@@ -6,6 +6,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -24,6 +25,9 @@ type Desired struct {
 	DockerImage     string // empty: an existing image stays
 	Secrets         []string
 
+	// Expires is when the token ends; zero: unknown.
+	Expires time.Time
+
 	// SetupCommands returns the commands that an environment with these
 	// commands shall have. It must be pure.
 	SetupCommands func(existing []string) []string
@@ -34,14 +38,17 @@ const DefaultImage = "warpdotdev/dev-base:latest"
 
 // Observed is what Oz answered.
 type Observed struct {
+	At           time.Time
 	Caller       warp.Caller
 	Owner        warp.Owner
 	UploadKey    warp.UploadKey
 	Secret       *warp.Secret // nil: there is none of this name
 	OtherSecrets []string     // names of the owner's other secrets
+	Personal     bool         // the owner is a team, and the caller has a secret of this name as well
 
 	// Environments are the candidates: those of the desired name and owner, or
-	// the one of the desired ID. Trashed ones are not among them.
+	// the one of the desired ID; for a rotation, those that use the secret.
+	// Trashed ones are not among them.
 	Environments []Candidate
 	// Namesakes are the IDs of the owner's environments that already have the
 	// name to which the one of the desired ID would be renamed.
@@ -67,8 +74,8 @@ type Reader interface {
 // Writer changes Oz. An error that wraps warp.ErrAnswerLost says that nobody
 // knows whether it did.
 type Writer interface {
-	CreateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error
-	UpdateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error
+	CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error
+	UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error
 	CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error)
 	UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error)
 	DeleteEnvironment(ctx context.Context, uid string) error
@@ -96,10 +103,12 @@ type Plan struct {
 	Owner       warp.Owner
 	UploadKey   warp.UploadKey
 	Secret      SecretPlan
-	Environment EnvironmentPlan
+	Environment EnvironmentPlan // empty for a rotation
+	Users       []Candidate     // of a rotation: the environments that use the secret
 	Warnings    []string
 
-	desired Desired
+	desired   Desired
+	mustExist bool // the secret: it is not created when it is gone
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
@@ -112,6 +121,9 @@ type SecretPlan struct {
 	Name      string
 	Change    Change
 	UpdatedAt string // of the observed secret
+	Was       Note   // of the observed secret
+
+	description string // to write
 }
 
 // EnvironmentPlan is what happens to the environment.

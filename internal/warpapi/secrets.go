@@ -72,9 +72,10 @@ func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
 
 // CreateSecret stores a new raw-value secret. It is refused when the owner has
 // one of this name.
-func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error {
+func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
 	answer, err := CreateManagedSecret(ctx, c.mutations, CreateManagedSecretInput{
 		Name:           name,
+		Description:    description,
 		Type:           ManagedSecretTypeRawValue,
 		EncryptedValue: value.Ciphertext(),
 		Owner:          ownerInput(of),
@@ -83,11 +84,12 @@ func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name string, v
 	return err
 }
 
-// UpdateSecret replaces the value of a secret and leaves its description. The
-// last writer wins: secrets have no revision.
-func (c *Client) UpdateSecret(ctx context.Context, of warp.Owner, name string, value warp.SealedSecret) error {
+// UpdateSecret replaces the value of a secret and, when it is not empty, its
+// description. The last writer wins: secrets have no revision.
+func (c *Client) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
 	answer, err := UpdateManagedSecret(ctx, c.mutations, UpdateManagedSecretInput{
 		Name:           name,
+		Description:    description,
 		EncryptedValue: value.Ciphertext(),
 		Owner:          ownerInput(of),
 	}, c.about)
