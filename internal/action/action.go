@@ -60,7 +60,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	on := platform.Detect(environ, stdout, stderr)
 	log := on.Log()
 	c, err := read(on, args)
-	on.Mask(c.Token, c.WarpAPIKey)
+	on.Mask(c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password)
 	facts := report.Facts{
 		DryRun:          c.Mode == config.Plan,
 		SecretName:      c.SecretName,
@@ -69,7 +69,9 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	if err == nil {
 		r := run{config: c, on: on, log: log, facts: &facts}
-		facts.Err = r.all(ctx)
+		if facts.Err = r.all(ctx); facts.Err == nil {
+			facts.Err = r.expiry()
+		}
 	}
 	code := exitCode(ctx, c, facts)
 	tell(log, facts, code)
@@ -115,6 +117,9 @@ func (r run) all(ctx context.Context) error {
 		return err
 	}
 	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, clients, Version())
+	if r.config.Mode == config.Rotate {
+		return r.rotate(ctx, oz, clients)
+	}
 	bitbucket := bitbucketapi.New(r.config.Token, clients)
 
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
@@ -140,7 +145,10 @@ func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 		return plan, err
 	}
 	plan.Warnings = append(proof.Warnings, plan.Warnings...)
-	r.facts.Plan = &plan
+	r.facts.Plan, r.facts.Now = &plan, plan.At
+	if r.facts.Expires = r.config.TokenExpiresAt; r.facts.DryRun && r.facts.Expires.IsZero() {
+		r.facts.Expires = plan.Secret.Was.Expires
+	}
 
 	defer r.on.Group("Plan")()
 	for _, line := range report.PlanText(plan) {
@@ -254,6 +262,8 @@ func tell(log *slog.Logger, f report.Facts, code int) {
 	switch {
 	case f.Err != nil:
 		log.Error(f.Err.Error())
+	case f.Stored != "":
+		log.Error(fmt.Sprintf("smoke test %s: %s; %s", f.Verdict.Result, f.Verdict.Reason, f.Stored))
 	case f.Verdict.Reason != "" && code == ExitOK:
 		log.Info(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
 	case f.Verdict.Reason != "":

@@ -30,6 +30,7 @@ func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
 		EnvironmentName: c.EnvironmentName,
 		Description:     c.Description,
 		DockerImage:     c.DockerImage,
+		Expires:         c.TokenExpiresAt,
 		Secrets:         c.EnvironmentSecrets,
 		SetupCommands: func(existing []string) []string {
 			return setup.Merge(existing, clones, c.SetupCommands, c.SetupCommandsGiven)

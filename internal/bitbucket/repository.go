@@ -1,6 +1,10 @@
 package bitbucket
 
-import "strings"
+import (
+	"net"
+	"net/url"
+	"strings"
+)
 
 // Repository is one repository on one Bitbucket. The zero value is no
 // repository. Values are comparable with ==, which also tells spellings apart;
@@ -31,6 +35,14 @@ func (r Repository) CloneURL() string {
 // Origin is the scheme and the host, "https://host[:port]": the place that a
 // credential is for.
 func (r Repository) Origin() string { return r.Scheme + "://" + r.Host }
+
+// InClear reports whether a token would travel unencrypted over a network: by
+// http to a host that is not this one.
+func (r Repository) InClear() bool {
+	host := (&url.URL{Host: r.Host}).Hostname()
+	ip := net.ParseIP(host)
+	return r.Scheme == "http" && host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
 
 // String is "owner/slug".
 func (r Repository) String() string { return r.Owner + "/" + r.Slug }

@@ -13,8 +13,7 @@ import (
 // Mode is what a run of the program is for.
 type Mode string
 
-// The modes. Rotate and Destroy are names that are taken already; this version
-// refuses them.
+// The modes. Destroy is a name that is taken already; this version refuses it.
 const (
 	Apply   Mode = "apply"
 	Plan    Mode = "plan"
@@ -26,8 +25,9 @@ const (
 type Config struct {
 	Mode Mode
 
-	Repositories []bitbucket.Repository // at least one; the first is the primary one
-	Token        sensitive.String       // empty only in a plan
+	Repositories []bitbucket.Repository // the first is the primary one; none only in a rotation
+	Flavor       bitbucket.Flavor       // empty only in a rotation: any
+	Token        sensitive.String       // empty only in a plan, or where Mint has a password
 	TokenKind    bitbucket.TokenKind
 	KindCertain  bool // false: TokenKind is a guess
 	Branch       string
@@ -35,6 +35,7 @@ type Config struct {
 	CloneAuth    setup.Auth
 	VerifyToken  bool
 	RequireWrite bool
+	AllowHTTP    bool
 
 	SecretName string
 	Scope      warp.OwnerType
@@ -49,9 +50,16 @@ type Config struct {
 	EnvironmentSecrets []string
 
 	SmokeTest        bool
+	SmokeTestAll     bool // of a rotation: each environment, not the first alone
 	SmokeTestPrompt  string
 	SmokeTestModel   string
 	SmokeTestTimeout time.Duration
+
+	Rotation Rotation
+
+	TokenExpiresAt time.Time // zero: not known
+	ExpiryWarning  time.Duration
+	FailOnExpiry   bool
 
 	DetailedExitcode bool
 	OutputFile       string
@@ -59,6 +67,18 @@ type Config struct {
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL
 	CACertificate []byte // PEM
+}
+
+// Rotation is what only the mode rotate takes.
+type Rotation struct {
+	PreviousToken sensitive.String // empty: nothing to write back
+
+	Mint        bool
+	MintOwner   string           // "auto", "user", "project" or "repository"
+	Username    string           // empty: Token manages the tokens
+	Password    sensitive.String // of Username
+	ExpiryDays  int
+	RevokeAfter time.Duration // negative: never
 }
 
 // Primary is the repository in which setup commands run and agents work; the

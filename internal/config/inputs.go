@@ -37,11 +37,23 @@ type inputs struct {
 	VerifyToken        string           `env:"VERIFY_TOKEN" envDefault:"true" help:"prove the token against Bitbucket before anything is written"`
 	RequireWrite       string           `env:"REQUIRE_WRITE" envDefault:"false" help:"the token must also be able to push"`
 	AllowHTTP          string           `env:"ALLOW_HTTP" envDefault:"false" help:"accept an http:// Data Center URL that is not on a loopback address"`
-	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent in the environment"`
+	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent in the environment; rotate: true is the first environment, all is each of them"`
 	SmokeTestPrompt    string           `env:"SMOKE_TEST_PROMPT" help:"added to the built-in prompt word for word"`
 	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" help:"Oz model ID"`
 	SmokeTestTimeout   string           `env:"SMOKE_TEST_TIMEOUT" envDefault:"20m" help:"Go duration or whole minutes, 1m to 6h"`
 	DetailedExitcode   string           `env:"DETAILED_EXITCODE" envDefault:"false" help:"plan exits 4 when it would change something"`
+	PreviousToken      sensitive.String `env:"PREVIOUS_TOKEN" help:"rotate: the value to write back when the smoke test fails"`
+	PreviousTokenFile  string           `env:"PREVIOUS_TOKEN_FILE" help:"file to read previous_token from"`
+	Mint               string           `env:"MINT" envDefault:"false" help:"rotate: make the new token on Data Center, and revoke the ones it replaced"`
+	MintOwner          string           `env:"MINT_OWNER" envDefault:"auto" help:"owner of the minted token: user, project, repository or auto (the narrowest that fits)"`
+	BitbucketUsername  string           `env:"BITBUCKET_USERNAME" help:"mint: user who may make tokens, where bitbucket_token may not"`
+	BitbucketPassword  sensitive.String `env:"BITBUCKET_PASSWORD" help:"mint: password of bitbucket_username"`
+	BitbucketPassFile  string           `env:"BITBUCKET_PASSWORD_FILE" help:"file to read bitbucket_password from"`
+	TokenExpiryDays    string           `env:"TOKEN_EXPIRY_DAYS" envDefault:"90" help:"mint: days until the minted token expires"`
+	RevokeAfter        string           `env:"REVOKE_AFTER" envDefault:"0" help:"mint: how long a replaced token stays: whole days, a Go duration, or never"`
+	TokenExpiresAt     string           `env:"TOKEN_EXPIRES_AT" help:"when the token expires, as 2027-01-31 or RFC 3339"`
+	ExpiryWarning      string           `env:"EXPIRY_WARNING" envDefault:"14" help:"days before the token expires from which on a warning says so"`
+	FailOnExpiry       string           `env:"FAIL_ON_EXPIRY" envDefault:"false" help:"exit 1 instead of the warning"`
 	WarpAPIKey         sensitive.String `env:"WARP_API_KEY" help:"Warp API key"`
 	WarpAPIKeyFile     string           `env:"WARP_API_KEY_FILE" help:"file to read warp_api_key from"`
 	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`

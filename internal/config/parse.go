@@ -47,11 +47,13 @@ func (p *parser) parse() {
 	in, c := p.in, &p.config
 	c.OutputFile = in.OutputFile
 	c.Mode = Mode(p.choice("mode", in.Mode, "apply", "plan", "rotate", "destroy"))
-	if c.Mode == Rotate || c.Mode == Destroy {
-		p.problems.Addf("mode", "use apply or plan", "%s is not in this version", c.Mode)
+	if c.Mode == Destroy {
+		p.problems.Addf("mode", "use apply, plan or rotate", "%s is not in this version", c.Mode)
 	}
 	p.secrets()
 	p.repositories()
+	p.rotation()
+	p.expiry()
 	p.token()
 	p.names()
 	p.environment()
@@ -72,7 +74,8 @@ func (p *parser) secrets() {
 	if c.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
 		p.problems.Add("warp_api_key", "is missing", "create an API key in Warp's settings and pass it as a secret")
 	}
-	if c.Token.IsEmpty() && p.in.BitbucketTokenFile == "" && c.Mode != Plan {
+	mintsByPassword := c.Mode == Rotate && p.in.BitbucketUsername != ""
+	if c.Token.IsEmpty() && p.in.BitbucketTokenFile == "" && c.Mode != Plan && !mintsByPassword {
 		p.problems.Add("bitbucket_token", "is missing", "create a token that can read the repository and pass it as a secret")
 	}
 	if !c.Token.IsEmpty() && c.Token.Reveal() == c.WarpAPIKey.Reveal() {
@@ -80,26 +83,36 @@ func (p *parser) secrets() {
 	}
 }
 
+// secret reads a token or key from its value or its file.
 func (p *parser) secret(name string, value sensitive.String, path string) sensitive.String {
-	if path != "" {
-		if !value.IsEmpty() {
-			p.problems.Addf(name+"_file", "give one of the two", "%s is given too", name)
-			return value
-		}
-		content, err := p.readFile(path)
-		if err != nil {
-			p.problems.Addf(name+"_file", "name a file that the job can read", "cannot read %s", path)
-			return sensitive.String{}
-		}
-		name += "_file"
-		value = sensitive.New(trim(string(content)))
-		if value.IsEmpty() {
-			p.problems.Addf(name, "put the secret into it", "%s is empty", path)
-		}
-	}
+	value = p.valueOrFile(name, value, path)
 	if bad := strings.IndexFunc(value.Reveal(), notInToken); bad >= 0 {
+		if path != "" {
+			name += "_file"
+		}
 		p.problems.Addf(name, "paste the bare value: printable ASCII without white space, quotes, backslash, $ or backquote",
 			"holds a character that no token has, at position %d", bad+1)
+	}
+	return value
+}
+
+// valueOrFile reads a secret from its value or its file.
+func (p *parser) valueOrFile(name string, value sensitive.String, path string) sensitive.String {
+	if path == "" {
+		return value
+	}
+	if !value.IsEmpty() {
+		p.problems.Addf(name+"_file", "give one of the two", "%s is given too", name)
+		return value
+	}
+	content, err := p.readFile(path)
+	if err != nil {
+		p.problems.Addf(name+"_file", "name a file that the job can read", "cannot read %s", path)
+		return sensitive.String{}
+	}
+	value = sensitive.New(trim(string(content)))
+	if value.IsEmpty() {
+		p.problems.Addf(name+"_file", "put the secret into it", "%s is empty", path)
 	}
 	return value
 }
@@ -118,21 +131,22 @@ func (p *parser) repositories() {
 		flavor = bitbucket.DataCenter
 	}
 	urls := lines(p.in.RepoURL)
-	if len(urls) == 0 {
+	if len(urls) == 0 && p.config.Mode != Rotate {
 		p.problems.Add("repo_url", "is missing", "give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git")
 	}
-	allowHTTP := p.boolean("allow_http", p.in.AllowHTTP)
+	p.config.AllowHTTP = p.boolean("allow_http", p.in.AllowHTTP)
 	for _, text := range urls {
 		repository, err := bitbucket.Parse(text, flavor)
 		if err != nil {
 			p.urlProblem(err)
 			continue
 		}
-		if host := (&url.URL{Host: repository.Host}).Hostname(); repository.Scheme == "http" && !allowHTTP && !loopback(host) {
+		if repository.InClear() && !p.config.AllowHTTP {
 			p.problems.Addf("repo_url", "use https://, or set allow_http: true", "%s would send the token in clear text", repository.CloneURL())
 		}
 		p.config.Repositories = append(p.config.Repositories, repository)
 	}
+	p.config.Flavor = cmp.Or(p.config.Primary().Flavor, flavor)
 	p.together()
 }
 
@@ -169,7 +183,7 @@ func (p *parser) together() {
 func (p *parser) token() {
 	c := &p.config
 	kind := bitbucket.TokenKind(p.choice("token_kind", p.in.TokenKind, "auto", "api_token", "access_token", "http_access_token"))
-	flavor := c.Primary().Flavor
+	flavor := c.Flavor
 	if flavor == "" {
 		return
 	}
@@ -181,7 +195,7 @@ func (p *parser) token() {
 		p.problems.Addf("token_kind", "leave it at auto", "Bitbucket's flavor %s has no %s", flavor, kind)
 	}
 	if foreign := bitbucket.ForeignKind(flavor, c.Token.HasPrefix); foreign != "" {
-		p.problems.Addf("bitbucket_token", "create a token on the Bitbucket that holds the repository", "is %s, which cannot work with %s", foreign, c.Primary().Origin())
+		p.problems.Addf("bitbucket_token", "create a token on the Bitbucket that holds the repository", "is %s, which cannot work with the flavor %s", foreign, flavor)
 	}
 }
 
@@ -199,7 +213,7 @@ const longestVariable = 128<<10 - 1
 
 func (p *parser) names() {
 	c, in := &p.config, p.in
-	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Primary().Flavor))
+	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
 	p.variable("secret_name", c.SecretName)
 	if !c.Token.IsEmpty() && c.Token.Reveal() == c.SecretName {
 		p.problems.Add("bitbucket_token", "is the name of the secret, not the token", "pass the token's value")
@@ -243,7 +257,7 @@ func (p *parser) environment() {
 		p.problems.Add("environment_id", "is not an ID, which has 22 letters and digits", "copy it from Oz or from the outputs of an earlier run")
 	}
 	c.EnvironmentName = in.EnvironmentName
-	if in.EnvironmentName == "" && in.EnvironmentID == "" && len(c.Repositories) > 0 {
+	if in.EnvironmentName == "" && in.EnvironmentID == "" && len(c.Repositories) > 0 && c.Mode != Rotate {
 		c.EnvironmentName = c.Primary().EnvironmentName()
 	}
 	p.oneLine("environment_name", in.EnvironmentName)
@@ -313,7 +327,8 @@ const (
 
 func (p *parser) smokeTest() {
 	c, in := &p.config, p.in
-	c.SmokeTest = p.boolean("smoke_test", in.SmokeTest)
+	c.SmokeTestAll = in.SmokeTest == "all"
+	c.SmokeTest = c.SmokeTestAll || p.boolean("smoke_test", in.SmokeTest)
 	c.SmokeTestPrompt, c.SmokeTestModel = in.SmokeTestPrompt, in.SmokeTestModel
 	p.oneLine("smoke_test_model", in.SmokeTestModel)
 	timeout, err := time.ParseDuration(in.SmokeTestTimeout)
@@ -367,6 +382,9 @@ func (p *parser) leaks() {
 		}
 		if p.config.WarpAPIKey.In(input.text) {
 			p.problems.Add(input.name, "holds the value of warp_api_key", "take it out")
+		}
+		if p.config.Rotation.PreviousToken.In(input.text) || p.config.Rotation.Password.In(input.text) {
+			p.problems.Add(input.name, "holds the value of previous_token or bitbucket_password", "take it out")
 		}
 	}
 }

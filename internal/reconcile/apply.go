@@ -74,13 +74,14 @@ func (a Applier) Apply(ctx context.Context, p Plan, token sensitive.String) (App
 // is written once more, because nobody can read whose value it holds.
 func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecret) (Change, error) {
 	change, seen := p.Secret.Change, p.Secret.UpdatedAt
+	description := Note{Rotated: p.At, Expires: p.desired.Expires}.in(p.Secret.description)
 	created := false // perhaps, by us
 	for try := 1; ; try++ {
 		err := write(ctx, func(ctx context.Context) error {
 			if change == Create {
-				return a.Writer.CreateSecret(ctx, p.Owner, p.Secret.Name, p.Secret.description, sealed)
+				return a.Writer.CreateSecret(ctx, p.Owner, p.Secret.Name, description, sealed)
 			}
-			return a.Writer.UpdateSecret(ctx, p.Owner, p.Secret.Name, p.Secret.description, sealed)
+			return a.Writer.UpdateSecret(ctx, p.Owner, p.Secret.Name, description, sealed)
 		})
 		if err == nil {
 			if created {

@@ -40,18 +40,17 @@ func Diff(d Desired, o Observed) (Plan, error) {
 
 // planSecret plans what happens to the secret.
 func planSecret(d Desired, o Observed) (Plan, error) {
-	plan := Plan{Caller: o.Caller, Owner: o.Owner, UploadKey: o.UploadKey, desired: d}
+	plan := Plan{At: o.At, Caller: o.Caller, Owner: o.Owner, UploadKey: o.UploadKey, desired: d}
 	if o.UploadKey == "" {
 		return plan, fmt.Errorf("there is no upload key for the owner of the secret (%s); open the secrets page of Warp once as that owner, or ask Warp's support", ownerWords(o.Owner))
 	}
-	note := Note{Rotated: o.At, Expires: d.Expires}
-	plan.Secret = SecretPlan{Name: d.SecretName, Change: Create, description: note.String()}
+	plan.Secret = SecretPlan{Name: d.SecretName, Change: Create}
 	if o.Secret != nil {
 		if o.Secret.Type != warp.RawValue {
 			return plan, fmt.Errorf("secret %q exists with the type %s, which cannot hold a token; choose another secret_name", d.SecretName, o.Secret.Type)
 		}
 		plan.Secret.Change, plan.Secret.UpdatedAt = Rotate, o.Secret.UpdatedAt
-		plan.Secret.Was, plan.Secret.description = ReadNote(o.Secret.Description), note.in(o.Secret.Description)
+		plan.Secret.Was, plan.Secret.description = ReadNote(o.Secret.Description), o.Secret.Description
 	}
 	return plan, nil
 }

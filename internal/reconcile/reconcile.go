@@ -99,6 +99,7 @@ const (
 
 // Plan is what Apply will do.
 type Plan struct {
+	At          time.Time // when Oz was observed
 	Caller      warp.Caller
 	Owner       warp.Owner
 	UploadKey   warp.UploadKey
@@ -123,7 +124,7 @@ type SecretPlan struct {
 	UpdatedAt string // of the observed secret
 	Was       Note   // of the observed secret
 
-	description string // to write
+	description string // of the observed secret
 }
 
 // EnvironmentPlan is what happens to the environment.

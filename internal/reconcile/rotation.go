@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -54,8 +55,10 @@ func DiffRotation(d Desired, o Observed) (Plan, error) {
 	return plan, nil
 }
 
-// Rotate overwrites the secret's value once. It never creates the secret.
-func (a Applier) Rotate(ctx context.Context, p Plan, token sensitive.String) (Change, error) {
+// Rotate overwrites the secret's value once, with a token that ends at a time,
+// zero for unknown. It never creates the secret.
+func (a Applier) Rotate(ctx context.Context, p Plan, token sensitive.String, expires time.Time) (Change, error) {
+	p.desired.Expires = expires
 	sealed, err := a.Seal(p.UploadKey, p.Caller.UID, p.Secret.Name, token)
 	if err != nil {
 		return "", fmt.Errorf("seal secret %q: %w", p.Secret.Name, err)

@@ -4,9 +4,12 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
@@ -22,7 +25,19 @@ type Facts struct {
 	Plan            *reconcile.Plan
 	Applied         reconcile.Applied
 	Verdict         smoketest.Verdict
+	Expires         time.Time // of the token that is stored, or would be; zero: unknown
+	Now             time.Time
+	Environments    []Environment // of a rotation
+	RolledBack      bool
+	Stored          string // which value is stored after a rotation whose smoke test did not pass
 	Err             error
+}
+
+// Environment is one that a rotation reached.
+type Environment struct {
+	ID      string           `json:"id"`
+	Name    string           `json:"name"`
+	Verdict smoketest.Result `json:"verdict"`
 }
 
 // Output is one output of the program: a single line of text.
@@ -44,6 +59,16 @@ func (f Facts) Outputs() []Output {
 				environment == reconcile.Create || environment == reconcile.Update)
 		}
 	}
+	var expires, days, rolledBack string
+	if left, known := f.DaysLeft(); known {
+		expires, days = f.Expires.UTC().Format(time.RFC3339), strconv.Itoa(left)
+	}
+	if f.Environments != nil {
+		rolledBack = strconv.FormatBool(f.RolledBack)
+		if id == "" && len(f.Environments) > 0 {
+			id, name = f.Environments[0].ID, f.Environments[0].Name
+		}
+	}
 	return []Output{
 		{"environment_id", id},
 		{"environment_name", name},
@@ -56,7 +81,34 @@ func (f Facts) Outputs() []Output {
 		{"run_state", string(f.Verdict.Run.State)},
 		{"session_link", f.Verdict.Run.SessionLink},
 		{"head_commit", f.Head},
+		{"token_expires_at", expires},
+		{"token_expires_in_days", days},
+		{"environments", f.environments()},
+		{"rolled_back", rolledBack},
 	}
+}
+
+// DaysLeft is how many whole days the token has left, negative when it has
+// expired. Known is false when nobody knows.
+func (f Facts) DaysLeft() (days int, known bool) {
+	if f.Expires.IsZero() {
+		return 0, false
+	}
+	return int(math.Floor(f.Expires.Sub(f.Now).Hours() / 24)), true
+}
+
+// environments is JSON, empty outside a rotation:
+//
+//	[{"id":"En00000000000000000001","name":"acme-api","verdict":"passed"}]
+func (f Facts) environments() string {
+	if f.Environments == nil {
+		return ""
+	}
+	text, err := json.Marshal(f.Environments)
+	if err != nil {
+		panic(err) // strings only
+	}
+	return string(text)
 }
 
 // PlanText is a plan in words, one line an element:
@@ -69,7 +121,10 @@ func (f Facts) Outputs() []Output {
 func PlanText(p reconcile.Plan) []string {
 	secret := fmt.Sprintf("secret %q: %s", p.Secret.Name, p.Secret.Change)
 	if p.Secret.Change == reconcile.Rotate {
-		secret += " (its value cannot be read back)"
+		secret += " (its value cannot be read back" + age(p.Secret.Was) + ")"
+	}
+	if p.Environment.Change == "" {
+		return append([]string{secret}, users(p.Users)...)
 	}
 	environment := fmt.Sprintf("environment %q", p.Environment.Name)
 	if p.Environment.ID != "" {
@@ -79,6 +134,25 @@ func PlanText(p reconcile.Plan) []string {
 	for _, field := range p.Environment.Fields {
 		text = append(text, "  "+field.Name)
 		text = append(text, difference(field)...)
+	}
+	return text
+}
+
+// age is what a secret's note says, after a semicolon.
+func age(n reconcile.Note) string {
+	if text := n.String(); text != "" {
+		return "; " + text
+	}
+	return ""
+}
+
+// users lists the environments that a rotation reaches:
+//
+//	environment "acme-api" (En00000000000000000001): uses the secret
+func users(environments []reconcile.Candidate) []string {
+	var text []string
+	for _, e := range environments {
+		text = append(text, fmt.Sprintf("environment %q (%s): uses the secret", e.Model.Name(), e.UID))
 	}
 	return text
 }

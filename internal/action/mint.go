@@ -1,0 +1,156 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/mint"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// takeBack is how long revoking a token that was not stored may take when the
+// program is told to stop.
+const takeBack = 5 * time.Second
+
+// mintAndStore makes the new token itself, goes on as any rotation does, and
+// lets go of the tokens that it replaced once the smoke test has passed. What it
+// makes and does not store, it revokes.
+func (r *rotation) mintAndStore(bounded, ctx context.Context) error {
+	if len(r.radius.repositories) == 0 {
+		return errors.New("there is no repository to make a token for; no environment clones anything with this secret, and repo_url is not given")
+	}
+	credential := bitbucketapi.Credential{Username: r.config.Rotation.Username, Secret: r.config.Rotation.Password}
+	if credential.Username == "" {
+		credential.Secret = r.config.Token
+	}
+	tokens := bitbucketapi.NewTokens(r.radius.repositories[0], credential, r.clients)
+	owner, err := r.tokenOwner(bounded, tokens)
+	if err != nil {
+		return err
+	}
+	minter := mint.Minter{Registry: tokens, Owner: owner, Marker: mint.For(r.config.SecretName, r.plan.Owner.UID), Log: r.log}
+	permission := bitbucket.RepositoryRead
+	if r.config.RequireWrite {
+		permission = bitbucket.RepositoryWrite
+	}
+	record, token, err := minter.Mint(bounded, mint.Request{
+		Permission: permission, Days: r.config.Rotation.ExpiryDays, At: r.plan.At, Attempt: uuid.NewString()[:8],
+	})
+	if err != nil {
+		return fmt.Errorf("%w\nnothing was written to Oz", err)
+	}
+	r.on.Mask(token)
+	r.log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, owner, dayOf(record.Expires)))
+	r.token, r.expires, r.facts.Expires = token, record.Expires, record.Expires
+
+	stamp, err := r.proveAndStore(bounded)
+	if err != nil {
+		if errors.Is(err, warp.ErrAnswerLost) {
+			return err // it may be what is stored
+		}
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
+		defer cancel()
+		return errors.Join(err, minter.Revoke(within, record))
+	}
+	if err := r.test(ctx); err != nil {
+		return err
+	}
+	if result := r.facts.Verdict.Result; result != smoketest.Passed && result != smoketest.Skipped {
+		if !r.facts.RolledBack {
+			return nil
+		}
+		return minter.Revoke(ctx, record)
+	}
+	return r.letGo(ctx, minter, record, bitbucketapi.TokenID(credential.Secret), stamp)
+}
+
+// proveAndStore returns what the secret's time of change is after the write.
+func (r *rotation) proveAndStore(ctx context.Context) (stamp string, err error) {
+	if err := r.prove(ctx, "the new token", r.token); err != nil {
+		return "", fmt.Errorf("%w\nnothing was written to Oz", err)
+	}
+	if err := r.store(ctx, r.token, r.expires); err != nil {
+		return "", err
+	}
+	return r.stamp(ctx)
+}
+
+// stamp is when the secret was last written.
+func (r *rotation) stamp(ctx context.Context) (string, error) {
+	secrets, err := r.oz.ListSecrets(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list secrets: %w: %w", warp.ErrAnswerLost, err)
+	}
+	for _, secret := range secrets {
+		if secret.Name == r.config.SecretName && secret.Owner.Type == r.plan.Owner.Type && (secret.Owner.UID == r.plan.Owner.UID || secret.Owner.Type == warp.UserOwner) {
+			return secret.UpdatedAt, nil
+		}
+	}
+	return "", nil
+}
+
+// letGo revokes the tokens that the new one replaced, unless another job has
+// written the secret since: then nobody here knows whose token is live.
+func (r *rotation) letGo(ctx context.Context, minter mint.Minter, current bitbucket.TokenRecord, using, stamp string) error {
+	defer r.on.Group("Revoke")()
+	now, err := r.stamp(ctx)
+	if err != nil {
+		return err
+	}
+	if now != stamp {
+		r.log.Warn("another job has written the secret meanwhile; no token is revoked")
+		return nil
+	}
+	return minter.RevokeReplaced(ctx, current, using, r.config.Rotation.RevokeAfter)
+}
+
+// tokenOwner is whom the token shall belong to: who the inputs name, else the
+// narrowest that covers every repository.
+func (r *rotation) tokenOwner(ctx context.Context, tokens *bitbucketapi.Tokens) (bitbucket.TokenOwner, error) {
+	first := r.radius.repositories[0]
+	oneProject, oneRepository := true, len(r.radius.repositories) == 1
+	for _, repository := range r.radius.repositories {
+		oneProject = oneProject && repository.Owner == first.Owner
+	}
+	kind := r.config.Rotation.MintOwner
+	if kind == "auto" {
+		switch {
+		case oneRepository:
+			kind = "repository"
+		case oneProject:
+			kind = "project"
+		default:
+			kind = "user"
+		}
+	}
+	switch {
+	case kind == "repository" && !oneRepository:
+		return bitbucket.TokenOwner{}, errors.New("mint_owner is repository, but the secret serves several repositories; use project or user")
+	case kind == "project" && !oneProject:
+		return bitbucket.TokenOwner{}, errors.New("mint_owner is project, but the secret serves repositories of several projects; use user")
+	case kind == "repository":
+		return bitbucket.TokenOwner{Project: first.Owner, Slug: first.Slug}, nil
+	case kind == "project":
+		return bitbucket.TokenOwner{Project: first.Owner}, nil
+	}
+	slug, err := tokens.FindUser(ctx)
+	if err != nil {
+		return bitbucket.TokenOwner{}, fmt.Errorf("look up the owner of the new token: %w", err)
+	}
+	return bitbucket.TokenOwner{User: slug}, nil
+}
+
+// dayOf is the day of a moment, "never" for none.
+func dayOf(at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return at.UTC().Format(time.DateOnly)
+}
