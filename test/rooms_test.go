@@ -49,7 +49,7 @@ var rooms = map[string]room{
 	"action": {
 		knows: []string{
 			"bitbucket", "bitbucketapi", "config", "mint", "platform", "preflight", "problem", "reconcile",
-			"report", "seal", "setup", "smoketest", "transport", "warp", "warpapi",
+			"report", "seal", "sensitive", "setup", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"golang.org/x/sync", "github.com/google/uuid"},
 	},

@@ -28,7 +28,7 @@ type registry struct {
 	now       time.Time
 }
 
-var lost = fmt.Errorf("%w: cut", bitbucket.ErrAnswerLost)
+var errLost = fmt.Errorf("%w: cut", bitbucket.ErrAnswerLost)
 
 func (r *registry) outcome() (before, after error) {
 	if len(r.fail) > 0 {
@@ -36,7 +36,7 @@ func (r *registry) outcome() (before, after error) {
 	}
 	if before == nil && r.lose > 0 {
 		r.lose--
-		after = lost
+		after = errLost
 	}
 	return before, after
 }
@@ -99,10 +99,10 @@ func TestMint(t *testing.T) {
 		want    []string // that exist in the end
 	}{
 		{"makes one", registry{}, "", []string{"foreign", "000000000001"}},
-		{"tries again when nothing happened", registry{fail: []error{lost}}, "", []string{"foreign", "000000000001"}},
+		{"tries again when nothing happened", registry{fail: []error{errLost}}, "", []string{"foreign", "000000000001"}},
 		{"revokes the one whose value was lost", registry{lose: 1}, "", []string{"foreign", "000000000002"}},
 		{"revokes it though that answer is lost too", registry{lose: 2}, "", []string{"foreign", "000000000002"}},
-		{"gives up after some tries and leaves nothing", registry{fail: []error{lost, lost, lost}}, "it may have happened", []string{"foreign"}},
+		{"gives up after some tries and leaves nothing", registry{fail: []error{errLost, errLost, errLost}}, "it may have happened", []string{"foreign"}},
 		{"takes a refusal as final", registry{fail: []error{refused}}, "set token_expiry_days", []string{"foreign"}},
 		{"says when it cannot look", registry{lose: 1, listError: errors.New("down")}, "looking for it afterwards: down", []string{"foreign", "000000000001"}},
 	}
