@@ -1,12 +1,16 @@
 package test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -42,5 +46,207 @@ func TestRotate(t *testing.T) {
 		}
 		require.Len(t, w.oz.Secrets(), 1)
 		assert.Regexp(t, `^rotated by oz-bitbucket on \d{4}-\d\d-\d\d, expires 2099-01-31$`, w.oz.Secrets()[0].Description)
+	})
+}
+
+// environments adds environments of the team that clone repositories of their
+// own with the secret, and returns the repositories.
+func (w *world) environments(n int) []*bitbucketsim.Repository {
+	w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+	var repositories []*bitbucketsim.Repository
+	for i := range n {
+		slug := fmt.Sprintf("app-%d", i)
+		repositories = append(repositories, w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: slug}))
+		w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":%q,"setup_commands":["git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/%s.git && cd %s && git remote set-url origin https://bitbucket.org/acme/%s.git"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`, slug, slug, slug, slug))
+	}
+	return repositories
+}
+
+func TestRotateOneSecretOfManyEnvironments(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{ListTrashed: true}, func(t *testing.T, w *world) {
+		w.environments(10)
+		w.oz.Trash(w.oz.AddEnvironment(team, `{"name":"trashed","setup_commands":["git clone https://x:$BITBUCKET_API_TOKEN@bitbucket.org/acme/gone.git"]}`))
+		w.oz.AddEnvironment(team, `{"name":"other","setup_commands":["echo $OTHER"],"secrets":[{"name":"OTHER"}]}`)
+		before := w.oz.Environments()
+		for range 2 {
+			r := w.must(w.rotation(map[string]string{"smoke_test": "all"}))
+			assert.Equal(t, 10, strings.Count(r.outputs["environments"], `"verdict":"passed"`))
+			w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+			assert.NotContains(t, r.log, "trashed")
+			assert.NotContains(t, r.log, `"other"`)
+		}
+		assert.Equal(t, 2, w.oz.Counts()["UpdateManagedSecret"])
+		assert.Len(t, w.oz.Runs(), 20)
+		assert.Equal(t, before, w.oz.Environments())
+	})
+}
+
+func TestRotateRefusesATokenThatServesNineOfTen(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		repositories := w.environments(10)
+		inputs := w.rotation(nil)
+		var nine []string
+		for _, r := range repositories[:9] {
+			nine = append(nine, r.Owner+"/"+r.Slug)
+		}
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: nine})
+		for range 2 {
+			r := w.run(inputs)
+			assert.Equal(t, 1, r.code)
+			assert.Contains(t, r.log, "acme/app-9")
+			assert.Contains(t, r.log, "nothing was written")
+			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		}
+		assert.Empty(t, w.oz.Runs())
+	})
+}
+
+func TestRotateRollsBack(t *testing.T) {
+	t.Parallel()
+	broken := warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Environment setup failed"}
+	credits := warpsim.Behaviour{State: "FAILED", ErrorCode: "insufficient_credits", Message: "no credits"}
+	tests := []struct {
+		name      string
+		behaviour []warpsim.Behaviour
+		previous  string
+		stored    string
+		back      string
+		says      string
+	}{
+		{"and the previous value works", []warpsim.Behaviour{broken}, cloudToken, cloudToken, "true", "the previous value is stored again"},
+		{"and that fails too", []warpsim.Behaviour{broken, broken}, cloudToken, cloudToken, "true", "did not pass either"},
+		{"not without a previous value", []warpsim.Behaviour{broken}, "", nextToken, "false", "the new value is stored"},
+		{"not when the token is not the cause", []warpsim.Behaviour{credits}, cloudToken, nextToken, "false", "credits"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				w.environments(2)
+				w.oz.Behave(tt.behaviour...)
+				r := w.run(w.rotation(map[string]string{"previous_token": tt.previous}))
+				assert.Equal(t, 3, r.code, r.log)
+				assert.Equal(t, "failed", r.outputs["smoke_test"])
+				assert.Equal(t, tt.back, r.outputs["rolled_back"])
+				assert.Contains(t, r.log, tt.says)
+				w.requireSecret(team, "BITBUCKET_API_TOKEN", tt.stored)
+				assert.Equal(t, "passed", w.must(w.rotation(nil)).outputs["smoke_test"], "the next night is fine")
+			})
+		})
+	}
+}
+
+func TestRotateRefusesAPreviousTokenThatIsExpired(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(1)
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired})
+		r := w.run(w.rotation(map[string]string{"previous_token": cloudToken}))
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.log, "previous_token does not serve")
+		assert.Contains(t, r.log, "nothing was written")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+	})
+}
+
+func TestRotateNarrows(t *testing.T) {
+	t.Parallel()
+	for name, changes := range map[string]map[string]string{
+		"by name": {"environment_name": "app-1"}, "by repository": {"repo_url": "https://bitbucket.org/acme/app-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				w.environments(3)
+				for range 2 {
+					r := w.must(w.rotation(changes))
+					assert.Contains(t, r.outputs["environments"], `"name":"app-1","verdict":"passed"`)
+					assert.NotContains(t, r.outputs["environments"], "app-0")
+					assert.Contains(t, r.log, "get the new value unchecked")
+				}
+				w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+			})
+		})
+	}
+}
+
+func TestRotateRefuses(t *testing.T) {
+	t.Parallel()
+	clone := func(url string) string { return fmt.Sprintf(`{"name":"e","setup_commands":["git clone %s"]}`, url) }
+	tests := []struct {
+		name        string
+		environment string
+		changes     map[string]string
+		says        string
+	}{
+		{"a secret that does not exist", "", map[string]string{"secret_name": "NO_SUCH_SECRET"}, "rotation creates none"},
+		{"an environment that does not use it", "", map[string]string{"environment_name": "nobody"}, "does not use secret"},
+		{"several servers", clone("https://x:$BITBUCKET_API_TOKEN@git.example.com/scm/PRJ/app.git"), nil, "several servers"},
+		{"another kind of token than the commands present", clone("https://x-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/app-0.git"), nil, "run apply for this environment"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				w.environments(1)
+				if tt.environment != "" {
+					w.oz.AddEnvironment(team, tt.environment)
+				}
+				for range 2 {
+					r := w.run(w.rotation(tt.changes))
+					assert.Equal(t, 1, r.code)
+					assert.Contains(t, r.log, tt.says)
+				}
+				w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+				assert.Empty(t, w.oz.Runs())
+			})
+		})
+	}
+}
+
+func TestRotateWarnsWhenNobodyUsesTheSecret(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(0)
+		for range 2 {
+			r := w.must(w.rotation(nil))
+			assert.Contains(t, r.log, "no environment uses secret")
+			assert.Equal(t, "skipped", r.outputs["smoke_test"])
+			assert.Equal(t, "[]", r.outputs["environments"])
+		}
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+	})
+}
+
+func TestRotationSurvivesLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, when := range []fault.When{fault.Before, fault.After} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			w.environments(1)
+			w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: when})
+			for range 2 {
+				w.must(w.rotation(nil))
+				w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+			}
+		})
+	}
+}
+
+func TestExpiryIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		soon := time.Now().AddDate(0, 0, 10).UTC().Format(time.DateOnly)
+		r := w.must(w.inputs(map[string]string{"smoke_test": "false", "token_expires_at": soon}))
+		assert.Contains(t, r.log, "expires in 9 days")
+		plan := w.inputs(map[string]string{"mode": "plan"})
+		for range 2 {
+			r = w.must(plan)
+			assert.Contains(t, r.log, "expires "+soon, "the plan shows the secret's age")
+			assert.Equal(t, "9", r.outputs["token_expires_in_days"])
+			assert.Equal(t, soon+"T00:00:00Z", r.outputs["token_expires_at"])
+		}
+		plan["fail_on_expiry"] = "true"
+		assert.Equal(t, 1, w.run(plan).code)
+		plan["expiry_warning"] = "3"
+		assert.NotContains(t, w.must(plan).log, "rotate it before")
 	})
 }

@@ -76,6 +76,7 @@ func (r *rotation) look(ctx context.Context) error {
 		return err
 	}
 	r.plan.Warnings = append(r.plan.Warnings, r.radius.warnings...)
+	r.facts.Environments = []report.Environment{}
 	for _, t := range r.radius.targets {
 		r.facts.Environments = append(r.facts.Environments, report.Environment{ID: t.UID, Name: t.Model.Name(), Verdict: smoketest.Skipped})
 	}
