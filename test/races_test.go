@@ -45,12 +45,14 @@ func TestLostDeleteOfTheYoungerEnvironmentIsMadeGood(t *testing.T) {
 	t.Parallel()
 	for _, when := range []fault.When{fault.Before, fault.After} {
 		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-			older := ""
-			w.oz.Before("CreateGenericStringObject", func() { older = w.oz.AddEnvironment(team, `{"name":"acme-sample"}`) })
+			older := make(chan string, 1)
+			w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Do: func() {
+				older <- w.oz.AddEnvironment(team, `{"name":"acme-sample"}`)
+			}})
 			w.oz.Script.Add(fault.Fault{Operation: "DeleteObject", When: when})
 			inputs := w.inputs(map[string]string{"smoke_test": "false"})
 			r := w.must(inputs)
-			assert.Equal(t, older, r.outputs["environment_id"])
+			assert.Equal(t, <-older, r.outputs["environment_id"])
 			assert.Contains(t, r.log, "which this job has just created")
 			w.keeps(inputs)
 		})
@@ -60,7 +62,9 @@ func TestLostDeleteOfTheYoungerEnvironmentIsMadeGood(t *testing.T) {
 func TestSecretThatSomeoneElseCreatedMeanwhileIsRotated(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-		w.oz.Before("CreateManagedSecret", func() { w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "someone else's value") })
+		w.oz.Script.Add(fault.Fault{Operation: "CreateManagedSecret", When: fault.Meanwhile, Do: func() {
+			w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "someone else's value")
+		}})
 		inputs := w.inputs(map[string]string{"smoke_test": "false"})
 		r := w.must(inputs)
 		assert.Equal(t, "rotate", r.outputs["secret_change"])

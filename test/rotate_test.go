@@ -250,3 +250,36 @@ func TestExpiryIsAnAlarm(t *testing.T) {
 		assert.NotContains(t, w.must(plan).log, "rotate it before")
 	})
 }
+
+// TestRotationSurvivesAKillAtEachStep kills the job just before and just after
+// each of its requests took effect, and runs it again.
+func TestRotationSurvivesAKillAtEachStep(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"ListManagedSecrets", "UpdateManagedSecret", "POST /agent/runs", "GET /agent/runs/{id}"} {
+		for _, when := range []fault.When{fault.Before, fault.After} {
+			t.Run(fmt.Sprintf("%s/%d", operation, when), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, plain, warpsim.Options{})
+				w.environments(1)
+				w.kill(&w.oz.Script, operation, when, w.rotation(nil))
+				w.must(w.rotation(nil))
+				w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+			})
+		}
+	}
+}
+
+// kill runs a job and ends it with SIGKILL at an operation.
+func (w *world) kill(script *fault.Script, operation string, when fault.When, inputs map[string]string) {
+	w.t.Helper()
+	command, _ := w.command(inputs)
+	started := make(chan struct{})
+	script.Add(fault.Fault{Operation: operation, When: when, Do: func() {
+		<-started
+		_ = command.Process.Kill()
+	}})
+	require.NoError(w.t, command.Start())
+	close(started)
+	require.Error(w.t, command.Wait())
+	require.Equal(w.t, -1, command.ProcessState.ExitCode(), "the job did not come to %s", operation)
+}

@@ -16,6 +16,8 @@ const (
 	Before When = iota
 	// After lets the operation happen, then loses its answer.
 	After
+	// Meanwhile is no failure: Do is called, and the operation goes on.
+	Meanwhile
 )
 
 // Fault is one scripted failure of an operation.
@@ -32,6 +34,9 @@ type Fault struct {
 	Times int
 	// Skip lets this many matching requests pass first.
 	Skip int
+	// Do, unless nil, is called when the fault is due, before anything else happens: somebody else's write,
+	// or the end of the client.
+	Do func()
 }
 
 // Strike answers with Status, Header and Body, or cuts the connection when Status is 0. A cut panics with
@@ -66,6 +71,14 @@ func (s *Script) Add(f Fault) {
 // Next counts one request of this operation and takes the strike that is due, if any. Only the oldest
 // fault of the operation counts; the next one takes over when it is used up.
 func (s *Script) Next(operation string) (Fault, bool) {
+	f, due := s.take(operation)
+	if due && f.Do != nil {
+		f.Do()
+	}
+	return f, due && f.When != Meanwhile
+}
+
+func (s *Script) take(operation string) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {

@@ -81,7 +81,6 @@ type Server struct {
 	rejections int
 	behaviours []Behaviour
 	runs       []*run
-	before     map[string]func() // by operation
 }
 
 // Start listens and serves until Close. It panics when it cannot, as httptest does: a test has no use for a
@@ -107,7 +106,6 @@ func Start(o Options) *Server {
 		principals: map[string]*principal{},
 		teams:      map[string]*team{},
 		providers:  map[string][]string{},
-		before:     map[string]func(){},
 	}
 	s.stop, s.stopNow = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: s.routes(), ErrorLog: log.New(io.Discard, "", 0)}
@@ -158,14 +156,6 @@ func (s *Server) flag(format string, args ...any) {
 	if !slices.Contains(s.violations, violation) {
 		s.violations = append(s.violations, violation)
 	}
-}
-
-// Before has f called once, just before the next request of an operation takes effect: what somebody else
-// does between a client's look and its write.
-func (s *Server) Before(operation string, f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.before[operation] = f
 }
 
 // call is one request on its way through the simulator.
@@ -236,12 +226,7 @@ func (s *Server) admit(c *call, handle func(*call) answer) answer {
 	s.inspect(c)
 	key, _ := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
 	c.caller = s.keys[key]
-	meanwhile := s.before[c.operation]
-	delete(s.before, c.operation)
 	s.mu.Unlock()
-	if meanwhile != nil {
-		meanwhile()
-	}
 
 	if c.caller == nil {
 		return unauthorized(c)
