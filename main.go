@@ -12,10 +12,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
 )
 
+// The first signal tells the job to stop. Later ones are swallowed: what is under
+// way then, the cancel of a run and the outputs, ends by itself within seconds.
 func main() {
 	ctx, stop := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log may be gone; a run must still be cancelled
 	go func() { stop(action.Interrupted((<-signals).(syscall.Signal))) }()
 	os.Exit(action.Main(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }

@@ -124,25 +124,28 @@ func (r run) all(ctx context.Context) error {
 
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()
-	plan, err := r.plan(bounded, oz, bitbucket)
+	plan, proof, err := r.plan(bounded, oz, bitbucket)
 	if err != nil || r.config.Mode == config.Plan {
 		return err
 	}
 	if err := r.apply(bounded, oz, plan); err != nil {
 		return err
 	}
-	return r.smokeTest(ctx, oz.For(plan.Owner), bitbucket, plan)
+	return r.smokeTest(ctx, oz.For(plan.Owner), bitbucket, plan, proof)
 }
 
 // plan reads what there is and shows what would change.
-func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketapi.Client) (reconcile.Plan, error) {
+func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketapi.Client) (reconcile.Plan, preflight.Proof, error) {
 	proof, observed, err := r.look(ctx, oz, bitbucket)
 	if err != nil {
-		return reconcile.Plan{}, err
+		return reconcile.Plan{}, proof, err
+	}
+	if r.config.SmokeTest && smoketest.Names(r.config.SmokeTestPrompt, proof.Head) {
+		return reconcile.Plan{}, proof, fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", proof.Head)
 	}
 	plan, err := reconcile.Diff(desired(r.config, proof), observed)
 	if err != nil {
-		return plan, err
+		return plan, proof, err
 	}
 	plan.Warnings = append(proof.Warnings, plan.Warnings...)
 	r.facts.Plan, r.facts.Now = &plan, plan.At
@@ -157,7 +160,7 @@ func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 	for _, warning := range plan.Warnings {
 		r.log.Warn(warning)
 	}
-	return plan, nil
+	return plan, proof, nil
 }
 
 // look proves the token and observes Oz at the same time.
@@ -210,7 +213,7 @@ func written(a reconcile.Applied) string {
 
 // smokeTest runs an agent in the environment. A test that does not pass is in
 // the facts, not an error.
-func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketapi.Client, plan reconcile.Plan) error {
+func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketapi.Client, plan reconcile.Plan, proof preflight.Proof) error {
 	if !r.config.SmokeTest {
 		r.facts.Verdict = smoketest.Verdict{Result: smoketest.Skipped}
 		return nil
@@ -225,14 +228,17 @@ func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketap
 		Directory:       primary.Directory(),
 		Prompt:          r.config.SmokeTestPrompt,
 		Model:           r.config.SmokeTestModel,
-		Commit:          r.facts.Head,
+		Commit:          proof.Head,
 		Now: func(ctx context.Context) (string, error) {
-			as := bitbucket.Login{User: r.config.TokenKind.User(), Bearer: r.config.TokenKind == bitbucket.HTTPAccessToken}
+			as := bitbucket.Login{User: proof.Kind.User(), Bearer: proof.Kind == bitbucket.HTTPAccessToken}
 			refs, err := api.ListRefs(ctx, primary, bitbucket.UploadPack, as, r.config.Branch)
 			return refs.Commit(r.config.Branch), err
 		},
 		Timeout: r.config.SmokeTestTimeout,
 		Attempt: uuid.NewString(),
+	}
+	for _, clone := range clones(r.config, proof) {
+		test.Clones = append(test.Clones, clone.Command())
 	}
 	r.facts.Verdict = test.Run(ctx, oz, r.log)
 	return nil

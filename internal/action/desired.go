@@ -10,18 +10,7 @@ import (
 // desired maps the inputs, and what the proof of the token learnt about it, to
 // the state that Oz shall have. It is pure.
 func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
-	clones := make([]setup.Clone, len(c.Repositories))
-	for i, repository := range c.Repositories {
-		clones[i] = setup.Clone{
-			Repository: repository,
-			Secret:     c.SecretName,
-			Kind:       proof.Kind,
-			Auth:       c.CloneAuth,
-			Depth:      c.CloneDepth,
-			BearerOnly: proof.BearerOnly,
-		}
-	}
-	clones[0].Branch = c.Branch
+	clones := clones(c, proof)
 	return reconcile.Desired{
 		Scope:           c.Scope,
 		Team:            c.Team,
@@ -36,6 +25,24 @@ func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
 			return setup.Merge(existing, clones, c.SetupCommands, c.SetupCommandsGiven)
 		},
 	}
+}
+
+// clones are what the clone commands are made of, the primary repository's
+// first.
+func clones(c config.Config, proof preflight.Proof) []setup.Clone {
+	clones := make([]setup.Clone, len(c.Repositories))
+	for i, repository := range c.Repositories {
+		clones[i] = setup.Clone{
+			Repository: repository,
+			Secret:     c.SecretName,
+			Kind:       proof.Kind,
+			Auth:       c.CloneAuth,
+			Depth:      c.CloneDepth,
+			BearerOnly: proof.BearerOnly,
+		}
+	}
+	clones[0].Branch = c.Branch
+	return clones
 }
 
 // secretNames are the secrets that the smoke test's run reads, as every run in

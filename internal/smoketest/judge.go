@@ -4,30 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// judge decides about a run that is over.
+// judge decides about a run that went on no more when it was last seen. One
+// that waits for somebody, or is in a state that we do not know, is cancelled:
+// nobody will come.
 func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	switch run.State {
 	case warp.Succeeded:
 		return w.compare(ctx, run)
 	case warp.Cancelled:
-		return Verdict{Cancelled, "someone cancelled the run in Oz", run}
-	case warp.Blocked:
-		return Verdict{Failed, "the agent waits for a human; open the session to see for what", run}
+		return Verdict{Cancelled, "someone cancelled the run in Oz; run the job again", run}
 	case warp.Failed, warp.Errored:
 		w.log.Info("Oz says: " + clean(run.Message))
-		return Verdict{Failed, meaning(run), run}
+		return Verdict{Failed, w.meaning(run), run}
 	}
-	return Verdict{Failed, fmt.Sprintf("the run is in the state %q, which this version does not know", clean(string(run.State))), run}
+	w.log.Info("Oz says: " + clean(run.Message))
+	stopped, came := w.cancel(run)
+	run.Usage = stopped.Usage
+	if run.State == warp.Blocked {
+		return Verdict{Failed, "the agent waits for a human; the session shows for what, and smoke_test_prompt may be why", run}
+	}
+	return Verdict{Failed, fmt.Sprintf("the run is in the state %q, which this version does not know; %s; look for a newer version", clean(string(run.State)), came), run}
 }
-
-// fullHash is a commit as git rev-parse prints it.
-var fullHash = regexp.MustCompile(`\b([0-9a-f]{64}|[0-9a-f]{40})\b`)
 
 // compare holds what the agent reported against what Bitbucket served before
 // or serves now.
@@ -36,77 +40,99 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 		return Verdict{Passed, "the run succeeded; there was no commit to compare with", run}
 	}
 	reply, err := w.reply(ctx, run)
-	if err != nil {
-		if ctx.Err() != nil {
-			return w.stopped(ctx, run)
-		}
-		return Verdict{Failed, fmt.Sprintf("the run succeeded, but its transcript cannot be read: %v", err), run}
-	}
-	if strings.Contains(reply, w.Commit) {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return w.stopped(ctx, run, "the run had succeeded, but its transcript was not read yet")
+	case err != nil:
+		return Verdict{Failed, "the run succeeded, but its transcript cannot be read: " + unreadable(err), run}
+	case Names(reply, w.Commit):
 		return Verdict{Passed, "the agent found commit " + w.Commit, run}
 	}
-	if now, err := w.Now(ctx); err == nil && now != "" && strings.Contains(reply, now) {
+	now, err := w.Now(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return w.stopped(ctx, run, "the run had succeeded, but not with the commit that was expected")
+	case err != nil:
+		w.log.Info("Bitbucket cannot be asked again: " + clean(err.Error()))
+	case Names(reply, now) && !Names(w.Prompt, now):
 		return Verdict{Passed, "the agent found commit " + now + ", which came during the test", run}
 	}
 	w.log.Info("the agent says: " + clean(reply))
-	if reported := fullHash.FindString(reply); reported != "" {
-		return Verdict{Failed, fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported, w.Commit), run}
+	if reported := hashes(reply); len(reported) > 0 {
+		return Verdict{Failed, fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported[0], w.Commit), run}
 	}
-	return Verdict{Failed, "the agent did not report the commit " + w.Commit + "; open the session to see what it found", run}
+	return Verdict{Failed, "the agent did not report the commit " + w.Commit + "; the session shows what it found", run}
 }
 
 // reply reads the agent's last text. A transcript may come a little later than
-// the end of the run.
+// the end of the run, and its last text later than its first.
 func (w watch) reply(ctx context.Context, run warp.Run) (string, error) {
 	every := firstPoll
 	for try := 1; ; try++ {
 		text, err := w.runner.GetReply(ctx, run.ID)
-		var refusal *warp.Refusal
-		late := err == nil && text == "" || errors.As(err, &refusal) && refusal.Status == 404
-		if !late || try == patience {
+		refused := errors.Is(err, warp.ErrTooLong) || refusedWith(err, 400, 401, 403, 422)
+		if refused || len(hashes(text)) > 0 || try == patience || !pause(ctx, every) {
 			return text, err
-		}
-		if !pause(ctx, every) {
-			return "", context.Cause(ctx)
 		}
 		every *= 2
 	}
 }
 
-// meaning says what an error code means for the user.
-//
-// Source: https://docs.warp.dev/reference/api-and-sdk/troubleshooting/errors
-func meaning(run warp.Run) string {
-	switch run.ErrorCode {
-	case "environment_setup_failed":
-		return "the clone or a setup command failed; the log names the command, and the session shows its output"
-	case "insufficient_credits", "OUT_OF_CREDITS":
-		return "there are no credits left; add some, or set smoke_test: false"
-	case "budget_exceeded":
-		return "the spending limit is reached; raise it, or set smoke_test: false"
-	case "authentication_required", "external_authentication_required", "not_authorized":
-		return "Oz did not authorise the run; check what warp_api_key may do"
-	case "resource_unavailable", "AT_CLOUD_AGENT_CAPACITY":
-		return "Oz had no capacity; run again later"
+// unreadable says why there is no transcript, without the transcript's words.
+func unreadable(err error) string {
+	switch {
+	case errors.Is(err, warp.ErrTooLong):
+		return "it is too long; the session shows what the agent found"
+	case refusedWith(err, 404):
+		return "Oz has none; run the job again, or open the session"
+	case refusedWith(err, 422):
+		return "Oz keeps none for this agent's harness; choose another smoke_test_model"
 	}
-	if run.State == warp.Errored {
-		return fmt.Sprintf("Oz failed (%s); run again later", code(run))
+	if refusal, refused := errors.AsType[*warp.Refusal](err); refused {
+		return clean(refusal.Error())
 	}
-	return fmt.Sprintf("the run failed (%s); open the session to see why", code(run))
+	return "Oz did not answer; run the job again, or open the session"
 }
 
-func code(run warp.Run) string {
-	if run.ErrorCode == "" {
-		return "no error code"
-	}
-	return clean(run.ErrorCode)
+// Names reports whether text holds the full hash of a commit as a word, in any
+// letter case. An empty commit is in no text.
+func Names(text, commit string) bool {
+	return commit != "" && slices.Contains(hashes(text), strings.ToLower(commit))
 }
 
-// remedy is an error at the start with what to do about it.
-func remedy(err error) string {
-	var refusal *warp.Refusal
-	if !errors.As(err, &refusal) {
-		return err.Error()
+// hashes are the words of text that look like full commits as git rev-parse
+// prints them, SHA-1 or SHA-256, in lower case.
+func hashes(text string) []string {
+	var found []string
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if len(word) != 40 && len(word) != 64 {
+			continue
+		}
+		if word = strings.ToLower(word); strings.Trim(word, "0123456789abcdef") == "" {
+			found = append(found, word)
+		}
 	}
-	return err.Error() + "; " + meaning(warp.Run{State: warp.Failed, ErrorCode: refusal.Kind})
+	return found
+}
+
+// clean makes foreign text safe for any log: one line, no control, format or
+// bidirectional characters, nothing that a CI host takes for a command
+// ("::set-output::", "##[group]", "##vso[...]"), at most 2000 characters.
+func clean(text string) string {
+	const longest = 2000
+	if len(text) > 8*longest { // no character is longer; spares the rest of a huge text
+		text = text[:8*longest]
+	}
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
+	}), " ")
+	for _, mark := range []string{"::", "##"} {
+		for strings.Contains(text, mark) {
+			text = strings.ReplaceAll(text, mark, mark[:1]+" "+mark[:1])
+		}
+	}
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest]) + " ..."
+	}
+	return text
 }

@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Runner starts, watches and stops runs.
+// Runner starts, watches and stops runs. Its no is a *warp.Refusal; an error
+// that wraps warp.ErrAnswerLost says that nobody knows whether it happened.
 type Runner interface {
 	StartRun(context.Context, warp.RunRequest) (warp.Run, error)
 	GetRun(ctx context.Context, id string) (warp.Run, error)
@@ -41,8 +40,8 @@ const (
 // Verdict is the judgement, why, and the run that was judged.
 type Verdict struct {
 	Result Result
-	Reason string // one sentence; never the agent's words
-	Run    warp.Run
+	Reason string   // one sentence without a full stop; never the agent's words
+	Run    warp.Run // its Usage is that of every run that the test started
 }
 
 // Test says what to run and what to expect.
@@ -51,14 +50,16 @@ type Test struct {
 	EnvironmentName string
 	Team            bool // else personal
 	Secrets         []string
-	Directory       string // checkout of the primary repository, below the workspace
-	Prompt          string // added to the built-in one
+	Directory       string   // checkout of the primary repository, below the workspace
+	Clones          []string // the setup commands that clone; the others are the user's
+	Prompt          string   // added to the built-in one
 	Model           string
 
-	// Commit is what Bitbucket served before. Empty: nothing to compare with,
-	// and the run's own state decides.
+	// Commit is what Bitbucket served before, in lower case. Empty: nothing to
+	// compare with, and the run's own state decides.
 	Commit string
-	// Now asks Bitbucket again what it serves, for when the branch moved on.
+	// Now asks Bitbucket again what it serves, for when the branch moved on. It is
+	// called only when there is a Commit.
 	Now func(context.Context) (string, error)
 
 	Timeout time.Duration
@@ -69,165 +70,128 @@ type Test struct {
 const attemptKey = "oz-bitbucket.attempt"
 
 const (
-	startGrace  = 2 * time.Second // for the answer to a start, when told to stop
-	cancelLimit = 5 * time.Second // for cancelling, when told to stop
 	firstPoll   = time.Second
 	slowestPoll = 15 * time.Second
 	reportEvery = time.Minute
-	patience    = 5 // failed polls, or polls for a transcript, in a row
+	patience    = 5 // tries for what may only be late: a new run, a transcript
 )
 
+// errTimeout is why a test is over that took too long.
 var errTimeout = errors.New("smoke_test_timeout is over")
 
 // Run starts the agent, waits for it and judges it. Whatever happens, no run
-// that it started goes on when it returns: told to stop or out of time, it
-// cancels. A start whose answer was lost is looked up, never repeated.
+// that it started goes on when it returns, as far as Oz lets itself be told: out
+// of time, it cancels, and so it does within stopGrace after ctx is over. A start
+// whose answer was lost is looked up, never repeated. Only a run that Oz itself
+// reports as ended by a passing error of its own is tried once more, in the same
+// time.
 func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
+	if Names(t.Prompt, t.Commit) {
+		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so nothing would be proved; take it out"}
+	}
+	stopping, stop := outlive(ctx, stopGrace)
+	defer stop()
 	within, cancel := context.WithTimeoutCause(ctx, t.Timeout, errTimeout)
 	defer cancel()
-	w := watch{Test: t, runner: r, log: log}
+
+	w := watch{Test: t, runner: r, log: log, stopping: stopping}
 	verdict := w.once(within)
-	if verdict.Run.State == warp.Errored && verdict.Run.Retryable && within.Err() == nil {
-		log.Warn("Oz reports an error of its own that may pass; starting the smoke test once more")
-		w.Attempt += "-again"
-		verdict = w.once(within)
+	first := verdict.Run
+	if first.State != warp.Errored || !first.Retryable || within.Err() != nil {
+		return verdict
 	}
+	log.Warn(fmt.Sprintf("run %s ended by an error of Oz's own that may pass (%s); starting the smoke test once more", first.ID, code(first)))
+	w.Attempt += "-again"
+	verdict = w.once(within)
+	if verdict.Run.ID == "" {
+		verdict.Run = first
+		return verdict
+	}
+	verdict.Run.Usage.Credits += first.Usage.Credits
+	verdict.Run.Usage.Tokens += first.Usage.Tokens
 	return verdict
 }
 
 // watch is one run under observation.
 type watch struct {
 	Test
-	runner Runner
-	log    *slog.Logger
+	runner   Runner
+	log      *slog.Logger
+	stopping context.Context // ends stopGrace after the job was told to stop
 }
 
+// once is one run from its start to its verdict. Ctx is the time of the test.
 func (w watch) once(ctx context.Context) Verdict {
 	began := time.Now()
 	run, err := w.start(ctx, began)
-	if err != nil {
-		if ctx.Err() != nil {
-			return w.stopped(ctx, run)
-		}
+	switch {
+	case errors.Is(err, warp.ErrAnswerLost):
+		return w.unknown(ctx, err)
+	case err != nil && ctx.Err() != nil:
+		return w.stopped(ctx, run, "no run was started")
+	case err != nil:
 		return Verdict{Failed, "the run could not be started: " + remedy(err), run}
 	}
 	w.log.Info("run " + run.ID)
 	if run.AtCapacity {
-		w.log.Info("queued: the team's limit of concurrent cloud agents is reached; the run begins when another one ends")
+		w.log.Info("queued: the team's limit of concurrent cloud agents is reached; " + freed)
 	}
 	run, err = w.wait(ctx, run, began)
 	switch {
 	case ctx.Err() != nil:
-		return w.stopped(ctx, run)
+		stopped, came := w.cancel(run)
+		return w.stopped(ctx, stopped, came+advice(ctx, run, err))
 	case err != nil:
-		w.cancel(ctx, run)
-		return Verdict{Failed, fmt.Sprintf("the run could not be watched: %v", err), run}
+		run, came := w.cancel(run)
+		return Verdict{Failed, fmt.Sprintf("the run could not be watched: %s; %s", remedy(err), came), run}
 	}
-	return w.judge(ctx, run)
+	return w.account(ctx, w.judge(ctx, run))
 }
 
-// start starts the run, or finds the one that a lost answer hid.
-func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
-	under, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(startGrace, cancel)
-		context.AfterFunc(under, func() { timer.Stop() })
-	})()
-	if ctx.Err() != nil {
-		return warp.Run{}, context.Cause(ctx)
-	}
-	run, err := w.runner.StartRun(under, warp.RunRequest{
-		Title:         w.title(),
-		Prompt:        w.prompt(),
-		EnvironmentID: w.EnvironmentID,
-		Model:         w.Model,
-		Team:          w.Team,
-		Secrets:       w.Secrets,
-		Metadata:      map[string]string{attemptKey: w.Attempt},
-	})
-	if !errors.Is(err, warp.ErrAnswerLost) {
-		return run, err
-	}
-	w.log.Info(fmt.Sprintf("looking for the run: %v", err))
-	looking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelLimit)
-	defer stop()
-	for {
-		found, ok := w.find(looking, began)
-		if ok {
-			return found, nil
-		}
-		if !pause(looking, firstPoll) {
-			return warp.Run{}, err
-		}
-	}
-}
-
-// find finds the run of this attempt by its metadata or, where the server
-// refuses that filter, among the environment's newest runs.
-func (w watch) find(ctx context.Context, began time.Time) (warp.Run, bool) {
-	runs, err := w.runner.FindRuns(ctx, attemptKey, w.Attempt)
-	if err != nil {
-		runs, _ = w.runner.ListRuns(ctx, w.EnvironmentID, began.Add(-time.Minute))
-	}
-	for _, run := range runs {
-		if run.Metadata[attemptKey] == w.Attempt || run.Metadata == nil && run.Title == w.title() {
-			return run, true
-		}
-	}
-	return warp.Run{}, false
-}
-
-// title names the environment and the attempt, so that people and find can
-// tell runs apart.
-func (w watch) title() string {
-	return fmt.Sprintf("Smoke test of %s (%s)", w.EnvironmentName, w.Attempt)
-}
-
-// prompt asks for one command and its output. It never names the commit.
-func (w watch) prompt() string {
-	text := fmt.Sprintf("This is a smoke test of the environment. Run exactly one command, in the directory %q below the workspace, and change no file:\n\n"+
-		"    git rev-parse HEAD\n\n"+
-		"Answer with the full hash that it prints. If the directory is missing or the command fails, answer with the error instead.", w.Directory)
-	if w.Prompt != "" {
-		text += "\n\n" + w.Prompt
-	}
-	return text
-}
+// freed says what ends a queue.
+const freed = "the run begins when another one ends"
 
 // wait polls until the run is over, at intervals that grow from firstPoll to
-// slowestPoll.
+// slowestPoll, so at most 16 times in the first minute and 4 times in each that
+// follows. An outage does not end it: the transport has tried each poll several
+// times, and smoke_test_timeout bounds the rest. The error is a refusal, or with
+// ctx over what Oz last failed with.
 func (w watch) wait(ctx context.Context, run warp.Run, began time.Time) (warp.Run, error) {
 	var (
 		every    = firstPoll
 		reported = began
 		shown    warp.RunState
 		failures int
+		failure  error
 	)
 	for {
 		if !pause(ctx, every) {
-			return run, context.Cause(ctx)
+			return run, failure
 		}
 		every = min(every*3/2, slowestPoll)
 		now, err := w.runner.GetRun(ctx, run.ID)
-		if err != nil {
-			if failures++; failures == patience || ctx.Err() != nil {
+		due := time.Since(reported) >= reportEvery
+		elapsed := time.Since(began).Round(time.Second)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return run, failure
+		case err != nil:
+			if failures++; final(err, failures) {
 				return run, err
 			}
-			w.log.Info(fmt.Sprintf("asking again: %v", err))
+			if failure = err; failures == 1 || due {
+				w.log.Info(fmt.Sprintf("no state after %s, asking again: %s", elapsed, clean(err.Error())))
+				reported = time.Now()
+			}
 			continue
 		}
-		failures = 0
+		failures, failure = 0, nil
 		if now.SessionLink != "" && run.SessionLink == "" {
 			w.log.Info("session: " + now.SessionLink)
 		}
-		now.ID = run.ID
-		if now.SessionLink == "" {
-			now.SessionLink = run.SessionLink
-		}
-		run = now
-		if elapsed := time.Since(began).Round(time.Second); run.State != shown || time.Since(reported) >= reportEvery {
-			w.log.Info(fmt.Sprintf("%s after %s", clean(string(run.State)), elapsed))
+		run = run.Become(now)
+		if run.State != shown || due {
+			w.log.Info(fmt.Sprintf("%s after %s%s", clean(string(run.State)), elapsed, explained(run, due)))
 			shown, reported = run.State, time.Now()
 		}
 		if !run.State.Going() {
@@ -236,42 +200,38 @@ func (w watch) wait(ctx context.Context, run warp.Run, began time.Time) (warp.Ru
 	}
 }
 
-// stopped cancels the run and says why it had to stop.
-func (w watch) stopped(ctx context.Context, run warp.Run) Verdict {
-	if run.ID != "" {
-		run = w.cancel(ctx, run)
+// explained adds words to a state that lasts.
+func explained(run warp.Run, lasts bool) string {
+	if run.State == warp.Queued && lasts {
+		return ": waiting for a free cloud agent; " + freed
 	}
-	if errors.Is(context.Cause(ctx), errTimeout) {
-		return Verdict{TimedOut, fmt.Sprintf("the run did not end within %s; if it was queued, free one of the team's agents or raise smoke_test_timeout", w.Timeout), run}
-	}
-	return Verdict{Cancelled, "the job was told to stop", run}
+	return ""
 }
 
-// cancel stops the run, in its own time even when ctx is over, and returns it as
-// it is then.
-func (w watch) cancel(ctx context.Context, run warp.Run) warp.Run {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelLimit)
+// final reports whether a failed poll ends the watch. Only a considered no does,
+// and one that may be about a run too new to be known not at once.
+func final(err error, failures int) bool {
+	refusal, refused := errors.AsType[*warp.Refusal](err)
+	switch {
+	case !refused || refusal.Status == 429 && refusal.Kind == "":
+		return false
+	case refusal.Status == 404:
+		return failures >= patience
+	}
+	return true
+}
+
+// account reads the run once more when Oz had not yet told what it used.
+func (w watch) account(ctx context.Context, v Verdict) Verdict {
+	if v.Run.Usage != (warp.Usage{}) || ctx.Err() != nil {
+		return v
+	}
+	ctx, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	for {
-		err := w.runner.CancelRun(ctx, run.ID)
-		var refusal *warp.Refusal
-		if err == nil || errors.As(err, &refusal) && refusal.Status == 400 { // over already
-			w.log.Info(fmt.Sprintf("run %s cancelled", run.ID))
-			break
-		}
-		if refusal != nil && refusal.Status != 409 && refusal.Status != 429 { // 409: still being prepared
-			w.log.Error(fmt.Sprintf("run %s could not be cancelled and may go on: %v", run.ID, err))
-			break
-		}
-		if !pause(ctx, firstPoll) {
-			w.log.Error(fmt.Sprintf("run %s could not be cancelled and may go on: %v", run.ID, err))
-			return run
-		}
+	if now, err := w.runner.GetRun(ctx, v.Run.ID); err == nil {
+		v.Run.Usage = now.Usage
 	}
-	if now, err := w.runner.GetRun(ctx, run.ID); err == nil {
-		run.State = now.State
-	}
-	return run
+	return v
 }
 
 // pause waits and reports whether the time passed before ctx was done.
@@ -282,18 +242,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil
 	}
-}
-
-// clean makes foreign text safe for a log: one line, no control characters, at
-// most 500 characters.
-func clean(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if runes := []rune(text); len(runes) > 500 {
-		text = string(runes[:500]) + " ..."
-	}
-	return text
 }

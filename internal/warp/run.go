@@ -1,5 +1,7 @@
 package warp
 
+import "cmp"
+
 // RunState is the state of an agent's run, as Oz names it. The list is open.
 type RunState string
 
@@ -27,12 +29,21 @@ func (s RunState) Going() bool {
 	return false
 }
 
+// Over reports whether a run in this state has ended, for all we know.
+func (s RunState) Over() bool {
+	switch s {
+	case Succeeded, Failed, Errored, Blocked, Cancelled:
+		return true
+	}
+	return false
+}
+
 // Run is one agent's run.
 type Run struct {
-	ID          string
+	ID          string // letters, digits, - and _; empty when the server's was none
 	State       RunState
-	AtCapacity  bool // it waits for another run of the team to end; known only from the start's answer
-	SessionLink string
+	AtCapacity  bool   // it waits for another run of the team to end; known only from the start's answer
+	SessionLink string // absolute http or https URL without control characters, or empty
 	CreatedAt   string // RFC 3339
 	Message     string // the server's words on the state; may quote a setup command
 	ErrorCode   string // such as environment_setup_failed; the list is open
@@ -40,6 +51,18 @@ type Run struct {
 	Title       string
 	Metadata    map[string]string // that the run was started with; older servers leave it out
 	Usage       Usage
+}
+
+// Become returns the run as it is now: the same run, read later. What only the
+// start told, or a later answer leaves out, stays.
+func (r Run) Become(now Run) Run {
+	now.ID = r.ID
+	now.AtCapacity = r.AtCapacity
+	now.SessionLink = cmp.Or(now.SessionLink, r.SessionLink)
+	if now.Usage == (Usage{}) {
+		now.Usage = r.Usage
+	}
+	return now
 }
 
 // Usage is what a run used, as far as Oz reports it; zero when it does not.

@@ -46,6 +46,9 @@ type Caller struct {
 // trying again.
 var ErrAnswerLost = errors.New("the answer was lost, it may have happened")
 
+// ErrTooLong marks an answer that is longer than we are willing to read.
+var ErrTooLong = errors.New("the answer is too long")
+
 // Refusal is Oz's considered no: the request arrived, was understood, and
 // changed nothing.
 type Refusal struct {

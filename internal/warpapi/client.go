@@ -72,6 +72,9 @@ type call struct {
 	write        bool // it changes something, so it is not simply tried again
 	in           any  // sent as JSON, unless nil
 	out          any  // a 200 is decoded into it, unless nil
+
+	// read takes a 200 as it streams by, instead of out.
+	read func(io.Reader) error
 }
 
 // send makes a call. An error wraps a *warp.Refusal for a 4xx, and
@@ -102,6 +105,9 @@ func (c connection) exchange(ctx context.Context, call call) error {
 		return err
 	}
 	defer answer.Body.Close()
+	if call.read != nil && answer.StatusCode == http.StatusOK {
+		return call.read(answer.Body)
+	}
 	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
 	switch {
 	case err != nil:

@@ -3,8 +3,10 @@ package warpapi
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -43,19 +45,31 @@ func (c *Client) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, err
 		State      warp.RunState `json:"state"`
 		AtCapacity bool          `json:"at_capacity"`
 	}
-	err := c.send(ctx, call{method: http.MethodPost, path: runsPath, write: true, in: body, out: &started})
-	return warp.Run{
-		ID:         cmp.Or(started.RunID, started.TaskID),
-		State:      cmp.Or(started.State, warp.Queued),
+	if err := c.send(ctx, call{method: http.MethodPost, path: runsPath, write: true, in: body, out: &started}); err != nil {
+		return warp.Run{}, err
+	}
+	run := warp.Run{
+		ID:         runID(cmp.Or(started.RunID, started.TaskID)),
+		State:      cmp.Or(runState(started.State), warp.Queued),
 		AtCapacity: started.AtCapacity,
-	}, err
+	}
+	if run.ID == "" {
+		return run, fmt.Errorf("%s %s: %w: the answer names no run", http.MethodPost, runsPath, warp.ErrAnswerLost)
+	}
+	return run, nil
 }
 
-// GetRun reads the state of a run.
+// GetRun reads a run. Its state is not empty.
 func (c *Client) GetRun(ctx context.Context, id string) (warp.Run, error) {
 	var found runItem
-	err := c.send(ctx, call{method: http.MethodGet, path: runPath(id), out: &found})
-	return found.run(), err
+	if err := c.send(ctx, call{method: http.MethodGet, path: runPath(id), out: &found}); err != nil {
+		return warp.Run{}, err
+	}
+	run := found.run()
+	if run.State == "" {
+		return run, fmt.Errorf("%s %s: the answer holds no state", http.MethodGet, runPath(id))
+	}
+	return run, nil
 }
 
 // FindRuns returns the newest runs with this metadata. A server may refuse the
@@ -94,53 +108,12 @@ func (c *Client) CancelRun(ctx context.Context, id string) error {
 	return c.send(ctx, call{method: http.MethodPost, path: runPath(id) + "/cancel", write: true})
 }
 
-// GetReply returns the last text that the agent wrote, empty when it wrote
-// none. While there is no transcript yet the request is refused with 404.
-func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
-	var conversation struct{ Steps []step }
-	if err := c.send(ctx, call{method: http.MethodGet, path: runPath(id) + "/conversation", out: &conversation}); err != nil {
-		return "", err
-	}
-	return lastText(conversation.Steps), nil
-}
-
 func runPath(id string) string { return runsPath + "/" + url.PathEscape(id) }
-
-// step is a step of a transcript; steps nest where an agent delegates.
-type step struct {
-	Messages []struct {
-		Role    string
-		Content []struct{ Type, Text string }
-	}
-	Steps []step
-}
-
-// lastText is the last assistant message with text, steps before the steps
-// nested in them: a delegate's words do not replace the agent's own.
-func lastText(steps []step) string {
-	for i := len(steps) - 1; i >= 0; i-- {
-		for j := len(steps[i].Messages) - 1; j >= 0; j-- {
-			message := steps[i].Messages[j]
-			var text strings.Builder
-			for _, block := range message.Content {
-				if message.Role == "assistant" && block.Type == "text" {
-					text.WriteString(block.Text)
-				}
-			}
-			if strings.TrimSpace(text.String()) != "" {
-				return text.String()
-			}
-		}
-		if text := lastText(steps[i].Steps); text != "" {
-			return text
-		}
-	}
-	return ""
-}
 
 // runItem is a run on the wire.
 type runItem struct {
 	RunID         string        `json:"run_id"`
+	TaskID        string        `json:"task_id"`
 	State         warp.RunState `json:"state"`
 	SessionLink   string        `json:"session_link"`
 	CreatedAt     string        `json:"created_at"`
@@ -152,27 +125,71 @@ type runItem struct {
 		Retryable bool   `json:"retryable"`
 	} `json:"status_message"`
 	RequestUsage struct {
-		Inference float64 `json:"inference_cost"`
+		Inference float64 `json:"inference_cost"` // credits
 		Compute   float64 `json:"compute_cost"`
 		Platform  float64 `json:"platform_cost"`
-		Tokens    int64   `json:"total_tokens"`
+		Tokens    float64 `json:"total_tokens"`
 	} `json:"request_usage"`
 }
 
 func (i runItem) run() warp.Run {
 	return warp.Run{
-		ID:          i.RunID,
-		State:       i.State,
-		SessionLink: i.SessionLink,
+		ID:          runID(cmp.Or(i.RunID, i.TaskID)),
+		State:       runState(i.State),
+		SessionLink: link(i.SessionLink),
 		CreatedAt:   i.CreatedAt,
 		Message:     i.StatusMessage.Message,
-		ErrorCode:   i.StatusMessage.ErrorCode,
+		ErrorCode:   strings.ReplaceAll(i.StatusMessage.ErrorCode, "-", "_"),
 		Retryable:   i.StatusMessage.Retryable,
 		Title:       i.Title,
 		Metadata:    i.Metadata,
 		Usage: warp.Usage{
 			Credits: i.RequestUsage.Inference + i.RequestUsage.Compute + i.RequestUsage.Platform,
-			Tokens:  i.RequestUsage.Tokens,
+			Tokens:  int64(i.RequestUsage.Tokens),
 		},
 	}
+}
+
+// What a run tells goes into logs, paths and outputs, so it has to be what it
+// says it is.
+var (
+	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	plainState = regexp.MustCompile(`^[A-Z_]{1,64}$`)
+)
+
+// runID is a run's ID, empty when it could be anything else.
+//
+// Source: agent-api-openapi.yaml: a UUID.
+func runID(text string) string {
+	if !plainID.MatchString(text) {
+		return ""
+	}
+	return text
+}
+
+// runState is a state in REST's spelling; GraphQL has one of its own. What is
+// not a state becomes UNREADABLE, which nobody knows.
+func runState(s warp.RunState) warp.RunState {
+	switch {
+	case s == "IN_PROGRESS":
+		return warp.InProgress
+	case s != "" && !plainState.MatchString(string(s)):
+		return "UNREADABLE"
+	}
+	return s
+}
+
+// longestLink is the longest link that browsers and CI hosts agree on.
+const longestLink = 2048
+
+// link is an absolute http or https URL, empty when it is anything else.
+func link(text string) string {
+	at, err := url.Parse(text)
+	if err != nil || len(text) > longestLink || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil {
+		return ""
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return text
 }

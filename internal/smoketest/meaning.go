@@ -1,0 +1,82 @@
+package smoketest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// meanings say what an error code means for the user and what to do next. The
+// list is open on Oz's side.
+//
+// Source: https://docs.warp.dev/reference/api-and-sdk/troubleshooting/errors;
+// the codes in upper case come in the header X-Warp-Error-Code of a 429.
+var meanings = map[string]string{
+	"insufficient_credits":    "there are no credits left; add some, or set smoke_test: false",
+	"OUT_OF_CREDITS":          "there are no credits left; add some, or set smoke_test: false",
+	"budget_exceeded":         "the spending limit is reached; raise it, or set smoke_test: false",
+	"AT_CLOUD_AGENT_CAPACITY": "the team's limit of concurrent cloud agents is reached; run the job again when another run has ended",
+	"resource_unavailable":    "Oz has no capacity at the moment; run the job again later",
+
+	"authentication_required":          "Oz does not accept warp_api_key; it may be expired, revoked or cut off",
+	"not_authorized":                   "warp_api_key may not start runs in this environment; use an agent key of the team, or a personal key for scope: personal",
+	"external_authentication_required": "Oz wants its owner to connect another service first; do so in Oz's settings",
+	"feature_not_available":            "the plan does not include cloud agents with these settings; change the plan, or set smoke_test: false",
+	"integration_disabled":             "an integration of the environment is disabled; enable it in Oz",
+	"integration_not_configured":       "an integration of the environment is not set up; set it up in Oz",
+	"content_policy_violation":         "Oz refused the prompt; change smoke_test_prompt",
+	"invalid_request":                  "Oz did not understand the request; check smoke_test_model and smoke_test_prompt",
+	"resource_not_found":               "Oz does not find the environment or the model; check smoke_test_model, and that nobody deleted the environment",
+	"operation_not_supported":          "Oz cannot run this here; check smoke_test_model",
+
+	"infrastructure_timeout": "Oz's machine was not ready in time; run the job again",
+}
+
+// setupFailed is the code of a setup command that failed, the clone among them.
+const setupFailed = "environment_setup_failed"
+
+// meaning says what the end of a run means, and so which part broke: the clone, a
+// setup command, or Oz. The token has been proved before.
+func (w watch) meaning(run warp.Run) string {
+	switch known := meanings[run.ErrorCode]; {
+	case run.ErrorCode == setupFailed && w.cloneFailed(run.Message):
+		return "the clone failed; check that the image has git and that Oz can reach Bitbucket; the session shows git's output"
+	case run.ErrorCode == setupFailed && strings.Contains(run.Message, "setup command"):
+		return "a setup command failed; the log names it, and the session shows its output"
+	case run.ErrorCode == setupFailed:
+		return "the clone or a setup command failed; the session shows the output"
+	case known != "":
+		return known
+	case run.State == warp.Errored:
+		return fmt.Sprintf("Oz failed (%s); run the job again later", code(run))
+	}
+	return fmt.Sprintf("the run failed (%s); the session shows why", code(run))
+}
+
+// cloneFailed reports whether the server's words name one of the clone commands.
+func (w watch) cloneFailed(message string) bool {
+	for _, clone := range w.Clones {
+		if strings.Contains(message, clone) {
+			return true
+		}
+	}
+	return false
+}
+
+func code(run warp.Run) string { return cmp.Or(clean(run.ErrorCode), "no error code") }
+
+// remedy is an error with what to do about it.
+func remedy(err error) string {
+	refusal, refused := errors.AsType[*warp.Refusal](err)
+	if !refused {
+		return clean(err.Error())
+	}
+	text := clean(err.Error())
+	if next := meanings[refusal.Kind]; next != "" {
+		text += "; " + next
+	}
+	return text
+}

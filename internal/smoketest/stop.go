@@ -1,0 +1,134 @@
+package smoketest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// One budget, counted from the moment at which the job is told to stop. GitHub
+// sends SIGINT, SIGTERM 7.5 s later, and kills 2.5 s after that: the run is found
+// and cancelled before the second signal, and the outputs are written before the
+// end.
+//
+// Source: actions/runner, ProcessInvoker.cs.
+const (
+	answerGrace = 2 * time.Second // for the answer to a start that is under way
+	lookGrace   = 5 * time.Second // until a run without an answer must be found
+	stopGrace   = 7 * time.Second // until it must be cancelled
+)
+
+const (
+	// cancelLimit bounds a cancel when nobody hurries us: a run that is being
+	// prepared (409) cannot be cancelled yet.
+	cancelLimit = 30 * time.Second
+	cancelAsk   = 3 * time.Second  // for one request of it
+	askLimit    = 10 * time.Second // for any other question, with the transport's tries
+
+	// Told to stop, we look for a run faster.
+	hurriedPoll = 500 * time.Millisecond
+	hurriedAsk  = 1500 * time.Millisecond
+)
+
+// outlive returns a context that ends d after ctx does.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, cancel)
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel() }
+}
+
+// stopped is the verdict on a test that was not carried to its end; came says
+// what came of the run.
+func (w watch) stopped(ctx context.Context, run warp.Run, came string) Verdict {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return Verdict{TimedOut, fmt.Sprintf("the smoke test was not over within %s; %s", w.Timeout, came), run}
+	}
+	return Verdict{Cancelled, "the job was told to stop; " + came, run}
+}
+
+// advice is what to do when the time was over, or nothing.
+func advice(ctx context.Context, run warp.Run, failure error) string {
+	switch {
+	case !errors.Is(context.Cause(ctx), errTimeout):
+		return ""
+	case failure != nil:
+		return "; Oz no longer answered at the end, the log says with what; run the job again later"
+	case run.AtCapacity || run.State == warp.Queued:
+		return "; it was queued: free one of the team's cloud agents, or raise smoke_test_timeout"
+	}
+	return "; the session shows what took so long; raise smoke_test_timeout if that is normal"
+}
+
+// cancel stops the run and looks until it has stopped, in its own time even when
+// the test's is over. It returns the run as it was last seen, and what came of it
+// in words.
+//
+//	200       accepted; another end may still win
+//	400       over already, if its state says so too
+//	409, 404  being prepared or too new: again
+//	5xx, lost again: to cancel twice does no harm
+//	422, 403  it cannot be cancelled
+func (w watch) cancel(run warp.Run) (warp.Run, string) {
+	ctx, stop := context.WithTimeout(w.stopping, cancelLimit)
+	defer stop()
+	var (
+		accepted bool
+		err      error
+	)
+	for {
+		if !accepted {
+			err = w.within(ctx, func(ctx context.Context) error { return w.runner.CancelRun(ctx, run.ID) })
+			accepted = err == nil
+		}
+		_ = w.within(ctx, func(ctx context.Context) error {
+			now, err := w.runner.GetRun(ctx, run.ID)
+			if err == nil {
+				run = run.Become(now)
+			}
+			return err
+		})
+		switch {
+		case run.State == warp.Cancelled:
+			return run, "the run is cancelled"
+		case run.State.Over():
+			return run, fmt.Sprintf("the run had ended by itself (%s)", run.State)
+		case !run.State.Going() && (accepted || refusedWith(err, 400)): // a state that we do not know
+			return run, "the run goes on no more"
+		case refusedWith(err, 401, 403, 422), !pause(ctx, firstPoll):
+			return run, w.leftover(run, accepted, err)
+		}
+	}
+}
+
+// within gives one request its share of the time.
+func (w watch) within(ctx context.Context, ask func(context.Context) error) error {
+	ctx, stop := context.WithTimeout(ctx, cancelAsk)
+	defer stop()
+	return ask(ctx)
+}
+
+// leftover says that a run may go on.
+func (w watch) leftover(run warp.Run, accepted bool, err error) string {
+	if accepted {
+		return fmt.Sprintf("Oz has taken the order to cancel run %s, which may go on for a moment", run.ID)
+	}
+	w.log.Info("the last answer to the cancel: " + clean(err.Error()))
+	return fmt.Sprintf("run %s could not be cancelled and may go on; cancel it in Oz", run.ID)
+}
+
+// refusedWith reports whether err is a refusal with one of these statuses.
+func refusedWith(err error, statuses ...int) bool {
+	refusal, refused := errors.AsType[*warp.Refusal](err)
+	for _, status := range statuses {
+		if refused && refusal.Status == status {
+			return true
+		}
+	}
+	return false
+}
