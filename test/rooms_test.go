@@ -45,7 +45,7 @@ var rooms = map[string]room{
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"warp"}, clock: true},
 	"report":       {knows: []string{"reconcile", "smoketest"}},
-	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, plain: true},
+	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true, plain: true},
 	"action": {
 		knows: []string{
 			"bitbucket", "bitbucketapi", "config", "mint", "platform", "preflight", "problem", "reconcile",

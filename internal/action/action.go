@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,31 +61,31 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	on := platform.Detect(environ, stdout, stderr)
 	log := on.Log()
-	c, err := read(on, args)
-	on.Mask(c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password)
+	c, err := read(on, log, args)
 	facts := report.Facts{
 		DryRun:          c.Mode == config.Plan,
 		SecretName:      c.SecretName,
 		EnvironmentName: c.EnvironmentName,
 		Err:             err,
 	}
+	on.Mask(facts.Outputs(), c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password)
 	if err == nil {
 		r := run{config: c, on: on, log: log, facts: &facts}
 		if facts.Err = r.all(ctx); facts.Err == nil {
 			facts.Err = r.expiry()
 		}
 	}
-	code := exitCode(ctx, c, facts)
-	tell(log, facts, code)
+	facts.ExitCode = exitCode(ctx, c, facts)
+	tell(log, facts)
 	if err := on.Emit(facts, c.OutputFile); err != nil {
 		log.Error(err.Error())
-		code = max(code, ExitFailed)
+		return max(facts.ExitCode, ExitFailed)
 	}
-	return code
+	return facts.ExitCode
 }
 
 // read gathers the inputs and validates them.
-func read(on platform.Platform, args []string) (config.Config, error) {
+func read(on platform.Platform, log *slog.Logger, args []string) (config.Config, error) {
 	var names []string
 	for _, input := range config.Inputs() {
 		names = append(names, input.Name)
@@ -92,6 +94,7 @@ func read(on platform.Platform, args []string) (config.Config, error) {
 	if len(args) > 0 {
 		inputs["mode"] = args[0]
 	}
+	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	c, err := config.Parse(inputs, on.ReadFile)
 	if err == nil && len(args) > 1 {
 		var list problem.List
@@ -262,15 +265,19 @@ func exitCode(ctx context.Context, c config.Config, f report.Facts) int {
 	return ExitSmokeTest
 }
 
-// tell ends the log with what came of it: one error at most, because hosts show
-// few.
-func tell(log *slog.Logger, f report.Facts, code int) {
+// tell ends the log with what came of it: one error, or one for each mistake in
+// the inputs.
+func tell(log *slog.Logger, f report.Facts) {
+	problems := problem.All(f.Err)
+	for _, p := range problems {
+		log.Error(p.Error())
+	}
 	switch {
-	case f.Err != nil:
+	case f.Err != nil && problems == nil:
 		log.Error(f.Err.Error())
 	case f.Stored != "":
 		log.Error(fmt.Sprintf("smoke test %s: %s; %s", f.Verdict.Result, f.Verdict.Reason, f.Stored))
-	case f.Verdict.Reason != "" && code == ExitOK:
+	case f.Verdict.Reason != "" && f.ExitCode == ExitOK:
 		log.Info(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
 	case f.Verdict.Reason != "":
 		log.Error(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))

@@ -46,7 +46,7 @@ func (r *rotation) mintAndStore(bounded, ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w\nnothing was written to Oz", err)
 	}
-	r.on.Mask(token)
+	r.on.Mask(r.facts.Outputs(), token)
 	r.log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, owner, dayOf(record.Expires)))
 	r.token, r.expires, r.facts.Expires = token, record.Expires, record.Expires
 

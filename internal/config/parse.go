@@ -371,8 +371,8 @@ func (p *parser) connection() {
 func (p *parser) leaks() {
 	type named struct{ name, text string }
 	for _, input := range []named{
-		{"repo_url", p.in.RepoURL}, {"secret_name", p.in.SecretName}, {"team", p.in.Team},
-		{"environment_name", p.in.EnvironmentName}, {"description", p.in.Description},
+		{"repo_url", p.in.RepoURL}, {"secret_name", p.config.SecretName}, {"team", p.in.Team},
+		{"environment_name", p.config.EnvironmentName}, {"description", p.in.Description},
 		{"docker_image", p.in.DockerImage}, {"setup_commands", p.in.SetupCommands}, {"branch", p.in.Branch},
 		{"environment_secrets", p.in.EnvironmentSecrets}, {"smoke_test_prompt", p.in.SmokeTestPrompt},
 		{"smoke_test_model", p.in.SmokeTestModel}, {"output_file", p.in.OutputFile},

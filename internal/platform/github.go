@@ -1,10 +1,12 @@
 package platform
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sethvargo/go-githubactions"
@@ -14,49 +16,35 @@ import (
 )
 
 // gitHub speaks GitHub Actions' workflow commands on stdout and its file
-// commands. Only here is go-githubactions used; it panics when a file variable is
-// not set, so outputs and the summary are written by ourselves.
+// commands. Only here is go-githubactions used. It panics when it cannot write,
+// so it writes to a redactor, which does not fail; outputs and the summary are
+// written by ourselves.
 //
 // Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 type gitHub struct {
 	host
-	action *githubactions.Action
+	action      *githubactions.Action
+	annotations *annotations
 }
 
 func newGitHub(h host) gitHub {
-	return gitHub{h, githubactions.New(
-		githubactions.WithWriter(h.out),
-		githubactions.WithGetenv(func(name string) string { return h.variables[name] }),
-	)}
+	action := githubactions.New(githubactions.WithWriter(h.out), githubactions.WithGetenv(func(name string) string { return h.variables[name] }))
+	return gitHub{h, action, &annotations{action: action.WithFieldsMap(map[string]string{"title": "oz-bitbucket"})}}
 }
 
 func (g gitHub) Log() *slog.Logger {
-	return slog.New(handler{least: level(g.variables["RUNNER_DEBUG"] == "1"), print: func(level slog.Level, text string) {
+	return slog.New(handler{redact: g.out.redact, debug: g.variables["RUNNER_DEBUG"] == "1", print: func(level slog.Level, text string) {
 		switch {
 		case level >= slog.LevelError:
-			g.action.Errorf("%s", text) // ::error::text
+			g.annotations.error(text)
 		case level >= slog.LevelWarn:
-			g.action.Warningf("%s", text) // ::warning::text
+			g.annotations.warning(text)
 		case level < slog.LevelInfo:
 			g.action.Debugf("%s", text) // ::debug::text
 		default:
-			g.action.Infof("%s", inert(text))
+			g.action.Infof("%s", text)
 		}
 	}})
-}
-
-// inert makes sure that no line of a log is a command: the runner takes "::x::"
-// at the beginning of a line and "##[x]" anywhere.
-//
-// Source: actions/runner, ActionCommand.cs.
-func inert(text string) string {
-	lines := strings.Split(strings.ReplaceAll(text, "##[", "# #["), "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimSpace(line), "::") {
-			lines[i] = ". " + line
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 func (g gitHub) Group(title string) func() {
@@ -64,62 +52,60 @@ func (g gitHub) Group(title string) func() {
 	return g.action.EndGroup
 }
 
-// shortestMask is the shortest text that is masked: masking less would blank
-// the whole log.
-const shortestMask = 4
-
-// Mask registers a secret with the runner, too, in every form. This is the one
-// place that prints it, to the runner, which swallows the line.
-func (g gitHub) Mask(secrets ...sensitive.String) {
-	mask := githubactions.New(githubactions.WithWriter(g.out.to))
+// Mask registers secrets with the runner, too, line by line because older
+// runners take one line only. This is the one place that prints them, to the
+// runner, which swallows the line. Text that is in an output is not registered:
+// the runner would drop the output. Config refuses such secrets, so this only
+// keeps the outputs of a refused run readable.
+//
+// Source: actions/runner, JobExtension.cs.
+func (g gitHub) Mask(outputs []report.Output, secrets ...sensitive.String) {
+	runner := githubactions.New(githubactions.WithWriter(&redactor{to: g.out.to}))
 	for _, secret := range secrets {
-		for _, form := range forms(secret) {
-			if len(form) >= shortestMask {
-				mask.AddMask(form) // ::add-mask::value
+		for _, mask := range masks(secret) {
+			if !slices.ContainsFunc(outputs, func(o report.Output) bool { return strings.Contains(o.Value, mask) }) {
+				runner.AddMask(mask) // ::add-mask::value
 			}
 		}
 	}
-	g.host.Mask(secrets...)
+	g.host.Mask(outputs, secrets...)
 }
 
 func (g gitHub) Emit(facts report.Facts, outputFile string) error {
-	outputs := facts.Outputs()
-	if err := g.checkOutputs(outputs); err != nil {
-		return err
+	outputs, refused := g.outputs(facts)
+	g.summarise(facts)
+	return errors.Join(refused, g.setOutputs(outputs), writeOutputFile(outputFile, outputs), g.out.err())
+}
+
+// setOutputs appends to the file of outputs, with a delimiter that no value can
+// know:
+//
+//	environment_id<<oz-0b7ad4d6-e4a0-4cf3-9de6-cd8ebe0d1a3d
+//	En00000000000000000001
+//	oz-0b7ad4d6-e4a0-4cf3-9de6-cd8ebe0d1a3d
+func (g gitHub) setOutputs(outputs []report.Output) error {
+	path := g.variables["GITHUB_OUTPUT"]
+	if path == "" {
+		return errors.New("write the outputs: GITHUB_OUTPUT is not set, so later steps get none; hand it into the container")
 	}
-	// NAME<<DELIMITER\nVALUE\nDELIMITER\n
 	delimiter := "oz-" + uuid.NewString()
 	var text strings.Builder
 	for _, output := range outputs {
 		fmt.Fprintf(&text, "%s<<%s\n%s\n%s\n", output.Name, delimiter, output.Value, delimiter)
 	}
-	if err := g.append("GITHUB_OUTPUT", text.String()); err != nil {
-		return err
-	}
-	if err := g.append("GITHUB_STEP_SUMMARY", g.out.redact(facts.Summary())); err != nil {
-		return err
-	}
-	return writeFile(outputFile, outputs)
-}
-
-// append adds text to the file that a variable names; without the variable
-// there is nowhere to write.
-func (g gitHub) append(variable, text string) error {
-	path := g.variables[variable]
-	if path == "" {
-		g.action.Infof("%s is not set, so nothing is written there", variable)
-		return nil
-	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", variable, err)
-	}
-	_, err = file.WriteString(text)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", variable, err)
+	if err := appendTo(path, text.String()); err != nil {
+		return fmt.Errorf("write the outputs to GITHUB_OUTPUT: %w", err)
 	}
 	return nil
+}
+
+// summarise appends to the job's summary. A job is not failed for want of one.
+func (g gitHub) summarise(facts report.Facts) {
+	path := g.variables["GITHUB_STEP_SUMMARY"]
+	if path == "" {
+		return
+	}
+	if err := appendTo(path, g.out.redact(facts.Summary(time.Since(g.began)))); err != nil {
+		g.Log().Warn(fmt.Sprintf("there is no job summary: %v", err))
+	}
 }

@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -10,27 +11,48 @@ import (
 // handler prints a record as one text through a host's own words for its
 // level. Attributes are not used in this program.
 type handler struct {
-	print func(level slog.Level, text string)
-	least slog.Level
+	print  func(level slog.Level, text string)
+	redact func(string) string
+	debug  bool
 }
 
-func (h handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
+func (h handler) Enabled(_ context.Context, level slog.Level) bool {
+	return h.debug || level >= slog.LevelInfo
+}
 
 func (h handler) Handle(_ context.Context, r slog.Record) error {
-	h.print(r.Level, printable(r.Message))
+	h.print(r.Level, inert(h.redact(printable(r.Message))))
 	return nil
 }
 
 func (h handler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h handler) WithGroup(string) slog.Handler      { return h }
 
-// printable replaces control characters, which could rewrite a terminal, by
-// spaces. Line feeds stay.
+// printable replaces control characters, which could rewrite a terminal or end
+// a line, by spaces. Line feeds stay.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && unicode.IsControl(r) {
+		if r != '\n' && (unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)) {
 			return ' '
 		}
 		return r
 	}, text)
+}
+
+// command is the beginning of what a host takes for a command anywhere in a
+// line: ##[error] on GitHub, ##vso[...] on Azure, ##teamcity[...].
+var command = regexp.MustCompile(`##([A-Za-z]*\[)`)
+
+// inert makes sure that no line of foreign text is a command to any host. GitHub
+// also takes "::x::", at the beginning of a line.
+//
+// Source: actions/runner, ActionCommand.cs; Azure's logging commands.
+func inert(text string) string {
+	lines := strings.Split(command.ReplaceAllString(text, "# #$1"), "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(strings.TrimSpace(line), "::") {
+			lines[i] = ". " + line
+		}
+	}
+	return strings.Join(lines, "\n")
 }

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -20,22 +21,17 @@ import (
 type plain struct{ host }
 
 func (p plain) Log() *slog.Logger {
-	return slog.New(handler{least: level(p.variables["DEBUG"] == "true"), print: func(level slog.Level, text string) {
+	return slog.New(handler{redact: p.log.redact, debug: p.debug(), print: func(level slog.Level, text string) {
 		switch {
 		case level >= slog.LevelError:
 			text = "error: " + text
 		case level >= slog.LevelWarn:
 			text = "warning: " + text
+		case level < slog.LevelInfo:
+			text = "debug: " + text
 		}
 		fmt.Fprintln(p.log, text)
 	}})
-}
-
-func level(debug bool) slog.Level {
-	if debug {
-		return slog.LevelDebug
-	}
-	return slog.LevelInfo
 }
 
 func (p plain) Group(title string) func() {
@@ -44,21 +40,27 @@ func (p plain) Group(title string) func() {
 }
 
 func (p plain) Emit(facts report.Facts, outputFile string) error {
-	outputs := facts.Outputs()
-	if err := p.checkOutputs(outputs); err != nil {
-		return err
-	}
+	outputs, refused := p.outputs(facts)
+	return errors.Join(refused, writeOutputFile(outputFile, outputs), p.printJSON(outputs))
+}
+
+// printJSON prints the outputs in their order:
+//
+//	{"environment_id":"En00000000000000000001","environment_name":"acme-api",...}
+//
+// A host that looks for commands in stdout finds none: "##" is escaped.
+func (h host) printJSON(outputs []report.Output) error {
 	members := make([]string, len(outputs))
 	for i, output := range outputs {
 		value, err := json.Marshal(output.Value)
 		if err != nil {
 			return fmt.Errorf("write output %s: %w", output.Name, err)
 		}
-		members[i] = fmt.Sprintf("%q:%s", output.Name, value)
+		members[i] = fmt.Sprintf("%q:%s", output.Name, strings.ReplaceAll(string(value), "##", `#\u0023`))
 	}
-	// {"environment_id":"En00000000000000000001","environment_name":"acme-api",...}
-	if _, err := fmt.Fprintln(p.out, "{"+strings.Join(members, ",")+"}"); err != nil {
+	fmt.Fprintln(h.out, "{"+strings.Join(members, ",")+"}")
+	if err := h.out.err(); err != nil {
 		return fmt.Errorf("write the outputs: %w", err)
 	}
-	return writeFile(outputFile, outputs)
+	return nil
 }

@@ -3,11 +3,12 @@
 package platform
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -15,18 +16,23 @@ import (
 
 // Platform is a CI host. Every method means something on every host.
 type Platform interface {
-	// Inputs returns the inputs that are not empty, by snake_case name.
+	// Inputs returns the inputs that are not empty, by snake_case name. A list
+	// has one element a line.
 	Inputs(names []string) map[string]string
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
-	// Mask keeps values out of everything that is printed from now on.
-	Mask(secrets ...sensitive.String)
-	// Log is for progress, warnings and errors.
+	// Mask keeps secrets out of everything that is printed from now on. outputs
+	// are those that are known already: a host that would drop an output with a
+	// masked text in it is not told to mask that text.
+	Mask(outputs []report.Output, secrets ...sensitive.String)
+	// Log is for progress, warnings and errors. Foreign text in it is no command
+	// to the host.
 	Log() *slog.Logger
 	// Group begins a part of the log and returns what ends it.
 	Group(title string) func()
 	// Emit hands the outputs and the summary over, and writes outputFile when it
-	// is not empty.
+	// is not empty. It goes as far as it can; the error says which outputs did
+	// not get through.
 	Emit(facts report.Facts, outputFile string) error
 }
 
@@ -38,10 +44,14 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 		name, value, _ := strings.Cut(entry, "=")
 		variables[name] = value
 	}
-	out, log := &redactor{to: stdout}, &redactor{to: stderr}
-	on := host{variables: variables, out: out, log: log}
-	if variables["GITHUB_ACTIONS"] == "true" {
+	on := host{variables: variables, out: &redactor{to: stdout}, log: &redactor{to: stderr}, began: time.Now()}
+	switch {
+	case variables["GITHUB_ACTIONS"] == "true":
 		return newGitHub(on)
+	case variables["BITBUCKET_BUILD_NUMBER"] != "":
+		return pipelines{on}
+	case variables["GITLAB_CI"] == "true":
+		return gitLab{plain{on}}
 	}
 	return plain{on}
 }
@@ -50,11 +60,12 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 type host struct {
 	variables map[string]string
 	out, log  *redactor
+	began     time.Time
 }
 
 // Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In
-// Bitbucket Pipelines the pipeline's own repository is the default for
-// repo_url.
+// Bitbucket Pipelines an input may be a list, and the pipeline's own repository
+// is the default for repo_url.
 func (h host) Inputs(names []string) map[string]string {
 	prefix := ""
 	for _, name := range names {
@@ -64,7 +75,7 @@ func (h host) Inputs(names []string) map[string]string {
 	}
 	inputs := make(map[string]string)
 	for _, name := range names {
-		if value := h.variables[prefix+strings.ToUpper(name)]; strings.TrimSpace(value) != "" {
+		if value := h.input(prefix + strings.ToUpper(name)); strings.TrimSpace(value) != "" {
 			inputs[name] = value
 		}
 	}
@@ -80,12 +91,33 @@ func (h host) Inputs(names []string) map[string]string {
 	return inputs
 }
 
+// input reads a variable or, in a Bitbucket pipeline, the list X_COUNT, X_0, ...
+// that stands for it, one element a line.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/advanced-techniques-for-writing-pipes/
+func (h host) input(variable string) string {
+	if value := h.variables[variable]; value != "" || h.pipeline() == "" || h.variables[variable+"_COUNT"] == "" {
+		return value
+	}
+	var elements []string
+	for {
+		element, there := h.variables[variable+"_"+strconv.Itoa(len(elements))]
+		if !there {
+			return strings.Join(elements, "\n")
+		}
+		elements = append(elements, element)
+	}
+}
+
+// pipeline is the build number of a Bitbucket pipeline, empty elsewhere.
+func (h host) pipeline() string { return h.variables["BITBUCKET_BUILD_NUMBER"] }
+
 // ownRepository is the repository of a Bitbucket pipeline, else empty.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/
 func (h host) ownRepository() string {
 	workspace, slug := h.variables["BITBUCKET_WORKSPACE"], h.variables["BITBUCKET_REPO_SLUG"]
-	if h.variables["BITBUCKET_BUILD_NUMBER"] == "" || workspace == "" || slug == "" {
+	if h.pipeline() == "" || workspace == "" || slug == "" {
 		return ""
 	}
 	return "https://bitbucket.org/" + workspace + "/" + slug + ".git"
@@ -93,37 +125,12 @@ func (h host) ownRepository() string {
 
 func (host) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
 
-func (h host) Mask(secrets ...sensitive.String) {
+func (h host) Mask(_ []report.Output, secrets ...sensitive.String) {
 	for _, secret := range secrets {
 		h.out.hide(secret)
 		h.log.hide(secret)
 	}
 }
 
-// checkOutputs refuses outputs that would end a line or show a secret.
-func (h host) checkOutputs(outputs []report.Output) error {
-	for _, output := range outputs {
-		if strings.ContainsFunc(output.Value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return fmt.Errorf("write output %s: the value holds a control character", output.Name)
-		}
-		if h.out.redact(output.Value) != output.Value {
-			return fmt.Errorf("write output %s: the value holds a secret", output.Name)
-		}
-	}
-	return nil
-}
-
-// writeFile writes NAME=value lines.
-func writeFile(path string, outputs []report.Output) error {
-	if path == "" {
-		return nil
-	}
-	var text strings.Builder
-	for _, output := range outputs {
-		fmt.Fprintf(&text, "%s=%s\n", output.Name, output.Value)
-	}
-	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
-		return fmt.Errorf("write output_file: %w", err)
-	}
-	return nil
-}
+// debug reports whether the job asked for more words.
+func (h host) debug() bool { return h.variables["DEBUG"] == "true" }

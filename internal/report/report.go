@@ -31,6 +31,7 @@ type Facts struct {
 	RolledBack      bool
 	Stored          string // which value is stored after a rotation whose smoke test did not pass
 	Err             error
+	ExitCode        int // of the program
 }
 
 // Environment is one that a rotation reached.
@@ -111,112 +112,47 @@ func (f Facts) environments() string {
 	return string(text)
 }
 
-// PlanText is a plan in words, one line an element:
-//
-//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
-//	environment "acme-api" (En00000000000000000001): update
-//	  docker_image
-//	    - ubuntu:22.04
-//	    + ubuntu:24.04
-func PlanText(p reconcile.Plan) []string {
-	secret := fmt.Sprintf("secret %q: %s", p.Secret.Name, p.Secret.Change)
-	if p.Secret.Change == reconcile.Rotate {
-		secret += " (its value cannot be read back" + age(p.Secret.Was) + ")"
+// Headline is the outcome in one line, without a full stop: "secret rotated,
+// environment unchanged, smoke test passed".
+func (f Facts) Headline() string {
+	switch {
+	case f.DryRun && f.Plan != nil && f.Err == nil && f.Plan.Changes():
+		return "there is something to change"
+	case f.DryRun && f.Plan != nil && f.Err == nil:
+		return "there is nothing to change"
 	}
-	if p.Environment.Change == "" {
-		return append([]string{secret}, users(p.Users)...)
+	var parts []string
+	switch {
+	case f.Err != nil && f.Plan == nil:
+		return "failed, nothing was written"
+	case f.Err != nil:
+		parts = append(parts, "failed")
 	}
-	environment := fmt.Sprintf("environment %q", p.Environment.Name)
-	if p.Environment.ID != "" {
-		environment += fmt.Sprintf(" (%s)", p.Environment.ID)
+	if change := f.Applied.Secret; change != "" {
+		parts = append(parts, "secret "+done(change))
 	}
-	text := []string{secret, environment + ": " + string(p.Environment.Change)}
-	for _, field := range p.Environment.Fields {
-		text = append(text, "  "+field.Name)
-		text = append(text, difference(field)...)
+	if change := f.Applied.Environment; change != "" {
+		parts = append(parts, "environment "+done(change))
 	}
-	return text
+	if result := f.Verdict.Result; result != "" {
+		parts = append(parts, "smoke test "+strings.ReplaceAll(string(result), "_", " "))
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nothing done")
 }
 
-// age is what a secret's note says, after a semicolon.
-func age(n reconcile.Note) string {
-	if text := n.String(); text != "" {
-		return "; " + text
+// done is a change that has happened.
+func done(change reconcile.Change) string {
+	switch change {
+	case reconcile.Create:
+		return "created"
+	case reconcile.Update:
+		return "updated"
+	case reconcile.Rotate:
+		return "rotated"
+	case reconcile.Keep:
+		return "unchanged"
 	}
-	return ""
-}
-
-// users lists the environments that a rotation reaches:
-//
-//	environment "acme-api" (En00000000000000000001): uses the secret
-func users(environments []reconcile.Candidate) []string {
-	var text []string
-	for _, e := range environments {
-		text = append(text, fmt.Sprintf("environment %q (%s): uses the secret", e.Model.Name(), e.UID))
-	}
-	return text
-}
-
-// difference lists the lines that go and the lines that come; in a list, those
-// that stay are shown too, because their order counts.
-func difference(f reconcile.Field) []string {
-	var text []string
-	before, after := f.Old, f.New
-	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
-		text = append(text, "      "+before[0])
-		before, after = before[1:], after[1:]
-	}
-	var same []string
-	for len(before) > 0 && len(after) > 0 && before[len(before)-1] == after[len(after)-1] {
-		same = append([]string{"      " + before[len(before)-1]}, same...)
-		before, after = before[:len(before)-1], after[:len(after)-1]
-	}
-	for _, line := range before {
-		text = append(text, "    - "+line)
-	}
-	for _, line := range after {
-		text = append(text, "    + "+line)
-	}
-	return append(text, same...)
-}
-
-// longestSummary keeps a summary far below GitHub's limit of 1 MiB.
-const longestSummary = 64 << 10
-
-// Summary is the Markdown of a job summary: outcome, plan, verdict and the next
-// step. It holds nothing that an agent wrote.
-func (f Facts) Summary() string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "### oz-bitbucket: %s\n\n", f.headline())
-	if f.Plan != nil {
-		if f.DryRun {
-			text.WriteString("Nothing was written. The plan:\n\n")
-		}
-		text.WriteString(fenced(strings.Join(PlanText(*f.Plan), "\n")))
-		for _, warning := range f.Plan.Warnings {
-			text.WriteString("\n> [!WARNING]\n> " + escape(warning) + "\n")
-		}
-	}
-	text.WriteString("\n| output | value |\n|---|---|\n")
-	for _, output := range f.Outputs() {
-		if output.Value != "" {
-			fmt.Fprintf(&text, "| `%s` | %s |\n", output.Name, escape(output.Value))
-		}
-	}
-	if f.Verdict.Reason != "" {
-		fmt.Fprintf(&text, "\nSmoke test: %s.\n", escape(f.Verdict.Reason))
-	}
-	if usage := f.Usage(); usage != "" {
-		fmt.Fprintf(&text, "\n%s\n", usage)
-	}
-	if f.Err != nil {
-		text.WriteString("\n" + fenced(f.Err.Error()))
-	}
-	summary := text.String()
-	if len(summary) > longestSummary {
-		summary = strings.ToValidUTF8(summary[:longestSummary], "") + "\n\n(cut)\n"
-	}
-	return summary
+	return string(change)
 }
 
 // Usage says what the smoke test's run used, empty when Oz does not tell.
@@ -226,43 +162,4 @@ func (f Facts) Usage() string {
 		return ""
 	}
 	return fmt.Sprintf("The smoke test used %.2f credits and %d tokens.", used.Credits, used.Tokens)
-}
-
-func (f Facts) headline() string {
-	switch {
-	case f.Err != nil:
-		return "failed"
-	case f.Plan == nil:
-		return "nothing done"
-	case f.DryRun && f.Plan.Changes():
-		return "there is something to change"
-	case f.DryRun:
-		return "nothing to change"
-	}
-	return fmt.Sprintf("environment %s, smoke test %s", cmp.Or(string(f.Applied.Environment), "not written"), cmp.Or(string(f.Verdict.Result), "not run"))
-}
-
-// fenced is a code block that its own text cannot end.
-func fenced(text string) string {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	return fence + "text\n" + text + "\n" + fence + "\n"
-}
-
-// escape makes text inert in Markdown, also inside a table.
-func escape(text string) string {
-	var safe strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n':
-			safe.WriteByte(' ')
-			continue
-		case strings.ContainsRune("\\`*_{}[]<>()#|!~@", r):
-			safe.WriteByte('\\')
-		}
-		safe.WriteRune(r)
-	}
-	return safe.String()
 }

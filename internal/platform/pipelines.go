@@ -1,0 +1,145 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+)
+
+// pipelines is a step or a pipe of Bitbucket Pipelines. It speaks as Atlassian's
+// own pipes do, on stderr:
+//
+//	INFO: secret "BITBUCKET_API_TOKEN": create
+//	WARNING: the token can push to ...
+//	ERROR: ...
+//	✔ secret created, environment created, smoke test passed
+//
+// Nothing masks there while a step runs, so what redactor hides is all that is
+// hidden. The outputs are in a file to source, and in the JSON line.
+//
+// Source: the common.sh of Atlassian's pipes.
+type pipelines struct{ host }
+
+// Colours of a line.
+const (
+	cyan  = "\x1b[36m"
+	red   = "\x1b[31m"
+	green = "\x1b[32m"
+	reset = "\x1b[0m"
+)
+
+func (p pipelines) Log() *slog.Logger {
+	return slog.New(handler{redact: p.log.redact, debug: p.debug(), print: func(level slog.Level, text string) {
+		switch {
+		case level >= slog.LevelError:
+			p.say(red, "ERROR: ", text)
+		case level >= slog.LevelWarn:
+			p.say("", "WARNING: ", text)
+		case level < slog.LevelInfo:
+			p.say("", "DEBUG: ", text)
+		default:
+			p.say(cyan, "INFO: ", text)
+		}
+	}})
+}
+
+// say prints every line of text with a label, so that foreign text cannot
+// pretend to be another message.
+func (p pipelines) say(colour, label, text string) {
+	end := ""
+	if colour != "" {
+		end = reset
+	}
+	var said strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		said.WriteString(colour + label + line + end + "\n")
+	}
+	fmt.Fprint(p.log, said.String())
+}
+
+func (p pipelines) Group(title string) func() {
+	p.say(cyan, "INFO: ", "== "+title)
+	return func() {}
+}
+
+func (p pipelines) Emit(facts report.Facts, outputFile string) error {
+	outputs, refused := p.outputs(facts)
+	err := errors.Join(refused, writeOutputFile(outputFile, outputs))
+	p.toLaterCommands(outputs)
+	p.toLaterSteps(outputs)
+	if facts.ExitCode == 0 && err == nil {
+		p.say(green, "✔ ", inert(printable(facts.Headline())))
+	} else {
+		p.say(red, "✖ ", inert(printable(facts.Headline())))
+	}
+	return errors.Join(err, p.printJSON(outputs))
+}
+
+// sourceFile is below BITBUCKET_CLONE_DIR, the one directory that a pipe shares
+// with its step.
+const sourceFile = ".oz-bitbucket/outputs.env"
+
+// toLaterCommands writes a file that a POSIX shell can source:
+//
+//	ENVIRONMENT_ID='En00000000000000000001'
+//	ENVIRONMENT_NAME='acme-api'
+//
+// The repository's own content may lie there, so no link leads out of the
+// directory. Whoever needs the file fails without it; a pipe that did its work
+// does not.
+func (p pipelines) toLaterCommands(outputs []report.Output) {
+	directory := p.variables["BITBUCKET_CLONE_DIR"]
+	if directory == "" {
+		p.Log().Warn("BITBUCKET_CLONE_DIR is not set, so there is no " + sourceFile + "; the outputs are in the JSON line")
+		return
+	}
+	var text strings.Builder
+	for _, output := range outputs {
+		fmt.Fprintf(&text, "%s='%s'\n", strings.ToUpper(output.Name), strings.ReplaceAll(output.Value, "'", `'\''`))
+	}
+	if err := writeBelow(directory, sourceFile, text.String()); err != nil {
+		p.Log().Warn(fmt.Sprintf("the outputs are not in %s, only in the JSON line: %v", sourceFile, err))
+		return
+	}
+	p.Log().Info("outputs: source " + directory + "/" + sourceFile)
+}
+
+func writeBelow(directory, path, text string) error {
+	root, err := os.OpenRoot(directory)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(path[:strings.LastIndex(path, "/")], 0o755); err != nil {
+		return err
+	}
+	file, err := root.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return whole(file, text)
+}
+
+// toLaterSteps adds NAME=value lines to the step's output variables. Later steps
+// see those that output-variables names. A pipe's container may be without the
+// file's directory; the step can then append sourceFile itself.
+//
+// Source: Bitbucket's documentation, "Variables and secrets", on sharing variables
+// between steps.
+func (p pipelines) toLaterSteps(outputs []report.Output) {
+	path := p.variables["BITBUCKET_PIPELINES_VARIABLES_PATH"]
+	if path == "" {
+		return
+	}
+	var text strings.Builder
+	for _, output := range outputs {
+		fmt.Fprintf(&text, "%s=%s\n", strings.ToUpper(output.Name), output.Value)
+	}
+	if err := appendTo(path, text.String()); err != nil {
+		p.Log().Info(fmt.Sprintf("the output variables of the step cannot be set from here (%v); set them in the step's script, from %s", err, sourceFile))
+	}
+}
