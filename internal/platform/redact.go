@@ -33,7 +33,7 @@ type redactor struct {
 }
 
 // hide replaces a secret from now on: each of its lines, however it is escaped
-// (spelling), and the Base64 of any text that holds it.
+// (spelled), and the Base64 of any text that holds it.
 func (r *redactor) hide(secret sensitive.String) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,43 +100,46 @@ func (r *redactor) without(text string) string {
 // begins returns the length of the part of text, at its beginning, that spells
 // secret or a piece of it that something cut. It is 0 when there is none.
 func begins(text, secret string) int {
-	length := 0
+	ends := []int{0} // several: "%25" may be a percent sign, or one and two digits
 	for i := range len(secret) {
-		n := spelling(text[length:], secret[i])
-		if n == 0 {
-			if i >= shortestPiece {
-				return length
-			}
+		var next []int
+		for _, end := range ends {
+			next = spelled(next, text, end, secret[i])
+		}
+		if next == nil && i < shortestPiece {
 			return 0
 		}
-		length += n
+		if next == nil {
+			break
+		}
+		ends = next
 	}
-	return length
+	return slices.Max(ends)
 }
 
-// spelling returns the length of the spelling of c at the beginning of text: c
-// itself, or c escaped for a URL, JSON, Markdown or HTML. It is 0 when text
-// begins with something else.
-func spelling(text string, c byte) int {
-	if text == "" {
-		return 0
+// spelled adds to ends where a spelling of c ends that begins in text at at: c
+// itself, or c escaped for a URL, JSON, Markdown or HTML.
+func spelled(ends []int, text string, at int, c byte) []int {
+	if at == len(text) {
+		return ends
 	}
-	switch text[0] {
+	if text[at] == c && !slices.Contains(ends, at+1) {
+		ends = append(ends, at+1)
+	}
+	switch text[at] {
 	case '%', '\\', '&':
 		for _, escaped := range spellings[c] {
-			if len(text) >= len(escaped) && strings.EqualFold(text[:len(escaped)], escaped) {
-				return len(escaped)
+			end := at + len(escaped)
+			if end <= len(text) && strings.EqualFold(text[at:end], escaped) && !slices.Contains(ends, end) {
+				ends = append(ends, end)
 			}
 		}
 	}
-	if text[0] == c {
-		return 1
-	}
-	return 0
+	return ends
 }
 
 // spellings are the escaped forms of each byte. %25 is the percent sign of a URL
-// inside a workflow command.
+// that is escaped once more, as in a workflow command.
 var spellings = func() (table [256][]string) {
 	names := map[byte]string{'<': "&lt;", '>': "&gt;", '&': "&amp;"}
 	for c := range table {

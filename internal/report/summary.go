@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"html"
 	"net/url"
 	"strings"
 	"time"
@@ -10,13 +11,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// Bounds of a summary. GitHub takes 1 MiB from a step; what nobody reads is left
-// to the log.
+// Bounds of a summary in bytes, and of an unfolded field in lines. GitHub takes
+// 1 MiB from a step; what nobody reads is left to the log.
 const (
 	longestSummary = 64 << 10
-	longestError   = 8 << 10
-	longestField   = 8 << 10
-	openLines      = 12 // a longer field is folded up
+	longestBlock   = 8 << 10 // an error, a field
+	longestWords   = 1 << 10 // a reason, a warning
+	openLines      = 12      // a longer field is folded up
 )
 
 // Summary is the Markdown of a job summary, at most 64 KiB: outcome, verdict,
@@ -25,28 +26,29 @@ const (
 //
 // Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 func (f Facts) Summary(took time.Duration) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "### oz-bitbucket: %s\n\n", escape(f.Headline()))
+	parts := []string{"### oz-bitbucket: " + f.Headline() + "\n"}
 	if f.Err != nil {
-		text.WriteString(fenced("text", f.Err.Error(), longestError) + "\n")
+		parts = append(parts, fenced("text", f.Err.Error()))
 	}
-	text.WriteString(f.facts(took))
+	parts = append(parts, f.facts(took))
 	if next := f.next(); next != "" {
-		fmt.Fprintf(&text, "\n**Next:** %s\n", next)
+		parts = append(parts, "**Next:** "+next+"\n")
 	}
-	var tail strings.Builder
 	if f.Plan != nil {
 		for _, warning := range f.Plan.Warnings {
-			tail.WriteString("\n> [!WARNING]\n> " + escape(warning) + "\n")
+			parts = append(parts, "> [!WARNING]\n> "+words(warning)+"\n")
 		}
-		tail.WriteString(f.changed())
+		parts = append(parts, f.changed()...)
 	}
-	const cut = "\n\nThe rest is in the log.\n"
-	if text.Len()+tail.Len() > longestSummary {
-		// Ends what a cut may leave open: a fence and a folded part.
-		return strings.ToValidUTF8((text.String() + tail.String())[:longestSummary-100], "") + "\n``````\n\n</details>\n" + cut
+	const cut = "The rest is in the log.\n"
+	summary := parts[0]
+	for _, part := range parts[1:] {
+		if len(summary)+1+len(part)+1+len(cut) > longestSummary {
+			return summary + "\n" + cut
+		}
+		summary += "\n" + part
 	}
-	return text.String() + tail.String()
+	return summary
 }
 
 // facts is the table of what there is now.
@@ -78,7 +80,7 @@ func (f Facts) facts(took time.Duration) string {
 func (f Facts) verdict() string {
 	text := strings.ReplaceAll(string(f.Verdict.Result), "_", " ")
 	if f.Verdict.Reason != "" {
-		text += ": " + escape(f.Verdict.Reason)
+		text += ": " + words(f.Verdict.Reason)
 	}
 	if usage := f.Usage(); usage != "" {
 		text += ". " + usage
@@ -112,42 +114,58 @@ func (f Facts) next() string {
 	return ""
 }
 
-// changed lists what changes, one part a field. Long fields are folded up.
-func (f Facts) changed() string {
-	var text strings.Builder
-	text.WriteString("\n#### What changed\n\n")
-	if f.DryRun {
-		text.Reset()
-		text.WriteString("\n#### What would change\n\n")
+// changed lists what changes, one part a field.
+func (f Facts) changed() []string {
+	title := "What changed"
+	switch {
+	case f.DryRun:
+		title = "What would change"
+	case f.Err != nil:
+		title = "What was planned"
 	}
+	list := "#### " + title + "\n\n"
 	for _, line := range changes(*f.Plan) {
-		text.WriteString("- " + escape(line) + "\n")
+		list += "- " + words(line) + "\n"
 	}
+	parts := []string{list}
 	for _, field := range f.Plan.Environment.Fields {
-		text.WriteString("\n" + fieldText(field))
+		parts = append(parts, fieldText(field))
 	}
-	return text.String()
+	return parts
 }
 
+// fieldText is a field's difference, folded up when it is long. Inside the HTML
+// there is no Markdown before the blank line.
 func fieldText(field reconcile.Field) string {
-	lines := strings.Split(strings.Join(difference(field), "\n"), "\n")
-	block := fenced("diff", strings.Join(lines, "\n"), longestField)
-	if len(lines) <= openLines {
-		return "**" + escape(field.Name) + "**\n\n" + block
+	text := strings.Join(difference(field), "\n")
+	lines := strings.Count(text, "\n") + 1
+	if lines <= openLines {
+		return code(field.Name) + "\n\n" + fenced("diff", text)
 	}
-	return fmt.Sprintf("<details><summary><b>%s</b>, %d lines</summary>\n\n%s\n</details>\n", escape(field.Name), len(lines), block)
+	return fmt.Sprintf("<details><summary><code>%s</code>, %d lines</summary>\n\n%s\n</details>\n", html.EscapeString(field.Name), lines, fenced("diff", text))
 }
 
-// fenced is a code block that its own text, cut to limit bytes, cannot end.
-func fenced(language, text string, limit int) string {
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "\n... (the log has the rest)"
-	}
+// fenced is a code block that its own text cannot end.
+func fenced(language, text string) string {
+	text = shortened(text, longestBlock, "\n... (the log has the rest)")
 	fence := "```"
 	for strings.Contains(text, fence) {
 		fence += "`"
 	}
 	return fence + language + "\n" + text + "\n" + fence + "\n"
+}
+
+// words is text that is inert in Markdown, also inside a table.
+func words(text string) string {
+	return escape(shortened(text, longestWords, " ... (the log has the rest)"))
+}
+
+// shortened is text, cut to limit bytes and ended with more when it is longer.
+func shortened(text string, limit int, more string) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + more
 }
 
 // code is text as a code span that may stand in a table; empty text stays
@@ -176,7 +194,8 @@ func link(text, address string) string {
 	return "[" + text + "](<" + strings.NewReplacer("<", "%3C", ">", "%3E", `\`, "%5C", "|", "%7C", "\n", "").Replace(page.String()) + ">)"
 }
 
-// escape makes text inert in Markdown, also inside a table.
+// escape makes the characters of text inert in Markdown, also inside a table.
+// Characters that mean something only at the beginning of a line stay.
 func escape(text string) string {
 	var safe strings.Builder
 	for _, r := range text {
@@ -187,7 +206,7 @@ func escape(text string) string {
 		case r == '&':
 			safe.WriteString("&amp;")
 			continue
-		case strings.ContainsRune("\\`*_{}[]<>()#|!~@", r):
+		case strings.ContainsRune("\\`*_[]<>#|~@", r):
 			safe.WriteByte('\\')
 		}
 		safe.WriteRune(r)

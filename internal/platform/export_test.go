@@ -1,0 +1,14 @@
+package platform
+
+import (
+	"io"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// NewRedactor is what every stream is wrapped in.
+func NewRedactor(to io.Writer, secret sensitive.String) io.Writer {
+	r := &redactor{to: to}
+	r.hide(secret)
+	return r
+}

@@ -1,0 +1,284 @@
+package report_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// update writes the golden files anew: go test ./internal/report -update.
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, path)
+}
+
+const (
+	id   = "En00000000000000000001"
+	head = "0123456789abcdef0123456789abcdef01234567"
+)
+
+func create() *reconcile.Plan {
+	return &reconcile.Plan{
+		Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Create},
+		Environment: reconcile.EnvironmentPlan{Name: "acme-api", Change: reconcile.Create, Fields: []reconcile.Field{
+			{Name: "name", New: []string{"acme-api"}},
+			{Name: "docker_image", New: []string{"warpdotdev/dev-base:latest"}},
+			{Name: "setup_commands", New: []string{"git clone x", "cd api && npm ci"}},
+			{Name: "secrets", New: []string{"BITBUCKET_API_TOKEN"}},
+		}},
+	}
+}
+
+func update1() *reconcile.Plan {
+	return &reconcile.Plan{
+		Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate},
+		Environment: reconcile.EnvironmentPlan{ID: id, Name: "acme | <api>", Change: reconcile.Update, Fields: []reconcile.Field{
+			{Name: "description", Old: []string{"old", "words"}},
+			{Name: "docker_image", Old: []string{"ubuntu:22.04"}, New: []string{"ubuntu:24.04"}},
+			{
+				Name: "setup_commands",
+				Old:  []string{"echo first", "git clone old", "cat <<X\n```\n::error::x\nX", "echo last"},
+				New:  []string{"echo first", "git clone new", "cat <<X\n```\n::error::x\nX", "cd api && make", "echo last"},
+			},
+		}},
+		Warnings: []string{"the environment is used by integrations: slack, @jane, <b>", "the token can push"},
+	}
+}
+
+func keep() *reconcile.Plan {
+	return &reconcile.Plan{
+		Secret:      reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate},
+		Environment: reconcile.EnvironmentPlan{ID: id, Name: "acme-api", Change: reconcile.Keep},
+	}
+}
+
+// long has a field of more lines than are shown unfolded.
+func long() *reconcile.Plan {
+	plan := create()
+	var commands []string
+	for i := range 20 {
+		commands = append(commands, fmt.Sprintf("step %d", i+1))
+	}
+	plan.Environment.Fields[2].New = commands
+	return plan
+}
+
+func applied(secret, environment reconcile.Change) reconcile.Applied {
+	return reconcile.Applied{Secret: secret, Environment: environment, EnvironmentID: id, EnvironmentName: "acme-api"}
+}
+
+func verdict(result smoketest.Result, state warp.RunState, reason string) smoketest.Verdict {
+	return smoketest.Verdict{Result: result, Reason: reason, Run: warp.Run{
+		ID: "run-1", State: state, SessionLink: "https://app.warp.dev/session/1?a=b|c",
+		Message: "AGENT: what it did", Title: "AGENT: title", Usage: warp.Usage{Credits: 1.5, Tokens: 4200},
+	}}
+}
+
+// runs are what a run of the program may come to.
+func runs() map[string]report.Facts {
+	passed := verdict(smoketest.Passed, warp.Succeeded, "the agent found commit "+head)
+	base := func(f report.Facts) report.Facts {
+		f.SecretName, f.Head = "BITBUCKET_API_TOKEN", head
+		f.EnvironmentName = "acme-api"
+		return f
+	}
+	return map[string]report.Facts{
+		"nothing": {},
+		"wrong-inputs": {
+			SecretName: "BITBUCKET_API_TOKEN", ExitCode: 2,
+			Err: errors.New("repo_url: is missing; give it\nclone_depth: is not a depth; give a positive integer"),
+		},
+		"plan-create":  base(report.Facts{DryRun: true, Plan: create()}),
+		"plan-update":  base(report.Facts{DryRun: true, Plan: update1()}),
+		"plan-keep":    base(report.Facts{DryRun: true, Plan: keep()}),
+		"created":      base(report.Facts{Plan: create(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
+		"created-long": base(report.Facts{Plan: long(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
+		"updated":      base(report.Facts{Plan: update1(), Applied: applied(reconcile.Rotate, reconcile.Update), Verdict: passed}),
+		"kept":         base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
+		"half-written": base(report.Facts{
+			Plan: create(), Applied: reconcile.Applied{Secret: reconcile.Create}, ExitCode: 1,
+			Err: errors.New("create environment \"acme-api\": 500 ```\nthe secret is written, the environment is not known to be; run again to converge"),
+		}),
+		"setup-failed": base(report.Facts{
+			Plan: create(), Applied: applied(reconcile.Create, reconcile.Create), ExitCode: 3,
+			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone or a setup command failed; *see* [the log](x)"),
+		}),
+		"timed-out": base(report.Facts{
+			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 3,
+			Verdict: verdict(smoketest.TimedOut, warp.Queued, "the run did not end within 20m0s"),
+		}),
+		"cancelled": base(report.Facts{
+			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 143,
+			Verdict: verdict(smoketest.Cancelled, warp.Cancelled, "the job was told to stop"),
+		}),
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	for name, facts := range runs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			summary := facts.Summary(92*time.Second + 345*time.Millisecond)
+			golden(t, name+".md", summary)
+			assert.NotContains(t, summary, "AGENT")
+		})
+	}
+}
+
+func TestOutputsAndHeadline(t *testing.T) {
+	t.Parallel()
+	for name, facts := range runs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+			text.WriteString(facts.Headline() + "\n\n")
+			for _, output := range facts.Outputs() {
+				fmt.Fprintf(&text, "%s=%s\n", output.Name, output.Value)
+			}
+			golden(t, name+".txt", text.String())
+		})
+	}
+}
+
+func TestPlanText(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{
+		`secret "BITBUCKET_API_TOKEN": create`,
+		`environment "acme-api": create`,
+		"  name",
+		"    + acme-api",
+		"  docker_image",
+		"    + warpdotdev/dev-base:latest",
+		"  setup_commands",
+		"    + git clone x",
+		"    + cd api && npm ci",
+		"  secrets",
+		"    + BITBUCKET_API_TOKEN",
+	}, report.PlanText(*create()))
+	assert.Equal(t, []string{
+		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
+		`environment "acme | <api>" (En00000000000000000001): update`,
+		"  description",
+		"    - old",
+		"    - words",
+		"  docker_image",
+		"    - ubuntu:22.04",
+		"    + ubuntu:24.04",
+		"  setup_commands",
+		"      echo first",
+		"    - git clone old",
+		"    - cat <<X\n    -   ```\n    -   ::error::x\n    -   X",
+		"    + git clone new",
+		"    + cat <<X\n    +   ```\n    +   ::error::x\n    +   X",
+		"    + cd api && make",
+		"      echo last",
+	}, report.PlanText(*update1()))
+	assert.Equal(t, []string{
+		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
+		`environment "acme-api" (En00000000000000000001): keep`,
+	}, report.PlanText(*keep()))
+}
+
+// TestDifference holds the two ends of lists that overlap.
+func TestDifference(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ old, new, want string }{
+		{"", "a", "+ a"},
+		{"a", "", "- a"},
+		{"a", "a a", "  a,+ a"},
+		{"a a", "a", "  a,- a"},
+		{"a b c", "a c", "  a,- b,  c"},
+		{"a b", "b a", "- a,- b,+ b,+ a"},
+		{"a b a", "a b a b a", "  a,  b,  a,+ b,+ a"},
+		{"x y", "x z y", "  x,+ z,  y"},
+	} {
+		plan := keep()
+		plan.Environment.Fields = []reconcile.Field{{Name: "f", Old: strings.Fields(tt.old), New: strings.Fields(tt.new)}}
+		var got []string
+		for _, line := range report.PlanText(*plan)[3:] {
+			got = append(got, strings.TrimPrefix(line, "    "))
+		}
+		assert.Equal(t, tt.want, strings.Join(got, ","), "%s to %s", tt.old, tt.new)
+	}
+}
+
+func TestSummariesAreBounded(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat("é `", 100_000)
+	facts := runs()["updated"]
+	facts.Err = errors.New(huge)
+	facts.Verdict.Reason = huge
+	facts.Plan.Warnings = []string{huge}
+	for i := range 20 {
+		facts.Plan.Environment.Fields = append(facts.Plan.Environment.Fields, reconcile.Field{Name: fmt.Sprint(i), New: []string{huge}})
+	}
+	summary := facts.Summary(time.Second)
+	assert.LessOrEqual(t, len(summary), 64<<10)
+	assert.True(t, utf8.ValidString(summary))
+	assert.Greater(t, len(summary), 50<<10)
+	assert.Zero(t, strings.Count(summary, "```")%2, "no block is left open")
+	assert.True(t, strings.HasSuffix(summary, "\nThe rest is in the log.\n"))
+
+	facts = runs()["updated"]
+	facts.Err = errors.New(huge)
+	facts.Plan.Environment.Fields[1].New = []string{huge}
+	summary = facts.Summary(time.Second)
+	assert.Less(t, len(summary), 20<<10, "each part is cut for itself")
+	assert.Equal(t, 2, strings.Count(summary, "\n... (the log has the rest)\n"))
+	assert.True(t, strings.Contains(summary, "#### What was planned"), "it goes on after a long part")
+}
+
+func TestOnlyWebPagesAreLinks(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"https://app.warp.dev/session/1":                    "<br>[Open the session](<https://app.warp.dev/session/1>) |",
+		"http://127.0.0.1:8080/session/1":                   "<br>[Open the session](<http://127.0.0.1:8080/session/1>) |",
+		"https://app.warp.dev/a>)[x](https://evil.example)": "<br>[Open the session](<https://app.warp.dev/a%3E%29%5Bx%5D%28https://evil.example%29>) |",
+		"https://app.warp.dev/a?b=<|\\":                     "<br>[Open the session](<https://app.warp.dev/a?b=%3C%7C%5C>) |",
+		"javascript:alert(1)":                               "",
+		"data:text/html,x":                                  "",
+		"https://user:pass@app.warp.dev/":                   "",
+		"https://a\nb/":                                     "",
+		"//app.warp.dev":                                    "",
+		"":                                                  "",
+	} {
+		facts := runs()["created"]
+		facts.Verdict.Run.SessionLink = address
+		summary := facts.Summary(time.Second)
+		if want == "" {
+			assert.NotContains(t, summary, "Open the session", address)
+			continue
+		}
+		assert.Contains(t, summary, want, address)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, report.Facts{}.Usage())
+	assert.Equal(t, "The smoke test used 1.50 credits and 4200 tokens.", runs()["created"].Usage())
+}
