@@ -52,7 +52,7 @@ func create() *reconcile.Plan {
 	}
 }
 
-func update1() *reconcile.Plan {
+func drift() *reconcile.Plan {
 	return &reconcile.Plan{
 		Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate},
 		Environment: reconcile.EnvironmentPlan{ID: id, Name: "acme | <api>", Change: reconcile.Update, Fields: []reconcile.Field{
@@ -112,11 +112,11 @@ func runs() map[string]report.Facts {
 			Err: errors.New("repo_url: is missing; give it\nclone_depth: is not a depth; give a positive integer"),
 		},
 		"plan-create":  base(report.Facts{DryRun: true, Plan: create()}),
-		"plan-update":  base(report.Facts{DryRun: true, Plan: update1()}),
+		"plan-update":  base(report.Facts{DryRun: true, Plan: drift()}),
 		"plan-keep":    base(report.Facts{DryRun: true, Plan: keep()}),
 		"created":      base(report.Facts{Plan: create(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
 		"created-long": base(report.Facts{Plan: long(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
-		"updated":      base(report.Facts{Plan: update1(), Applied: applied(reconcile.Rotate, reconcile.Update), Verdict: passed}),
+		"updated":      base(report.Facts{Plan: drift(), Applied: applied(reconcile.Rotate, reconcile.Update), Verdict: passed}),
 		"kept":         base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
 		"half-written": base(report.Facts{
 			Plan: create(), Applied: reconcile.Applied{Secret: reconcile.Create}, ExitCode: 1,
@@ -196,7 +196,7 @@ func TestPlanText(t *testing.T) {
 		"    + cat <<X\n    +   ```\n    +   ::error::x\n    +   X",
 		"    + cd api && make",
 		"      echo last",
-	}, report.PlanText(*update1()))
+	}, report.PlanText(*drift()))
 	assert.Equal(t, []string{
 		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
 		`environment "acme-api" (En00000000000000000001): keep`,
