@@ -72,6 +72,7 @@ type dialect string
 const (
 	plain  dialect = "plain"
 	github dialect = "github"
+	pipe   dialect = "pipe" // of the repository w.cloud
 )
 
 func newWorld(t testing.TB, d dialect, options warpsim.Options) *world {
@@ -126,6 +127,10 @@ func (w *world) command(inputs map[string]string, args ...string) (*exec.Cmd, st
 		environ = append(environ, "GITHUB_ACTIONS=true",
 			"GITHUB_OUTPUT="+filepath.Join(directory, "output"), "GITHUB_STEP_SUMMARY="+filepath.Join(directory, "summary"))
 	}
+	if w.dialect == pipe {
+		environ = append(environ, "CI=true", "BITBUCKET_BUILD_NUMBER=42", "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=sample",
+			"BITBUCKET_CLONE_DIR="+directory, "BITBUCKET_PIPELINES_VARIABLES_PATH="+filepath.Join(directory, "variables"))
+	}
 	for name, value := range inputs {
 		environ = append(environ, prefix+strings.ToUpper(name)+"="+value)
 	}
@@ -171,6 +176,9 @@ func (w *world) finished(command *exec.Cmd, directory, stdout, stderr string) re
 		lines := strings.Split(strings.TrimRight(stdout, "\n"), "\n")
 		require.NoError(w.t, json.Unmarshal([]byte(lines[len(lines)-1]), &r.outputs), stdout)
 	}
+	if w.dialect == pipe {
+		w.requireSourced(directory, r.outputs)
+	}
 	w.written = append(w.written, r.log, r.summary, fmt.Sprint(r.outputs), strings.Join(command.Args, " "))
 	return r
 }
@@ -189,6 +197,25 @@ func readGitHubOutput(t testing.TB, path string) map[string]string {
 		outputs[name] = lines[i+1]
 	}
 	return outputs
+}
+
+// requireSourced has a shell source the outputs of a pipe, and compares them
+// and the step's variables with the JSON line.
+func (w *world) requireSourced(directory string, outputs map[string]string) {
+	w.t.Helper()
+	shell := exec.Command("env", "-i", "sh", "-euc", "set -a; . ./.oz-bitbucket/outputs.env; env")
+	shell.Dir = directory
+	sourced, err := shell.Output()
+	require.NoError(w.t, err)
+	variables, err := os.ReadFile(filepath.Join(directory, "variables"))
+	require.NoError(w.t, err)
+	for name, value := range outputs {
+		line := strings.ToUpper(name) + "=" + value + "\n"
+		assert.Contains(w.t, string(sourced), line)
+		assert.Contains(w.t, string(variables), line)
+	}
+	assert.Equal(w.t, len(outputs), strings.Count(string(variables), "\n"))
+	w.written = append(w.written, string(sourced), string(variables))
 }
 
 // onlyEnvironment is the one environment that there must be.

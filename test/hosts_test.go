@@ -1,0 +1,225 @@
+package test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+func TestPipeOfItsOwnRepository(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe, warpsim.Options{})
+	inputs := w.inputs(map[string]string{
+		"repo_url": "", "setup_commands_count": "2", "setup_commands_0": "test -f README.md", "setup_commands_1": "true",
+		"environment_secrets_count": "1", "environment_secrets_0": "NPM_TOKEN",
+	})
+	first := w.run(inputs)
+	require.Equal(t, 0, first.code, first.log)
+	assert.Equal(t, "acme-sample", first.outputs["environment_name"])
+	assert.Equal(t, "passed", first.outputs["smoke_test"])
+	m := model(t, w.onlyEnvironment())
+	assert.Equal(t, []any{"cd sample && test -f README.md", "cd sample && true"}, m["setup_commands"].([]any)[1:])
+	assert.Equal(t, []any{map[string]any{"name": "BITBUCKET_API_TOKEN"}, map[string]any{"name": "NPM_TOKEN"}}, m["secrets"])
+	for line := range strings.Lines(first.log) {
+		assert.Regexp(t, "^(\x1b\\[3[126]m)?(INFO: |WARNING: |✔ )", line)
+	}
+	assert.True(t, strings.HasSuffix(first.log, "\x1b[32m✔ secret created, environment created, smoke test passed\x1b[0m\n"), first.log)
+	w.keeps(inputs)
+
+	wrong := w.run(w.inputs(map[string]string{"clone_depth": "x", "scope": "everyone"}))
+	assert.Equal(t, 2, wrong.code)
+	assert.Contains(t, wrong.log, "\x1b[31mERROR: scope: is not one of team, personal\x1b[0m\n\x1b[31mERROR: clone_depth: is not a depth; give a positive integer\x1b[0m\n")
+	assert.True(t, strings.HasSuffix(wrong.log, "\x1b[31m✖ failed, nothing was written\x1b[0m\n"), wrong.log)
+	w.requireClean()
+}
+
+func TestGitLabReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	w.environ = []string{"GITLAB_CI=true", "CI=true"}
+	path := filepath.Join(t.TempDir(), "oz.env")
+	r := w.run(w.inputs(map[string]string{"output_file": path}))
+	require.Equal(t, 0, r.code, r.log)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	got := map[string]string{}
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(content), "\n"), "\n") {
+		name, value, found := strings.Cut(line, "=")
+		require.True(t, found, line)
+		got[name] = value
+	}
+	assert.Equal(t, r.outputs, got)
+	started := regexp.MustCompile(`\x1b\[0Ksection_start:\d+:(\w+)\r\x1b\[0K`).FindAllStringSubmatch(r.log, -1)
+	ended := regexp.MustCompile(`\x1b\[0Ksection_end:\d+:(\w+)\r\x1b\[0K\n`).FindAllStringSubmatch(r.log, -1)
+	require.Len(t, started, 4)
+	require.Len(t, ended, 4)
+	for i, name := range []string{"oz_bitbucket_check", "oz_bitbucket_plan", "oz_bitbucket_apply", "oz_bitbucket_smoke_test"} {
+		assert.Equal(t, []string{name, name}, []string{started[i][1], ended[i][1]})
+	}
+	w.requireClean()
+}
+
+func TestEveryMistakeIsAnAnnotationUpToTheBound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, github, warpsim.Options{})
+	changes := map[string]string{"clone_depth": "x", "scope": "everyone"}
+	r := w.run(w.inputs(changes))
+	assert.Equal(t, 2, r.code)
+	assert.Contains(t, r.log, "::error title=oz-bitbucket::scope: ")
+	assert.Contains(t, r.log, "::error title=oz-bitbucket::clone_depth: ")
+	assert.Equal(t, 2, strings.Count(r.log, "::error"))
+	assert.Contains(t, r.summary, "### oz-bitbucket: failed, nothing was written\n")
+
+	for _, boolean := range []string{"verify_token", "require_write", "allow_http", "smoke_test", "detailed_exitcode"} {
+		changes[boolean] = "perhaps"
+	}
+	for _, word := range []string{"mode", "flavor", "token_kind", "clone_auth"} {
+		changes[word] = "other"
+	}
+	r = w.run(w.inputs(changes))
+	assert.Equal(t, 2, r.code)
+	assert.Equal(t, 10, strings.Count(r.log, "::error title=oz-bitbucket::"))
+	for name := range changes {
+		assert.Contains(t, r.log, name+": ")
+	}
+	assert.Empty(t, w.oz.Journal.All())
+	w.requireClean()
+}
+
+func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, github, warpsim.Options{})
+	w.oz.AddEnvironment(team, `{"name":"acme-sample","docker_image":"ubuntu:22.04","setup_commands":["echo \u0060\u0060\u0060\n::error::no"],"secrets":[]}`)
+	inputs := w.inputs(map[string]string{"docker_image": "ubuntu:24.04"})
+	r := w.run(inputs, "plan")
+	require.Equal(t, 0, r.code, r.log)
+	assert.Contains(t, r.summary, "### oz-bitbucket: there is something to change\n")
+	assert.Contains(t, r.summary, "```diff\n- ubuntu:22.04\n+ ubuntu:24.04\n```\n")
+	assert.Contains(t, r.summary, "run with `mode: apply`")
+
+	w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return "AGENT wrote **this** ::error::that" }})
+	r = w.run(inputs)
+	require.Equal(t, 3, r.code, r.log)
+	assert.Contains(t, r.summary, "### oz-bitbucket: secret created, environment updated, smoke test failed\n")
+	assert.Contains(t, r.summary, "[Open the session](<"+r.outputs["session_link"]+">)")
+	assert.Contains(t, r.summary, "**Next:** look into the session")
+	assert.NotContains(t, r.summary, "AGENT")
+	assert.NotRegexp(t, `(?m)^\s*::error::`, r.log)
+	w.requireClean()
+}
+
+// TestForeignTextIsHarmless has Bitbucket, Oz and the agent repeat the
+// credentials and give commands to the host.
+func TestForeignTextIsHarmless(t *testing.T) {
+	t.Parallel()
+	const commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
+	for _, d := range []dialect{plain, github, pipe} {
+		t.Run(string(d), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, d, warpsim.Options{})
+			harmless := func(r result) {
+				t.Helper()
+				assert.NotRegexp(t, `(?m)^\s*::(set-output|stop-commands)`, r.log)
+				assert.NotRegexp(t, `##[a-z-]*\[`, r.log)
+				assert.NotContains(t, r.log, "\r")
+				assert.NotContains(t, r.log, "\x1b[2J")
+				assert.NotContains(t, r.summary, "\x1b")
+			}
+			w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no: " + cloudToken + commands})
+			r := w.run(w.inputs(nil))
+			require.Equal(t, 1, r.code, r.log)
+			harmless(r)
+
+			quoted, err := json.Marshal("no: " + apiKey + cloudToken + commands)
+			require.NoError(t, err)
+			w.oz.Script.Add(fault.Fault{Operation: "GetUser", Status: http.StatusForbidden, Body: string(quoted)})
+			r = w.run(w.inputs(nil))
+			require.Equal(t, 1, r.code, r.log)
+			harmless(r)
+
+			for _, before := range []int{0, 475, 485} { // the log shows 500 characters, which may cut the token
+				w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return strings.Repeat("x", before) + " " + cloudToken + commands }})
+				r = w.run(w.inputs(nil))
+				require.Equal(t, 3, r.code, r.log)
+				harmless(r)
+			}
+			w.requireClean()
+		})
+	}
+}
+
+func TestOutputsThatCannotBeWrittenAreExit1(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, github, warpsim.Options{})
+	for _, path := range []string{"", filepath.Join(t.TempDir(), "not", "mounted")} {
+		command, _ := w.command(w.inputs(nil))
+		command.Env = append(command.Env, "GITHUB_OUTPUT="+path)
+		log, err := command.Output()
+		require.Error(t, err)
+		assert.Equal(t, 1, command.ProcessState.ExitCode())
+		assert.Contains(t, string(log), "::error title=oz-bitbucket::write the outputs")
+		assert.Contains(t, string(log), "GITHUB_OUTPUT")
+	}
+	assert.Len(t, w.oz.Environments(), 1, "the work was done all the same")
+
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		r := w.run(w.inputs(map[string]string{"output_file": filepath.Join(t.TempDir(), "no", "file"), "smoke_test": "false"}))
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.log, "write output_file: ")
+		assert.Equal(t, w.onlyEnvironment().UID, r.outputs["environment_id"], "the other ways are open")
+	})
+}
+
+// TestASecretInsideAnOutputIsRefused has a "token" that the names of the job
+// hold: nothing could hide it, and GitHub would drop the output.
+func TestASecretInsideAnOutputIsRefused(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		for token, input := range map[string]string{"acme-sample": "environment_name", "API_TOKEN": "secret_name"} {
+			r := w.run(w.inputs(map[string]string{"bitbucket_token": token}))
+			assert.Equal(t, 2, r.code)
+			assert.Contains(t, r.log, input+": holds the value of bitbucket_token")
+			assert.Empty(t, r.outputs[input])
+		}
+		assert.Empty(t, w.oz.Journal.All())
+	})
+}
+
+func TestDebugNamesTheInputs(t *testing.T) {
+	t.Parallel()
+	for d, debug := range map[dialect]string{plain: "DEBUG=true", pipe: "DEBUG=true", github: "RUNNER_DEBUG=1"} {
+		w := newWorld(t, d, warpsim.Options{})
+		inputs := w.inputs(map[string]string{"smoke_test": "false"})
+		assert.NotContains(t, w.run(inputs).log, "given bitbucket_token")
+		w.environ = []string{debug}
+		r := w.run(inputs)
+		require.Equal(t, 0, r.code, r.log)
+		assert.Contains(t, r.log, "given bitbucket_token, ca_certificate, repo_url, smoke_test, warp_api_key, warp_server_url\n")
+		w.requireClean()
+	}
+}
+
+// TestReadmeNamesWhatTheHostsDo keeps the words of the README that people copy.
+func TestReadmeNamesWhatTheHostsDo(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	for _, word := range []string{
+		"BITBUCKET_BUILD_NUMBER", ".oz-bitbucket/outputs.env", "BITBUCKET_PIPELINES_VARIABLES_PATH", "SETUP_COMMANDS_COUNT",
+		"RUNNER_DEBUG", "DEBUG: 'true'", "GITLAB_CI", "dotenv:", "docker run", strconv.Quote("oz-bitbucket"),
+	} {
+		assert.Contains(t, string(content), strings.Trim(word, `"`))
+	}
+}
