@@ -1,8 +1,10 @@
 package platform
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,10 +32,15 @@ func (g gitLab) Group(title string) func() {
 // Source: https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv
 const longestReport = 5 << 10
 
+// Emit keeps the report below GitLab's limit by emptying its longest values:
+// GitLab refuses a longer one whole.
 func (g gitLab) Emit(facts report.Facts, outputFile string) error {
 	outputs, refused := g.outputs(facts)
-	if n := len(lines(outputs)); outputFile != "" && n >= longestReport {
-		refused = errors.Join(refused, fmt.Errorf("output_file holds %d bytes, and GitLab takes less than %d as a dotenv report", n, longestReport))
+	fit := slices.Clone(outputs)
+	for outputFile != "" && len(lines(fit)) >= longestReport {
+		longest := slices.MaxFunc(fit, func(a, b report.Output) int { return cmp.Compare(len(a.Value), len(b.Value)) })
+		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab takes less than %d bytes as a dotenv report", longest.Name, longestReport))
+		fit[slices.Index(fit, longest)].Value = ""
 	}
-	return errors.Join(refused, writeOutputFile(outputFile, outputs), g.printJSON(outputs))
+	return errors.Join(refused, writeOutputFile(outputFile, fit), g.printJSON(outputs))
 }

@@ -9,11 +9,13 @@ import (
 )
 
 // handler prints a record as one text through a host's own words for its
-// level. Attributes are not used in this program.
+// level. Of attributes it prints the values, before the text: they tell records
+// of parallel work apart.
 type handler struct {
 	print  func(level slog.Level, text string)
 	redact func(string) string
 	debug  bool
+	about  string
 }
 
 func (h handler) Enabled(_ context.Context, level slog.Level) bool {
@@ -21,12 +23,18 @@ func (h handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h handler) Handle(_ context.Context, r slog.Record) error {
-	h.print(r.Level, inert(h.redact(printable(r.Message))))
+	h.print(r.Level, inert(h.redact(printable(h.about+r.Message))))
 	return nil
 }
 
-func (h handler) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h handler) WithGroup(string) slog.Handler      { return h }
+func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
+	for _, attribute := range attributes {
+		h.about += attribute.Value.String() + ": "
+	}
+	return h
+}
+
+func (h handler) WithGroup(string) slog.Handler { return h }
 
 // printable replaces control characters, which could rewrite a terminal or end
 // a line, by spaces. Line feeds stay.

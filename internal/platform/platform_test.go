@@ -50,11 +50,13 @@ const (
 	factsJSON = `{"environment_id":"En00000000000000000001","environment_name":"it's acme","environment_change":"keep",` +
 		`"secret_name":"BITBUCKET_API_TOKEN","secret_change":"rotate","changed":"false","smoke_test":"passed",` +
 		`"run_id":"run-1","run_state":"SUCCEEDED","session_link":"https://app.warp.dev/session/1?a=b\u0026c=d",` +
-		`"head_commit":"0123456789abcdef0123456789abcdef01234567"}` + "\n"
+		`"head_commit":"0123456789abcdef0123456789abcdef01234567",` +
+		`"token_expires_at":"","token_expires_in_days":"","environments":"","rolled_back":""}` + "\n"
 	factsLines = "environment_id=En00000000000000000001\nenvironment_name=it's acme\nenvironment_change=keep\n" +
 		"secret_name=BITBUCKET_API_TOKEN\nsecret_change=rotate\nchanged=false\nsmoke_test=passed\n" +
 		"run_id=run-1\nrun_state=SUCCEEDED\nsession_link=https://app.warp.dev/session/1?a=b&c=d\n" +
-		"head_commit=0123456789abcdef0123456789abcdef01234567\n"
+		"head_commit=0123456789abcdef0123456789abcdef01234567\n" +
+		"token_expires_at=\ntoken_expires_in_days=\nenvironments=\nrolled_back=\n"
 )
 
 func read(t *testing.T, path string) string {
@@ -125,9 +127,10 @@ func TestPlainToTheByte(t *testing.T) {
 	j.Log().Info("two\nlines\x1b[2J\r")
 	j.Log().Warn("careful")
 	end()
+	j.Log().With("environment", "acme\r-api").Info("waits")
 	j.Log().Error("broken")
 	require.NoError(t, j.Emit(facts(), path))
-	assert.Equal(t, "== Plan\ntwo\nlines [2J \nwarning: careful\nerror: broken\n", j.log.String())
+	assert.Equal(t, "== Plan\ntwo\nlines [2J \nwarning: careful\nacme -api: waits\nerror: broken\n", j.log.String())
 	assert.Equal(t, factsJSON, j.out.String())
 	assert.Equal(t, factsLines, read(t, path))
 }

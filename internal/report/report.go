@@ -128,7 +128,10 @@ func (f Facts) Headline() string {
 	case f.Err != nil:
 		parts = append(parts, "failed")
 	}
-	if change := f.Applied.Secret; change != "" {
+	switch change := f.Applied.Secret; {
+	case f.RolledBack:
+		parts = append(parts, "secret rolled back")
+	case change != "":
 		parts = append(parts, "secret "+done(change))
 	}
 	if change := f.Applied.Environment; change != "" {

@@ -97,6 +97,15 @@ func verdict(result smoketest.Result, state warp.RunState, reason string) smoket
 	}}
 }
 
+// rotation reaches two environments.
+func rotation(f report.Facts, verdicts ...smoketest.Result) report.Facts {
+	f.Plan = &reconcile.Plan{Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate}}
+	f.Applied = reconcile.Applied{Secret: reconcile.Rotate}
+	f.Now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	f.Environments = []report.Environment{{ID: id, Name: "acme | api", Verdict: verdicts[0]}, {ID: "En00000000000000000002", Name: "web", Verdict: verdicts[1]}}
+	return f
+}
+
 // runs are what a run of the program may come to.
 func runs() map[string]report.Facts {
 	passed := verdict(smoketest.Passed, warp.Succeeded, "the agent found commit "+head)
@@ -130,6 +139,17 @@ func runs() map[string]report.Facts {
 			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 3,
 			Verdict: verdict(smoketest.TimedOut, warp.Queued, "the run did not end within 20m0s"),
 		}),
+		"rotated": base(rotation(report.Facts{
+			Expires: time.Date(2027, 2, 22, 0, 0, 0, 0, time.UTC), Verdict: passed,
+		}, smoketest.Passed, smoketest.Skipped)),
+		"rotated-alone": base(rotation(report.Facts{
+			ExitCode: 3, Stored: "the new value is stored; without previous_token there is nothing to write back",
+			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone or a setup command failed"),
+		}, smoketest.Failed, smoketest.Skipped)),
+		"rolled-back": base(rotation(report.Facts{
+			ExitCode: 3, RolledBack: true, Stored: "the previous value is stored again",
+			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone or a setup command failed"),
+		}, smoketest.Failed, smoketest.TimedOut)),
 		"cancelled": base(report.Facts{
 			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 143,
 			Verdict: verdict(smoketest.Cancelled, warp.Cancelled, "the job was told to stop"),
@@ -250,6 +270,17 @@ func TestSummariesAreBounded(t *testing.T) {
 	assert.Less(t, len(summary), 20<<10, "each part is cut for itself")
 	assert.Equal(t, 2, strings.Count(summary, "\n... (the log has the rest)\n"))
 	assert.True(t, strings.Contains(summary, "#### What was planned"), "it goes on after a long part")
+}
+
+func TestManyEnvironmentsAreCounted(t *testing.T) {
+	t.Parallel()
+	facts := runs()["rotated"]
+	for i := range 1000 {
+		facts.Environments = append(facts.Environments, report.Environment{ID: id, Name: fmt.Sprint(i), Verdict: smoketest.Passed})
+	}
+	summary := facts.Summary(time.Second)
+	assert.Less(t, len(summary), 10<<10)
+	assert.Regexp(t, `\n\| \d+ more \| \| \|\n`, summary[len(summary)-30:])
 }
 
 func TestOnlyWebPagesAreLinks(t *testing.T) {

@@ -40,6 +40,9 @@ func (f Facts) Summary(took time.Duration) string {
 		}
 		parts = append(parts, f.changed()...)
 	}
+	if len(f.Environments) > 0 {
+		parts = append(parts, f.reached())
+	}
 	const cut = "The rest is in the log.\n"
 	summary := parts[0]
 	for _, part := range parts[1:] {
@@ -66,9 +69,14 @@ func (f Facts) facts(took time.Duration) string {
 	for _, output := range f.Outputs() {
 		values[output.Name] = code(output.Value)
 	}
-	row("environment", values["environment_name"])
-	row("`environment_id`", values["environment_id"])
+	if len(f.Environments) == 0 {
+		row("environment", values["environment_name"])
+		row("`environment_id`", values["environment_id"])
+	}
 	row("secret", values["secret_name"])
+	if days, known := f.DaysLeft(); known {
+		row("token expires", f.Expires.UTC().Format(time.DateOnly), fmt.Sprintf("(in %d days)", days))
+	}
 	row("commit", values["head_commit"])
 	row("smoke test", f.verdict())
 	row("run", values["run_id"], values["run_state"])
@@ -102,6 +110,12 @@ func (f Facts) next() string {
 		return "run with `mode: apply` to make it so. This was a plan: nothing was written."
 	case f.DryRun:
 		return ""
+	case f.RolledBack:
+		return "find out why the new token does not serve, and rotate again. Now " + words(f.Stored) + "."
+	case f.Stored != "":
+		return "look into the session and rotate again. Now " + words(f.Stored) + "."
+	case f.Environments != nil && (f.Verdict.Result == smoketest.Passed || f.Verdict.Result == smoketest.Skipped):
+		return "revoke the old token at Bitbucket, unless the log says that this run did."
 	}
 	switch f.Verdict.Result {
 	case smoketest.Passed, smoketest.Skipped:
@@ -132,6 +146,20 @@ func (f Facts) changed() []string {
 		parts = append(parts, fieldText(field))
 	}
 	return parts
+}
+
+// reached lists the environments of a rotation, as a table.
+func (f Facts) reached() string {
+	var text strings.Builder
+	text.WriteString("| environment | ID | smoke test |\n|---|---|---|\n")
+	for i, e := range f.Environments {
+		if text.Len() > longestBlock {
+			fmt.Fprintf(&text, "| %d more | | |\n", len(f.Environments)-i)
+			break
+		}
+		fmt.Fprintf(&text, "| %s | %s | %s |\n", code(e.Name), code(e.ID), words(strings.ReplaceAll(string(e.Verdict), "_", " ")))
+	}
+	return text.String()
 }
 
 // fieldText is a field's difference, folded up when it is long. Inside the HTML
