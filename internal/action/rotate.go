@@ -241,5 +241,10 @@ func (r *rotation) testOne(ctx context.Context, t target, token sensitive.String
 		Commit: commit, Now: now,
 		Timeout: r.config.SmokeTestTimeout, Attempt: uuid.NewString(),
 	}
+	for _, command := range t.Model.SetupCommands() {
+		if len(setup.Uses(command, r.config.SecretName)) > 0 {
+			test.Clones = append(test.Clones, command)
+		}
+	}
 	return test.Run(ctx, r.oz.For(t.Owner), r.log.With("environment", t.Model.Name()))
 }

@@ -12,5 +12,5 @@ func (v Verdict) SuspectsToken() bool {
 	case v.Run.State == warp.Succeeded:
 		return true
 	}
-	return v.Run.ErrorCode == "environment_setup_failed"
+	return v.Run.ErrorCode == setupFailed
 }
