@@ -229,7 +229,7 @@ func (tr *trial) in(t *testing.T, o *oz) {
 		test := smoketest.Test{
 			EnvironmentID: "En00000000000000000001", EnvironmentName: "acme-sample", Directory: "sample", Attempt: "attempt-1",
 			Clones: []string{"git clone https://x:$T@bitbucket.org/acme/sample.git"},
-			Team: tr.Team, Secrets: tr.Secrets, Model: tr.Model, Prompt: tr.Prompt, Commit: tr.Commit, Now: tr.Now, Timeout: tr.Timeout,
+			Team:   tr.Team, Secrets: tr.Secrets, Model: tr.Model, Prompt: tr.Prompt, Commit: tr.Commit, Now: tr.Now, Timeout: tr.Timeout,
 		}
 		if tr.Timeout == 0 {
 			test.Timeout = 20 * time.Minute
