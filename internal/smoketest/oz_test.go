@@ -145,7 +145,11 @@ func (o *oz) FindRuns(ctx context.Context, key, value string) ([]warp.Run, error
 	if o.noFilter {
 		return nil, refusal(403, "feature_not_available")
 	}
-	return o.list(func(m *memory) bool { return m.Metadata[key] == value }), nil
+	runs := o.list(func(m *memory) bool { return m.Metadata[key] == value })
+	for i := range runs {
+		runs[i].Title = "Run git rev-parse HEAD" // a server may choose a better one
+	}
+	return runs, nil
 }
 
 func (o *oz) ListRuns(ctx context.Context, _ string, since time.Time) ([]warp.Run, error) {

@@ -25,9 +25,15 @@ type Behaviour struct {
 	Reply              func(honest string) string // replaces the agent's last text
 	Queued             bool                       // stays QUEUED, at capacity, until it is cancelled
 	Hold               time.Duration              // the agent works this long
+	StartAfter         time.Duration              // the start's request waits this long before it has its effect
+	AnswerAfter        time.Duration              // and its answer this long after it
+	Session            string                     // replaces the session's link
 	NoTranscript       bool                       // the transcript is never there
 	TranscriptAfter    int                        // the first reads of the transcript answer 404
-	CancelStatuses     []int                      // answers to the first cancels: 400, 409 or 422
+	Chatter            int                        // bytes of a tool's output in the transcript, before the last text
+	UsageAfter         int                        // the first reads of the ended run do not tell what it used
+	CancelStatuses     []int                      // answers to the first cancels: 400, 404, 409, 422 or 503
+	CancelAfter        time.Duration              // it goes on this long after a cancel was taken
 }
 
 // Step is one setup command that a run executed.
@@ -64,6 +70,7 @@ type run struct {
 	code, message  string
 	retryable      bool
 	transcriptTook int
+	endRead        int             // how often it was read after its end
 	ctx            context.Context // ends when the run is cancelled
 	cancel         context.CancelFunc
 }
@@ -111,6 +118,15 @@ func (s *Server) startRun(c *call) answer {
 		return invalidRequest(c, "%v", err)
 	}
 	s.mu.Lock()
+	var behaviour Behaviour
+	if len(s.behaviours) > 0 {
+		behaviour, s.behaviours = s.behaviours[0], s.behaviours[1:]
+	}
+	s.mu.Unlock()
+	s.wait(behaviour.StartAfter)
+	defer s.wait(behaviour.AnswerAfter)
+
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	if in.Prompt == "" {
 		return invalidRequest(c, "prompt is required")
@@ -137,10 +153,7 @@ func (s *Server) startRun(c *call) answer {
 			ID: newUUID(), State: "QUEUED", EnvironmentID: o.uid, Title: in.Title, Prompt: in.Prompt, Model: in.Config.ModelID,
 			Owner: owner, Metadata: in.Metadata,
 		},
-		creator: c.caller.uid, created: s.tick(), session: newUUID(),
-	}
-	if len(s.behaviours) > 0 {
-		r.behaviour, s.behaviours = s.behaviours[0], s.behaviours[1:]
+		behaviour: behaviour, creator: c.caller.uid, created: s.tick(), session: newUUID(),
 	}
 	r.ctx, r.cancel = context.WithCancel(s.stop)
 	environ := s.environ(r, slices.Compact(names))
@@ -379,10 +392,12 @@ func (s *Server) item(r *run) object {
 		"scope": object{"type": r.Owner.Type, "uid": r.Owner.UID},
 	}
 	if !r.started.IsZero() {
-		item["session_id"], item["session_link"] = r.session, s.url+"/session/"+r.session
+		item["session_id"], item["session_link"] = r.session, cmp.Or(r.behaviour.Session, s.url+"/session/"+r.session)
 	}
 	if !r.Going() {
-		item["request_usage"] = object{"inference_cost": 0.5, "compute_cost": 0.25, "platform_cost": 0.25, "total_tokens": 1234}
+		if r.endRead++; r.endRead > r.behaviour.UsageAfter {
+			item["request_usage"] = object{"inference_cost": 0.5, "compute_cost": 0.25, "platform_cost": 0.25, "total_tokens": 1234}
+		}
 		status := object{"message": cmp.Or(r.message, "Done")}
 		if r.code != "" {
 			status["error_code"], status["retryable"] = r.code, r.retryable
@@ -401,15 +416,25 @@ func (s *Server) cancelRun(c *call) answer {
 	}
 	if statuses := r.behaviour.CancelStatuses; len(statuses) > 0 {
 		r.behaviour.CancelStatuses = statuses[1:]
-		codes := map[int]string{400: "invalid_request", 409: "conflict", 422: "operation_not_supported"}
+		codes := map[int]string{
+			400: "invalid_request", 404: "resource_not_found", 409: "conflict", 422: "operation_not_supported", 503: "resource_unavailable",
+		}
 		return problem(c, statuses[0], codes[statuses[0]], "as the test wants it")
 	}
 	if !r.Going() {
 		return invalidRequest(c, "the run is over")
 	}
+	s.counts[c.operation]++
+	if r.behaviour.CancelAfter > 0 {
+		s.working.Go(func() {
+			s.wait(r.behaviour.CancelAfter)
+			s.finish(r, "CANCELLED", "", "")
+			r.cancel()
+		})
+		return ok(r.ID)
+	}
 	r.State = "CANCELLED"
 	r.cancel()
-	s.counts[c.operation]++
 	return ok(r.ID)
 }
 
@@ -428,9 +453,13 @@ func (s *Server) getConversation(c *call) answer {
 	text := func(role, text string) object {
 		return object{"role": role, "content": []any{object{"type": "text", "text": text}}}
 	}
+	messages := []any{text("user", r.Prompt), text("assistant", "I run the command.")}
+	const piece = 1 << 20
+	for left := r.behaviour.Chatter; left > 0; left -= piece {
+		messages = append(messages, object{"role": "tool", "content": []any{object{"type": "action_result", "output": strings.Repeat("x", min(left, piece))}}})
+	}
 	s.counts[c.operation]++
 	return ok(object{"conversation_id": newUUID(), "steps": []any{object{
-		"id": "1", "steps": []any{},
-		"messages": []any{text("user", r.Prompt), text("assistant", "I run the command."), text("assistant", r.Reply)},
+		"id": "1", "steps": []any{}, "messages": append(messages, text("assistant", r.Reply)),
 	}}})
 }
