@@ -1,14 +1,11 @@
 package test
 
 import (
-	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -340,53 +337,6 @@ func TestBadInputsSendNoRequest(t *testing.T) {
 		assert.Equal(t, 2, w.run(w.inputs(nil), "destroy").code)
 		assert.Empty(t, w.oz.Journal.All())
 		assert.Empty(t, w.bitbucket.Journal.All())
-	})
-}
-
-func TestFailingSetupCommandIsExit3(t *testing.T) {
-	t.Parallel()
-	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-		r := w.run(w.inputs(map[string]string{"setup_commands": "false"}))
-		assert.Equal(t, 3, r.code)
-		assert.Equal(t, "failed", r.outputs["smoke_test"])
-		assert.Equal(t, "FAILED", r.outputs["run_state"])
-		assert.Contains(t, r.log, "cd sample && false")
-	})
-}
-
-func TestSignalsCancelTheRun(t *testing.T) {
-	t.Parallel()
-	for signal, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130} {
-		t.Run(signal.String(), func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-				w.oz.Behave(warpsim.Behaviour{Queued: true})
-				command, directory := w.command(w.inputs(nil))
-				var stdout, stderr bytes.Buffer
-				command.Stdout, command.Stderr = &stdout, &stderr
-				require.NoError(t, command.Start())
-				require.Eventually(t, func() bool { return len(w.oz.Runs()) == 1 }, 20*time.Second, 10*time.Millisecond)
-				require.NoError(t, command.Process.Signal(signal))
-				require.Error(t, command.Wait())
-				r := w.finished(command, directory, stdout.String(), stderr.String())
-				assert.Equal(t, code, r.code, r.log)
-				assert.Equal(t, "cancelled", r.outputs["smoke_test"])
-				assert.Equal(t, "create", r.outputs["environment_change"])
-				assert.Equal(t, "CANCELLED", w.oz.Runs()[0].State)
-				w.keeps(w.inputs(nil))
-			})
-		})
-	}
-}
-
-func TestLostStartIsFoundAndNotRepeated(t *testing.T) {
-	t.Parallel()
-	inBoth(t, warpsim.Options{NoMetadataFilter: true}, func(t *testing.T, w *world) {
-		w.oz.Script.Add(fault.Fault{Operation: "POST /agent/runs", When: fault.After})
-		r := w.run(w.inputs(nil))
-		require.Equal(t, 0, r.code, r.log)
-		assert.Len(t, w.oz.Runs(), 1)
-		assert.Equal(t, w.oz.Runs()[0].ID, r.outputs["run_id"])
-		w.keeps(w.inputs(nil))
 	})
 }
 

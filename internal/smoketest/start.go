@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// lookLimit is how long a run whose start had no answer is looked for: longer
-	// than a gateway waits before it gives up on the server behind it.
-	lookLimit = time.Minute
+	// lookLimit is how long a run whose start had no answer is looked for: as
+	// long as a request may take that the server is still busy with.
+	lookLimit = 30 * time.Second
 	// slowestLook bounds the requests: two a look, about 28 a minute.
 	slowestLook = 5 * time.Second
 	// clockSkew is how much this machine's clock may be ahead of Oz's.

@@ -40,8 +40,8 @@ func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
 		"seen late":                      {oz{answer: time.Hour, unseen: 4 * time.Second}, time.Second, 1, "the run is cancelled", false},
 		"seen late, prepared for long":   {oz{answer: time.Hour, unseen: 4 * time.Second, cancels: []error{conflict, conflict}}, time.Second, 1, "the run is cancelled", false},
 		"nothing answers any more":       {oz{answer: time.Hour, hangs: hang("FindRuns", "ListRuns")}, time.Second, 1, `was not found; look in Oz for "Smoke test of acme-sample (attempt-1)" and cancel it`, true},
-		"while the run is looked for":    {oz{start: func() error { return lost }, unseen: 30 * time.Second}, 28 * time.Second, 1, "the run is cancelled", false},
-		"looked for, in a long question": {oz{start: func() error { return lost }, unseen: 33 * time.Second, hangs: hang("FindRuns")}, 31 * time.Second, 1, "the run is cancelled", false},
+		"while the run is looked for":    {oz{start: func() error { return lost }, unseen: 20 * time.Second}, 18 * time.Second, 1, "the run is cancelled", false},
+		"looked for, in a long question": {oz{start: func() error { return lost }, unseen: 23 * time.Second, hangs: hang("FindRuns")}, 21 * time.Second, 1, "the run is cancelled", false},
 		"while it runs":                  {oz{}, 30 * time.Second, 1, "the run is cancelled", false},
 		"while it is prepared":           {oz{cancels: []error{conflict, conflict, conflict, conflict}}, 30 * time.Second, 1, "the run is cancelled", false},
 		"while it is prepared for ever":  {oz{cancels: []error{conflict, conflict, conflict, conflict, conflict, conflict, conflict, conflict, conflict}}, 30 * time.Second, 1, "run run-1 could not be cancelled and may go on", true},
@@ -123,7 +123,7 @@ func TestALostStartIsFoundAndNeverRepeated(t *testing.T) {
 	}{
 		"by its metadata":      {oz{}, smoketest.Passed},
 		"in the environment":   {oz{noFilter: true}, smoketest.Passed},
-		"after a while":        {oz{unseen: 20 * time.Second}, smoketest.Passed},
+		"after a while":        {oz{unseen: 15 * time.Second}, smoketest.Passed},
 		"in spite of silence":  {oz{hangs: map[string]bool{"FindRuns": true}}, smoketest.Passed},
 		"or not, which is red": {oz{unseen: time.Hour, lasts: time.Second}, smoketest.Failed},
 	} {
@@ -141,7 +141,7 @@ func TestALostStartIsFoundAndNeverRepeated(t *testing.T) {
 			}
 			assert.Contains(t, tr.verdict.Reason, `nobody knows whether the run was started`)
 			assert.Contains(t, tr.verdict.Reason, `look in Oz for "Smoke test of acme-sample (attempt-1)"`)
-			assert.LessOrEqual(t, tr.took, 70*time.Second)
+			assert.LessOrEqual(t, tr.took, 35*time.Second)
 		})
 	}
 }

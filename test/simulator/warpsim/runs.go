@@ -456,7 +456,10 @@ func (s *Server) getConversation(c *call) answer {
 	messages := []any{text("user", r.Prompt), text("assistant", "I run the command.")}
 	const piece = 1 << 20
 	for left := r.behaviour.Chatter; left > 0; left -= piece {
-		messages = append(messages, object{"role": "tool", "content": []any{object{"type": "action_result", "output": strings.Repeat("x", min(left, piece))}}})
+		messages = append(messages, object{"role": "tool", "content": []any{object{
+			"type": "action_result", "action_id": newUUID(), "category": "command", "name": "run_command", "state": "completed",
+			"output": object{"text": strings.Repeat("x", min(left, piece))},
+		}}})
 	}
 	s.counts[c.operation]++
 	return ok(object{"conversation_id": newUUID(), "steps": []any{object{
