@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -208,18 +207,5 @@ func TestDebugNamesTheInputs(t *testing.T) {
 		require.Equal(t, 0, r.code, r.log)
 		assert.Contains(t, r.log, "given bitbucket_token, ca_certificate, repo_url, smoke_test, warp_api_key, warp_server_url\n")
 		w.requireClean()
-	}
-}
-
-// TestReadmeNamesWhatTheHostsDo keeps the words of the README that people copy.
-func TestReadmeNamesWhatTheHostsDo(t *testing.T) {
-	t.Parallel()
-	content, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	for _, word := range []string{
-		"BITBUCKET_BUILD_NUMBER", ".oz-bitbucket/outputs.env", "BITBUCKET_PIPELINES_VARIABLES_PATH", "SETUP_COMMANDS_COUNT",
-		"RUNNER_DEBUG", "DEBUG: 'true'", "GITLAB_CI", "dotenv:", "docker run", strconv.Quote("oz-bitbucket"),
-	} {
-		assert.Contains(t, string(content), strings.Trim(word, `"`))
 	}
 }
