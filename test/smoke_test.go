@@ -135,10 +135,10 @@ func TestPollingSurvivesBursts(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		now := http.Header{"Retry-After": {"0"}}
-		w.oz.Script.Add(fault.Fault{Operation: "GET /agent/runs/{id}", Status: 429, Header: now, Times: 7})
-		w.oz.Script.Add(fault.Fault{Operation: "GET /agent/runs/{id}", Status: 503, Header: now, Times: 8})
-		w.oz.Script.Add(fault.Fault{Operation: "GET /agent/runs/{id}", Status: 200, Body: "<html>A proxy's page</html>"})
-		w.oz.Script.Add(fault.Fault{Operation: "GET /agent/runs/{id}", Status: 200, Body: "{}"})
+		const poll = "GET /agent/runs/{id}"
+		w.oz.Script.Add(fault.Fault{Operation: poll, Status: 429, Header: now, Times: 7})
+		w.oz.Script.Add(fault.Fault{Operation: poll, Status: 503, Header: now, Times: 3})
+		w.oz.Script.Add(fault.Fault{Operation: poll, Status: 200, Body: "<html>A proxy's page</html>"})
 		r := w.run(w.inputs(nil))
 		assert.Equal(t, 0, r.code, r.log)
 		w.requireRun(r, "passed", "SUCCEEDED")
@@ -216,7 +216,7 @@ func TestAPromptAddsToTheProof(t *testing.T) {
 
 func TestWhatAgentAndServerSayIsInert(t *testing.T) {
 	t.Parallel()
-	const evil = "EVIL\x1b[2J\r\n::set-output name=run_id::x\n##[add-mask]y ##vso[task.complete]z \u202eidib"
+	const evil = "EVIL\x1b[2J\r\n::set-output name=run_id::x\n##[add-mask]y ##vso[task.complete]z \u202eidib 0123456789012345678901234567890123456789"
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		for _, behaviour := range []warpsim.Behaviour{
 			{Reply: func(string) string { return evil }},
