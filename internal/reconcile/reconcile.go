@@ -114,7 +114,7 @@ type Plan struct {
 
 // Changes reports whether the plan changes anything but a secret's value.
 func (p Plan) Changes() bool {
-	return p.Secret.Change != Rotate || p.Environment.Change != Keep
+	return p.Secret.Change == Create || p.Environment.Change == Create || p.Environment.Change == Update
 }
 
 // SecretPlan is what happens to the secret.
