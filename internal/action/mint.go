@@ -11,6 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/mint"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -50,62 +51,49 @@ func (r *rotation) mintAndStore(bounded, ctx context.Context) error {
 	r.log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, owner, dayOf(record.Expires)))
 	r.token, r.expires, r.facts.Expires = token, record.Expires, record.Expires
 
-	stamp, err := r.proveAndStore(bounded)
+	err = r.prove(bounded, "the new token", token)
 	if err != nil {
-		if errors.Is(err, warp.ErrAnswerLost) {
-			return err // it may be what is stored
-		}
+		err = fmt.Errorf("%w\nnothing was written to Oz", err)
+	} else {
+		err = r.store(bounded, token, r.expires)
+	}
+	switch {
+	case errors.Is(err, warp.ErrAnswerLost):
+		return err // it may be what is stored
+	case err != nil:
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
 		defer cancel()
 		return errors.Join(err, minter.Revoke(within, record))
 	}
+	stamp := r.stamp(bounded)
 	if err := r.test(ctx); err != nil {
 		return err
 	}
-	if result := r.facts.Verdict.Result; result != smoketest.Passed && result != smoketest.Skipped {
-		if !r.facts.RolledBack {
-			return nil
-		}
+	switch result := r.facts.Verdict.Result; {
+	case result == smoketest.Passed, result == smoketest.Skipped:
+		return r.letGo(ctx, minter, record, bitbucketapi.TokenID(credential.Secret), stamp)
+	case r.facts.RolledBack:
 		return minter.Revoke(ctx, record)
 	}
-	return r.letGo(ctx, minter, record, bitbucketapi.TokenID(credential.Secret), stamp)
+	return nil
 }
 
-// proveAndStore returns what the secret's time of change is after the write.
-func (r *rotation) proveAndStore(ctx context.Context) (stamp string, err error) {
-	if err := r.prove(ctx, "the new token", r.token); err != nil {
-		return "", fmt.Errorf("%w\nnothing was written to Oz", err)
+// stamp is when the secret was last written, empty when nobody can tell.
+func (r *rotation) stamp(ctx context.Context) string {
+	applier := reconcile.Applier{Reader: r.oz}
+	secret, err := applier.FindSecret(ctx, r.plan)
+	if err != nil || secret == nil {
+		return ""
 	}
-	if err := r.store(ctx, r.token, r.expires); err != nil {
-		return "", err
-	}
-	return r.stamp(ctx)
-}
-
-// stamp is when the secret was last written.
-func (r *rotation) stamp(ctx context.Context) (string, error) {
-	secrets, err := r.oz.ListSecrets(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list secrets: %w: %w", warp.ErrAnswerLost, err)
-	}
-	for _, secret := range secrets {
-		if secret.Name == r.config.SecretName && secret.Owner.Type == r.plan.Owner.Type && (secret.Owner.UID == r.plan.Owner.UID || secret.Owner.Type == warp.UserOwner) {
-			return secret.UpdatedAt, nil
-		}
-	}
-	return "", nil
+	return secret.UpdatedAt
 }
 
 // letGo revokes the tokens that the new one replaced, unless another job has
 // written the secret since: then nobody here knows whose token is live.
 func (r *rotation) letGo(ctx context.Context, minter mint.Minter, current bitbucket.TokenRecord, using, stamp string) error {
 	defer r.on.Group("Revoke")()
-	now, err := r.stamp(ctx)
-	if err != nil {
-		return err
-	}
-	if now != stamp {
-		r.log.Warn("another job has written the secret meanwhile; no token is revoked")
+	if stamp == "" || r.stamp(ctx) != stamp {
+		r.log.Warn("the secret may have been written by another job meanwhile; no token is revoked")
 		return nil
 	}
 	return minter.RevokeReplaced(ctx, current, using, r.config.Rotation.RevokeAfter)

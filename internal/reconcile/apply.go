@@ -95,7 +95,7 @@ func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecr
 			return "", err
 		}
 		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
-		secret, lookErr := a.findSecret(ctx, p)
+		secret, lookErr := a.FindSecret(ctx, p)
 		if lookErr != nil {
 			return "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		}
@@ -115,7 +115,8 @@ func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecr
 	}
 }
 
-func (a Applier) findSecret(ctx context.Context, p Plan) (*warp.Secret, error) {
+// FindSecret returns the plan's secret as it is now, nil when there is none.
+func (a Applier) FindSecret(ctx context.Context, p Plan) (*warp.Secret, error) {
 	secrets, err := a.Reader.ListSecrets(ctx)
 	for _, secret := range secrets {
 		if secret.Name == p.Secret.Name && ownsSecret(p.Owner, secret.Owner) {
