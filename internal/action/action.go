@@ -68,7 +68,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		EnvironmentName: c.EnvironmentName,
 		Err:             err,
 	}
-	on.Mask(facts.Outputs(), c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password)
+	on.Mask(facts.Outputs(), c.Secrets()...)
 	if err == nil {
 		r := run{config: c, on: on, log: log, facts: &facts}
 		if facts.Err = r.all(ctx); facts.Err == nil {
@@ -96,9 +96,12 @@ func read(on platform.Platform, log *slog.Logger, args []string) (config.Config,
 	}
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	c, err := config.Parse(inputs, on.ReadFile)
-	if err == nil && len(args) > 1 {
+	if len(args) > 1 {
 		var list problem.List
 		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%d arguments are too many", len(args))
+		for _, found := range problem.All(err) {
+			list.Add(found.Input, found.Summary, found.Remedy)
+		}
 		err = list.Err()
 	}
 	return c, err
@@ -150,7 +153,7 @@ func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 	if err != nil {
 		return plan, proof, err
 	}
-	plan.Warnings = append(proof.Warnings, plan.Warnings...)
+	plan.Warnings = slices.Concat(r.config.Warnings, proof.Warnings, plan.Warnings)
 	r.facts.Plan, r.facts.Now = &plan, plan.At
 	if r.facts.Expires = r.config.TokenExpiresAt; r.facts.DryRun && r.facts.Expires.IsZero() {
 		r.facts.Expires = plan.Secret.Was.Expires

@@ -24,6 +24,7 @@ func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
 		SetupCommands: func(existing []string) []string {
 			return setup.Merge(existing, clones, c.SetupCommands, c.SetupCommandsGiven)
 		},
+		Variables: setup.Variables,
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -67,6 +68,9 @@ type Config struct {
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL
 	CACertificate []byte // PEM
+
+	// Warnings are what is allowed and seldom meant, a sentence each.
+	Warnings []string
 }
 
 // Rotation is what only the mode rotate takes.
@@ -79,6 +83,12 @@ type Rotation struct {
 	Password    sensitive.String // of Username
 	ExpiryDays  int
 	RevokeAfter time.Duration // negative: never
+}
+
+// Secrets are the values that nobody may see, those that are not empty.
+func (c Config) Secrets() []sensitive.String {
+	all := []sensitive.String{c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password}
+	return slices.DeleteFunc(all, sensitive.String.IsEmpty)
 }
 
 // Primary is the repository in which setup commands run and agents work; the

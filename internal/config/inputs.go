@@ -13,7 +13,7 @@ import (
 )
 
 // inputs is the table of inputs: the variable's name, its default and, for
-// --help, its meaning. Everything but the two secrets is text here; validate.go
+// --help, its meaning. Everything but the two secrets is text here; the parser
 // gives it a type, because env's own parsers quote values in their errors.
 type inputs struct {
 	Mode               string           `env:"MODE" envDefault:"apply" help:"apply, plan (show, write nothing), rotate or destroy"`
@@ -89,6 +89,19 @@ func read(values map[string]string) (inputs, error) {
 	}
 	return env.ParseAsWithOptions[inputs](env.Options{Environment: variables})
 }
+
+// texts are the inputs that are not secrets, in order, with their values.
+func (in inputs) texts() []text {
+	var texts []text
+	for i, input := range Inputs() {
+		if value, ok := reflect.ValueOf(in).Field(i).Interface().(string); ok {
+			texts = append(texts, text{input.Name, value})
+		}
+	}
+	return texts
+}
+
+type text struct{ input, value string }
 
 // trim removes white space around a value and every carriage return in it.
 func trim(value string) string {

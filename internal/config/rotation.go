@@ -12,10 +12,11 @@ func (p *parser) rotation() {
 	c, in := &p.config, p.in
 	r := &c.Rotation
 	r.PreviousToken = p.secret("previous_token", in.PreviousToken, in.PreviousTokenFile)
+	r.Password = p.valueOrFile("bitbucket_password", in.BitbucketPassword, in.BitbucketPassFile)
 	r.Mint = p.boolean("mint", in.Mint)
 	if c.Mode != Rotate {
 		if r.Mint {
-			p.problems.Addf("mint", "set mode: rotate, or leave it out", "does nothing in mode %s", c.Mode)
+			p.add("mint", "set mode: rotate, or leave it out", "does nothing in mode %s", c.Mode)
 		}
 		return
 	}
@@ -23,10 +24,10 @@ func (p *parser) rotation() {
 		c.Flavor = p.flavorOfToken()
 	}
 	if in.SecretName == "" && c.Flavor == "" {
-		p.problems.Add("secret_name", "is missing", "name the secret to rotate, or give repo_url or flavor, which have a default name")
+		p.add("secret_name", "name the secret to rotate, or give repo_url or flavor, which have a default name", "is missing")
 	}
 	if !r.PreviousToken.IsEmpty() && r.PreviousToken.Reveal() == c.Token.Reveal() {
-		p.problems.Add("previous_token", "is the same value as bitbucket_token", "pass the token that is stored today")
+		p.add("previous_token", "pass the token that is stored today", "is the same value as bitbucket_token")
 	}
 	p.minting()
 }
@@ -55,25 +56,24 @@ func (p *parser) minting() {
 	r.MintOwner = p.choice("mint_owner", in.MintOwner, "auto", "user", "project", "repository")
 	r.Username = in.BitbucketUsername
 	p.oneLine("bitbucket_username", in.BitbucketUsername)
-	r.Password = p.valueOrFile("bitbucket_password", in.BitbucketPassword, in.BitbucketPassFile)
 	if !r.Mint {
 		if in.BitbucketUsername != "" || !r.Password.IsEmpty() {
-			p.problems.Add("bitbucket_username", "does nothing without mint: true", "set mint: true, or leave it and bitbucket_password out")
+			p.add("bitbucket_username", "set mint: true, or leave it and bitbucket_password out", "does nothing without mint: true")
 		}
 		return
 	}
 	switch {
 	case c.Flavor == bitbucket.Cloud:
-		p.problems.Add("mint", "is for Data Center: Bitbucket Cloud makes no tokens over REST", "make a token at "+tokensPage+" and rotate to it with bitbucket_token")
+		p.add("mint", "make a token at "+tokensPage+" and rotate to it with bitbucket_token", "is for Data Center: Bitbucket Cloud makes no tokens over REST")
 	case c.Flavor == "":
-		p.problems.Add("flavor", "does not tell that this is Data Center, which mint needs", "set flavor: datacenter, or give repo_url")
+		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not tell that this is Data Center, which mint needs")
 	}
 	if (r.Username == "") != r.Password.IsEmpty() {
-		p.problems.Add("bitbucket_username", "and bitbucket_password belong together", "give both, or bitbucket_token alone")
+		p.add("bitbucket_username", "give both, or bitbucket_token alone", "and bitbucket_password belong together")
 	}
 	days, err := strconv.Atoi(in.TokenExpiryDays)
 	if err != nil || days < 1 || days > 3650 {
-		p.problems.Add("token_expiry_days", "is no number of days", "give a whole number from 1 to 3650")
+		p.add("token_expiry_days", "give a whole number from 1 to 3650", "is no number of days")
 	}
 	r.ExpiryDays = days
 	r.RevokeAfter = p.revokeAfter()
@@ -90,7 +90,7 @@ func (p *parser) revokeAfter() time.Duration {
 		after, err = time.Duration(days)*24*time.Hour, nil
 	}
 	if err != nil || after < 0 {
-		p.problems.Add("revoke_after", "is no time", "give whole days such as 3, a duration such as 12h, or never")
+		p.add("revoke_after", "give whole days such as 3, a duration such as 12h, or never", "is no time")
 		return 0
 	}
 	return after
@@ -102,7 +102,7 @@ func (p *parser) expiry() {
 	c.FailOnExpiry = p.boolean("fail_on_expiry", in.FailOnExpiry)
 	days, err := strconv.Atoi(in.ExpiryWarning)
 	if err != nil || days < 0 || days > 3650 {
-		p.problems.Add("expiry_warning", "is no number of days", "give a whole number from 0 to 3650")
+		p.add("expiry_warning", "give a whole number from 0 to 3650", "is no number of days")
 	}
 	c.ExpiryWarning = time.Duration(days) * 24 * time.Hour
 	if in.TokenExpiresAt == "" {
@@ -113,7 +113,7 @@ func (p *parser) expiry() {
 		at, err = time.Parse(time.RFC3339, in.TokenExpiresAt)
 	}
 	if err != nil {
-		p.problems.Add("token_expires_at", "is no date", "give it as 2027-01-31 or 2027-01-31T12:00:00Z")
+		p.add("token_expires_at", "give it as 2027-01-31 or 2027-01-31T12:00:00Z", "is no date")
 	}
 	c.TokenExpiresAt = at.UTC()
 }

@@ -22,20 +22,48 @@ func Diff(d Desired, o Observed) (Plan, error) {
 		return plan, err
 	}
 	plan.Environment = compare(d, current)
+	plan.Warnings = warnings(d, o, current, plan.Environment)
+	return plan, nil
+}
+
+// warnings are what a plan does that may not be meant.
+func warnings(d Desired, o Observed, current *Candidate, e EnvironmentPlan) []string {
+	var found []string
+	warn := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	for _, name := range d.Secrets {
 		if name != d.SecretName && !slices.Contains(o.OtherSecrets, name) {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("secret %q of environment_secrets does not exist for this owner; runs will not have it", name))
+			warn("secret %q of environment_secrets does not exist for this owner; runs will not have it", name)
 		}
 	}
-	if current != nil {
-		if _, listed := current.Model.Secrets(); !listed {
-			plan.Warnings = append(plan.Warnings, "the environment had no list of secrets; from now on its runs see only the listed ones: "+strings.Join(wanted(d), ", "))
-		}
-		if len(current.Integrations) > 0 && plan.Environment.Change == Update {
-			plan.Warnings = append(plan.Warnings, "the environment is used by integrations: "+strings.Join(current.Integrations, ", "))
+	listed, _ := e.model.Secrets()
+	for _, name := range variables(d, e.model.SetupCommands()) {
+		if slices.Contains(o.OtherSecrets, name) && !slices.Contains(listed, name) {
+			warn("a setup command reads $%s, and this owner has a secret of that name, which runs in this environment will not see; name it in environment_secrets if it is meant", name)
 		}
 	}
-	return plan, nil
+	if current == nil {
+		return found
+	}
+	if _, had := current.Model.Secrets(); !had {
+		warn("the environment had no list of secrets; from now on its runs see only the listed ones: %s", strings.Join(listed, ", "))
+	}
+	if len(current.Integrations) > 0 && e.Change == Update {
+		warn("the environment is used by integrations: %s", strings.Join(current.Integrations, ", "))
+	}
+	return found
+}
+
+// variables are the names that the commands read, each once.
+func variables(d Desired, commands []string) []string {
+	var names []string
+	for _, command := range commands {
+		for _, name := range d.Variables(command) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // planSecret plans what happens to the secret.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -218,6 +219,7 @@ func desired() reconcile.Desired {
 	return reconcile.Desired{
 		Scope: warp.TeamOwner, SecretName: "TOKEN", EnvironmentName: "ci",
 		SetupCommands: func([]string) []string { return []string{"git clone it"} },
+		Variables:     strings.Fields,
 	}
 }
 

@@ -31,6 +31,9 @@ type Desired struct {
 	// SetupCommands returns the commands that an environment with these
 	// commands shall have. It must be pure.
 	SetupCommands func(existing []string) []string
+	// Variables returns the names of the variables that a command reads. It must
+	// be pure.
+	Variables func(command string) []string
 }
 
 // DefaultImage is the image of an environment for which none was chosen.

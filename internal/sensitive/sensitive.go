@@ -37,15 +37,39 @@ func (s String) IsEmpty() bool { return s.Reveal() == "" }
 // the program recognises a kind of token without seeing one.
 func (s String) HasPrefix(prefix string) bool { return strings.HasPrefix(s.Reveal(), prefix) }
 
-// In reports whether text holds the value. An empty value is in nothing.
-func (s String) In(text string) bool { return !s.IsEmpty() && strings.Contains(text, s.Reveal()) }
+// In reports whether text holds the value, in whatever case: URLs are brought
+// to lower case, and what is left of a token is still worth hiding. An empty
+// value is in nothing.
+func (s String) In(text string) bool {
+	return !s.IsEmpty() && strings.Contains(lower(text), lower(s.Reveal()))
+}
 
-// Redact returns text with the value replaced by the placeholder.
+// Redact returns text with the value, in whatever case, replaced by the
+// placeholder.
 func (s String) Redact(text string) string {
 	if s.IsEmpty() {
 		return text
 	}
-	return strings.ReplaceAll(text, s.Reveal(), placeholder)
+	var clean strings.Builder
+	for value := lower(s.Reveal()); ; {
+		at := strings.Index(lower(text), value)
+		if at < 0 {
+			return clean.String() + text
+		}
+		clean.WriteString(text[:at] + placeholder)
+		text = text[at+len(value):]
+	}
+}
+
+// lower is text with the ASCII letters in lower case, of the same length.
+func lower(text string) string {
+	folded := []byte(text)
+	for i, b := range folded {
+		if 'A' <= b && b <= 'Z' {
+			folded[i] = b - 'A' + 'a'
+		}
+	}
+	return string(folded)
 }
 
 // String returns the placeholder.

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+)
+
+// notInURL are the characters of a token that do not stand for themselves in
+// front of the "@" of a URL. Git takes "/", "?" and "#" for the end of the host
+// and "@" for the end of the password, and prints what it then cannot read,
+// token included; "%" begins an escape.
+//
+// Source: git's credential_from_url in credential.c; tried for every printable
+// character with git 2.39.5.
+const notInURL = "/?#@%"
+
+func (p *parser) setup() {
+	c, in := &p.config, p.in
+	c.CloneAuth = setup.Auth(p.choice("clone_auth", in.CloneAuth, "helper", "url"))
+	if c.CloneAuth == setup.URL {
+		p.cloneURL()
+	}
+	c.Branch = in.Branch
+	short := strings.TrimPrefix(strings.TrimPrefix(in.Branch, "refs/heads/"), "refs/tags/")
+	switch {
+	case in.Branch == "", p.holdsSecret(in.Branch):
+	case !validRef(in.Branch):
+		p.add("branch", "give the short name of a branch or tag", "%q cannot be the name of a branch or tag", in.Branch)
+	case short != in.Branch:
+		p.add("branch", "give the short name, "+strconv.Quote(short), "git clone does not take a full name such as %q", in.Branch)
+	}
+	if in.CloneDepth != "" {
+		depth, err := strconv.ParseUint(in.CloneDepth, 10, 31)
+		if err != nil || depth < 1 {
+			p.add("clone_depth", "give a positive integer", "is not a depth")
+		}
+		c.CloneDepth = int(depth)
+	}
+	c.SetupCommandsGiven = in.SetupCommands != ""
+	number := 0
+	for line := range strings.Lines(in.SetupCommands) {
+		number++
+		if command := strings.TrimSpace(line); command != "" && !strings.HasPrefix(command, "#") {
+			c.SetupCommands = append(c.SetupCommands, command)
+			p.command(number, command)
+		}
+	}
+}
+
+// cloneURL says what clone_auth: url does with the token.
+func (p *parser) cloneURL() {
+	switch p.config.Primary().Flavor {
+	case bitbucket.Cloud:
+		if strings.ContainsAny(p.config.Token.Reveal(), notInURL) {
+			p.add("clone_auth", "leave it at helper", "url cannot work with this token, which holds one of %s: git would fail and print it", strings.Join(strings.Split(notInURL, ""), " "))
+		}
+	case bitbucket.DataCenter:
+		p.warn("clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules and of other remotes; clone_auth: helper does not")
+	}
+	p.warn("clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not")
+}
+
+// command checks one setup command. Messages name its line and do not show it:
+// it may hold a secret that nobody has declared. Number is its line in the input.
+func (p *parser) command(number int, command string) {
+	c := &p.config
+	const input = "setup_commands"
+	switch kind := literalToken(command); {
+	case p.holdsSecret(command):
+		return // refused by leaks
+	case kind != "":
+		p.add(input, "revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME", "line %d spells out %s", number, kind)
+		return
+	case emptied.MatchString(command):
+		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before it came here", number)
+		return
+	}
+	if err := setup.Check(command); err != nil {
+		p.add(input, "mend the command; each line is one command of its own", "line %d is not a shell command: %v", number, err)
+		return
+	}
+	for _, repository := range c.Repositories {
+		if setup.Clones(command, repository) {
+			p.warn("setup_commands, line %d, clones %s, which is cloned already", number, repository.CloneURL())
+		}
+	}
+	for _, name := range setup.Variables(command) {
+		usual := name == cloudSecretName || name == dataCenterSecretName
+		if usual && name != c.SecretName && !slices.Contains(c.EnvironmentSecrets, name) {
+			p.warn("setup_commands, line %d, reads $%s, but the token is in $%s (secret_name)", number, name, c.SecretName)
+		}
+	}
+}
+
+// emptied finds the traces of a variable that a shell has replaced by nothing:
+// a URL with a user and no password or with an empty user, and a header that
+// ends after its scheme.
+var emptied = regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
+	`\b(?:bearer|basic) +["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
+
+// Where a token may begin, and what one is made of.
+var (
+	wordStart = regexp.MustCompile(`\b[A-Za-z]`)
+	tokenText = regexp.MustCompile(`^[A-Za-z0-9+/=_.-]+`)
+)
+
+// shortestToken is the length from which a word that begins like a token is
+// taken for one. Real ones are longer; "wk-workspace" is not.
+const shortestToken = 24
+
+// literalToken names the kind of the token that command spells out, of any kind
+// that has a prefix; empty when there is none.
+func literalToken(command string) string {
+	for _, at := range wordStart.FindAllStringIndex(command, -1) {
+		word := tokenText.FindString(command[at[0]:])
+		kind := bitbucket.ForeignKind("", func(prefix string) bool { return strings.HasPrefix(word, prefix) })
+		if kind != "" && len(word) >= shortestToken && strings.ContainsAny(word, "0123456789") {
+			return kind
+		}
+	}
+	return ""
+}
+
+// validRef follows git's rules for names of branches and tags.
+//
+// Source: https://git-scm.com/docs/git-check-ref-format
+func validRef(name string) bool {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }
+	if strings.ContainsFunc(name, bad) || strings.Contains(name, "..") || strings.Contains(name, "@{") ||
+		name == "@" || strings.HasPrefix(name, "-") || strings.HasSuffix(name, ".") {
+		return false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/distribution/reference"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// Names of variables and IDs.
+//
+// Source: POSIX.1-2017, 3.235 Name; the 22 characters of Warp's ServerId.
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	serverID     = regexp.MustCompile(`^[A-Za-z0-9]{22}$`)
+)
+
+// The names of the secret when none is given.
+const (
+	cloudSecretName      = "BITBUCKET_API_TOKEN"
+	dataCenterSecretName = "BITBUCKET_TOKEN"
+)
+
+// longestVariable is the bytes of NAME=value that Linux takes in an
+// environment.
+const longestVariable = 128<<10 - 1
+
+func (p *parser) names() {
+	c, in := &p.config, p.in
+	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
+	p.variable("secret_name", c.SecretName)
+	if c.Token.Reveal() == c.SecretName {
+		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")
+		c.Token = sensitive.String{} // a name is not to be hidden
+	}
+	if length := len(c.Token.Reveal()); len(c.SecretName)+1+length > longestVariable {
+		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%d bytes)", length)
+	}
+	for _, name := range lines(in.EnvironmentSecrets) {
+		p.variable("environment_secrets", name)
+		if name != c.SecretName && !slices.Contains(c.EnvironmentSecrets, name) {
+			c.EnvironmentSecrets = append(c.EnvironmentSecrets, name)
+		}
+	}
+	c.Team = in.Team
+	c.Scope = warp.TeamOwner
+	if p.choice("scope", in.Scope, "team", "personal") == "personal" {
+		c.Scope = warp.UserOwner
+		if in.Team != "" {
+			p.add("team", "leave one of them out", "is given, but scope is personal")
+		}
+	}
+}
+
+func (p *parser) variable(input, name string) {
+	if !variableName.MatchString(name) {
+		p.add(input, "use letters, digits and _, not beginning with a digit", "is not the name of an environment variable")
+	}
+}
+
+func defaultSecretName(f bitbucket.Flavor) string {
+	if f == bitbucket.DataCenter {
+		return dataCenterSecretName
+	}
+	return cloudSecretName
+}
+
+func (p *parser) environment() {
+	c, in := &p.config, p.in
+	c.EnvironmentID = in.EnvironmentID
+	if in.EnvironmentID != "" && !serverID.MatchString(in.EnvironmentID) {
+		p.add("environment_id", "copy it from Oz or from the outputs of an earlier run", "is not an ID, which has 22 letters and digits")
+	}
+	c.EnvironmentName = in.EnvironmentName
+	if in.EnvironmentName == "" && in.EnvironmentID == "" && len(c.Repositories) > 0 && c.Mode != Rotate {
+		c.EnvironmentName = c.Primary().EnvironmentName()
+	}
+	p.oneLine("environment_name", in.EnvironmentName)
+	c.Description = in.Description
+	if n := utf8.RuneCountInString(in.Description); n > 240 {
+		p.add("description", "shorten it", "has %d characters, and Oz takes 240", n)
+	}
+	c.DockerImage = in.DockerImage
+	if in.DockerImage != "" && !p.holdsSecret(in.DockerImage) {
+		if _, err := reference.ParseNormalizedNamed(in.DockerImage); err != nil {
+			p.add("docker_image", "give a reference such as ubuntu:24.04", "%q is not an image: %v", in.DockerImage, err)
+		}
+	}
+}

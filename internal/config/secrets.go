@@ -1,0 +1,165 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// secrets reads the two secrets, from their values or their files.
+func (p *parser) secrets() {
+	c := &p.config
+	c.Token = p.secret("bitbucket_token", p.in.BitbucketToken, p.in.BitbucketTokenFile)
+	c.WarpAPIKey = p.secret("warp_api_key", p.in.WarpAPIKey, p.in.WarpAPIKeyFile)
+	if p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
+		p.add("warp_api_key", "create an API key in Warp's settings and pass it as a secret", "is missing")
+	}
+	mintsByPassword := c.Mode == Rotate && p.in.BitbucketUsername != ""
+	needed := c.Mode == Apply || c.Mode == Rotate && !mintsByPassword
+	if needed && p.in.BitbucketToken.IsEmpty() && p.in.BitbucketTokenFile == "" {
+		p.add("bitbucket_token", "create a token that can read the repository and pass it as a secret", "is missing")
+	}
+	if !c.Token.IsEmpty() && c.Token.Reveal() == c.WarpAPIKey.Reveal() {
+		p.add("bitbucket_token", "pass the Bitbucket token", "is the same value as warp_api_key")
+		return
+	}
+	kind := bitbucket.ForeignKind("", c.WarpAPIKey.HasPrefix)
+	if kind != "" && !c.WarpAPIKey.HasPrefix("wk-") {
+		p.add("warp_api_key", "pass the API key that Warp's settings show, which begins with wk-", "is %s", kind)
+	}
+}
+
+// secret reads a token or key and checks that it can be one.
+func (p *parser) secret(name string, value sensitive.String, path string) sensitive.String {
+	value = p.valueOrFile(name, value, path)
+	if path != "" {
+		name += "_file"
+	}
+	if slices.Contains(secretVariables, value.Reveal()) {
+		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
+		return sensitive.String{} // a name is not to be hidden
+	}
+	p.bare(name, value.Reveal())
+	return value
+}
+
+// valueOrFile reads a secret from its value or its file, which is read in place
+// of a value and never beside it. No message shows the path: it may be the
+// secret, put into the wrong input.
+func (p *parser) valueOrFile(name string, value sensitive.String, path string) sensitive.String {
+	switch {
+	case path == "":
+		return value
+	case !value.IsEmpty():
+		p.add(name+"_file", "give one of the two", "%s is given too", name)
+		return value
+	}
+	content, err := p.readFile(path)
+	if err != nil {
+		p.add(name+"_file", "give the path of a file that the job can read, not the secret itself", "cannot be read")
+		return sensitive.String{}
+	}
+	value = sensitive.New(trim(string(content)))
+	if value.IsEmpty() {
+		p.add(name+"_file", "put the secret into it", "names an empty file")
+	}
+	return value
+}
+
+// Forms in which a variable's name comes through instead of its value: $NAME,
+// ${NAME}, ${{ secrets.NAME }}, $(NAME), %NAME%.
+var unexpanded = regexp.MustCompile(`^(?:\$[A-Za-z_{(].*|%[A-Za-z_][A-Za-z0-9_]*%)$`)
+
+// authentication is the scheme of an Authorization header, perhaps with the
+// header's name.
+var authentication = regexp.MustCompile(`(?i)^(?:authorization *:|bearer\s|basic\s)`)
+
+// bare refuses what comes around or in place of a secret when it is pasted or
+// passed on wrongly, and says which of these it is. The value is never shown.
+func (p *parser) bare(name, value string) {
+	const bare = "pass the bare value"
+	bad := strings.IndexFunc(value, notInToken)
+	switch {
+	case value == "":
+	case unexpanded.MatchString(value):
+		p.add(name, "pass the variable's value; check that it is defined for this job", "is the name of a variable, which nothing has replaced by its value")
+	case len(value) > 1 && strings.ContainsRune("\"'`", rune(value[0])) && value[0] == value[len(value)-1]:
+		p.add(name, bare, "has quotes around it")
+	case authentication.MatchString(value):
+		p.add(name, "pass what follows", "begins with the name of an HTTP header or scheme")
+	case strings.ContainsRune(value, '\n'):
+		p.add(name, bare+", on one line", "holds a line break")
+	case strings.ContainsAny(value, " \t"):
+		p.add(name, bare, "holds white space")
+	case bad >= 0:
+		p.add(name, bare+": printable ASCII without white space, quotes, backslash, $ or backquote",
+			"holds a character that no token has, at position %d", bad+1)
+	}
+}
+
+// secretVariables are the names that variables with one of the secrets have.
+var secretVariables = []string{"WARP_API_KEY", cloudSecretName, dataCenterSecretName}
+
+// notInToken reports whether no token of Bitbucket or Warp holds r.
+func notInToken(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r)
+}
+
+// kind decides the kind of the token and checks that it fits the flavor.
+func (p *parser) kind() {
+	c := &p.config
+	kind := bitbucket.TokenKind(p.choice("token_kind", p.in.TokenKind, "auto", "api_token", "access_token", "http_access_token"))
+	flavor := c.Flavor
+	if flavor == "" {
+		return
+	}
+	c.TokenKind, c.KindCertain = kind, true
+	switch {
+	case kind == "auto" || kind == "":
+		c.TokenKind, c.KindCertain = bitbucket.KindOf(flavor, c.Token.HasPrefix)
+	case !slices.Contains(flavor.TokenKinds(), kind):
+		p.add("token_kind", "leave it at auto", "Bitbucket's flavor %s has no %s", flavor, kind)
+	}
+	if foreign := bitbucket.ForeignKind(flavor, c.Token.HasPrefix); foreign != "" {
+		p.add("bitbucket_token", "create a token on the Bitbucket that holds the repository", "is %s, which cannot work with the flavor %s", foreign, flavor)
+	}
+}
+
+// shortestLeak is the length from which a password is looked for in other
+// inputs: shorter ones stand in ordinary words.
+const shortestLeak = 8
+
+// leaks refuses inputs that hold the text of a secret: everyone who may look at
+// the environment or at the log would read it.
+func (p *parser) leaks() {
+	c := &p.config
+	texts := p.in.texts()
+	if p.in.SecretName == "" {
+		texts = append(texts, text{"secret_name", c.SecretName})
+	}
+	if p.in.EnvironmentName == "" {
+		texts = append(texts, text{"environment_name", c.EnvironmentName})
+	}
+	for _, text := range texts {
+		if c.Token.In(text.value) {
+			p.add(text.input, "take it out; in setup_commands, write $"+c.SecretName, "holds the value of bitbucket_token")
+		}
+		if c.WarpAPIKey.In(text.value) {
+			p.add(text.input, "take it out", "holds the value of warp_api_key")
+		}
+		if c.Rotation.PreviousToken.In(text.value) {
+			p.add(text.input, "take it out", "holds the value of previous_token")
+		}
+		if password := c.Rotation.Password; len(password.Reveal()) >= shortestLeak && password.In(text.value) {
+			p.add(text.input, "take it out", "holds the value of bitbucket_password")
+		}
+	}
+}
+
+// holdsSecret reports whether leaks will refuse text.
+func (p *parser) holdsSecret(text string) bool {
+	return slices.ContainsFunc(p.config.Secrets(), func(secret sensitive.String) bool { return secret.In(text) })
+}
