@@ -101,7 +101,7 @@ func (p *parser) command(number int, command string) {
 // a URL with a user and no password or with an empty user, and a header that
 // ends after its scheme.
 var emptied = regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
-	`\b(?:bearer|basic) +["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
+	`\b(?:bearer|basic)[ \\]+["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
 
 // Where a token may begin, and what one is made of.
 var (

@@ -9,7 +9,6 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -37,7 +36,6 @@ func (p *parser) names() {
 	p.variable("secret_name", c.SecretName)
 	if c.Token.Reveal() == c.SecretName {
 		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")
-		c.Token = sensitive.String{} // a name is not to be hidden
 	}
 	if length := len(c.Token.Reveal()); len(c.SecretName)+1+length > longestVariable {
 		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%d bytes)", length)

@@ -24,10 +24,7 @@ func (p *parser) secrets() {
 	}
 	if !c.Token.IsEmpty() && c.Token.Reveal() == c.WarpAPIKey.Reveal() {
 		p.add("bitbucket_token", "pass the Bitbucket token", "is the same value as warp_api_key")
-		return
-	}
-	kind := bitbucket.ForeignKind("", c.WarpAPIKey.HasPrefix)
-	if kind != "" && !c.WarpAPIKey.HasPrefix("wk-") {
+	} else if kind := foreign("", c.WarpAPIKey); kind != "" && !c.WarpAPIKey.HasPrefix("wk-") {
 		p.add("warp_api_key", "pass the API key that Warp's settings show, which begins with wk-", "is %s", kind)
 	}
 }
@@ -123,9 +120,22 @@ func (p *parser) kind() {
 	case !slices.Contains(flavor.TokenKinds(), kind):
 		p.add("token_kind", "leave it at auto", "Bitbucket's flavor %s has no %s", flavor, kind)
 	}
-	if foreign := bitbucket.ForeignKind(flavor, c.Token.HasPrefix); foreign != "" {
-		p.add("bitbucket_token", "create a token on the Bitbucket that holds the repository", "is %s, which cannot work with the flavor %s", foreign, flavor)
+	if kind := foreign(flavor, c.Token); kind != "" && c.Token.Reveal() != c.WarpAPIKey.Reveal() {
+		place := "Bitbucket's flavor " + string(flavor)
+		if len(c.Repositories) > 0 {
+			place = c.Primary().Origin()
+		}
+		p.add("bitbucket_token", "create a token on the Bitbucket that holds the repository", "is %s, which cannot work with %s", kind, place)
 	}
+}
+
+// foreign says what a secret is that cannot work with the flavor. It is empty
+// for one that bare has refused already.
+func foreign(flavor bitbucket.Flavor, secret sensitive.String) string {
+	if strings.ContainsFunc(secret.Reveal(), notInToken) {
+		return ""
+	}
+	return bitbucket.ForeignKind(flavor, secret.HasPrefix)
 }
 
 // shortestLeak is the length from which a password is looked for in other
@@ -143,8 +153,9 @@ func (p *parser) leaks() {
 	if p.in.EnvironmentName == "" {
 		texts = append(texts, text{"environment_name", c.EnvironmentName})
 	}
+	isName := c.Token.Reveal() == c.SecretName // refused by names
 	for _, text := range texts {
-		if c.Token.In(text.value) {
+		if c.Token.In(text.value) && !isName {
 			p.add(text.input, "take it out; in setup_commands, write $"+c.SecretName, "holds the value of bitbucket_token")
 		}
 		if c.WarpAPIKey.In(text.value) {
