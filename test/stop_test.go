@@ -83,14 +83,12 @@ func TestSignalsCancelTheRun(t *testing.T) {
 		behaviour warpsim.Behaviour
 		state     string
 	}{
-		"queued":                 {warpsim.Behaviour{Queued: true}, "CANCELLED"},
-		"working":                {warpsim.Behaviour{Hold: time.Hour}, "CANCELLED"},
-		"being prepared":         {warpsim.Behaviour{Queued: true, CancelStatuses: []int{409, 409, 409}}, "CANCELLED"},
-		"too new":                {warpsim.Behaviour{Queued: true, CancelStatuses: []int{404}}, "CANCELLED"},
-		"an outage":              {warpsim.Behaviour{Queued: true, CancelStatuses: []int{503, 503}}, "CANCELLED"},
-		"called over, and isn't": {warpsim.Behaviour{Queued: true, CancelStatuses: []int{400}}, "CANCELLED"},
-		"slow to stop":           {warpsim.Behaviour{Hold: time.Hour, CancelAfter: 3 * time.Second}, "CANCELLED"},
-		"ending by itself":       {warpsim.Behaviour{Hold: 3 * time.Second, CancelStatuses: []int{409, 409, 409, 409, 409, 409, 409}}, "SUCCEEDED"},
+		"queued":              {warpsim.Behaviour{Queued: true}, "CANCELLED"},
+		"working":             {warpsim.Behaviour{Hold: time.Hour}, "CANCELLED"},
+		"being prepared":      {warpsim.Behaviour{Queued: true, CancelStatuses: []int{409, 409, 409}}, "CANCELLED"},
+		"refused three times": {warpsim.Behaviour{Queued: true, CancelStatuses: []int{404, 503, 400}}, "CANCELLED"},
+		"slow to stop":        {warpsim.Behaviour{Hold: time.Hour, CancelAfter: 3 * time.Second}, "CANCELLED"},
+		"ending by itself":    {warpsim.Behaviour{Hold: 3 * time.Second, CancelStatuses: []int{409, 409, 409, 409, 409, 409, 409}}, "SUCCEEDED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -163,43 +161,47 @@ func TestASignalBeforeTheStartStartsNothing(t *testing.T) {
 
 func TestASignalDuringTheStartLeavesNoRun(t *testing.T) {
 	t.Parallel()
-	for _, noFilter := range []bool{false, true} {
-		for name, behaviour := range map[string]warpsim.Behaviour{
-			"before its effect":             {Queued: true, StartAfter: pauseForTheTest},
-			"before its effect, for long":   {Queued: true, StartAfter: 2 * pauseForTheTest},
-			"after its effect":              {Queued: true, AnswerAfter: pauseForTheTest},
-			"after its effect, for ever":    {Hold: time.Hour, AnswerAfter: time.Hour},
-			"for long, and prepared slowly": {Queued: true, StartAfter: 2 * pauseForTheTest, CancelStatuses: []int{409, 409}},
-		} {
-			if noFilter {
-				name += ", without the filter"
-			}
-			t.Run(name, func(t *testing.T) {
-				inBoth(t, warpsim.Options{NoMetadataFilter: noFilter}, func(t *testing.T, w *world) {
-					w.oz.Behave(behaviour)
-					job := w.start(w.inputs(nil))
-					w.awaitRequest("POST /agent/runs")
-					r := job.stop(syscall.SIGTERM)
-					assert.Equal(t, 143, r.code, r.log)
-					require.Len(t, w.oz.Runs(), 1)
-					assert.Equal(t, w.lastRun().ID, r.outputs["run_id"], r.log)
-					assert.Equal(t, "cancelled", r.outputs["smoke_test"])
-					assert.Equal(t, "CANCELLED", r.outputs["run_state"])
-				})
+	noFilter := warpsim.Options{NoMetadataFilter: true}
+	for name, tt := range map[string]struct {
+		options   warpsim.Options
+		behaviour warpsim.Behaviour
+	}{
+		"before its effect":             {warpsim.Options{}, warpsim.Behaviour{Queued: true, StartAfter: pauseForTheTest}},
+		"before its effect, for long":   {warpsim.Options{}, warpsim.Behaviour{Queued: true, StartAfter: 2 * pauseForTheTest}},
+		"after its effect, for ever":    {warpsim.Options{}, warpsim.Behaviour{Hold: time.Hour, AnswerAfter: time.Hour}},
+		"without the filter":            {noFilter, warpsim.Behaviour{Hold: time.Hour, AnswerAfter: time.Hour}},
+		"for long, and prepared slowly": {noFilter, warpsim.Behaviour{Queued: true, StartAfter: 2 * pauseForTheTest, CancelStatuses: []int{409, 409}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, tt.options, func(t *testing.T, w *world) {
+				w.oz.Behave(tt.behaviour)
+				job := w.start(w.inputs(nil))
+				w.awaitRequest("POST /agent/runs")
+				r := job.stop(syscall.SIGTERM)
+				assert.Equal(t, 143, r.code, r.log)
+				require.Len(t, w.oz.Runs(), 1)
+				assert.Equal(t, w.lastRun().ID, r.outputs["run_id"], r.log)
+				assert.Equal(t, "cancelled", r.outputs["smoke_test"])
+				assert.Equal(t, "CANCELLED", r.outputs["run_state"])
 			})
-		}
+		})
 	}
 }
 
 func TestALostStartIsFoundAndNotRepeated(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]warpsim.Options{"with the filter": {}, "without the filter": {NoMetadataFilter: true}} {
+	answers := []fault.Fault{{}, {Status: 502}, {Status: 200, Body: "{}"}}
+	for name, tt := range map[string]struct {
+		options warpsim.Options
+		lost    []fault.Fault
+	}{
+		"with the filter":    {warpsim.Options{}, answers},
+		"without the filter": {warpsim.Options{NoMetadataFilter: true}, answers[:1]},
+	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, options, func(t *testing.T, w *world) {
-				for i, lost := range []fault.Fault{
-					{When: fault.After}, {When: fault.After, Status: 502}, {When: fault.After, Status: 200, Body: "{}"}, {When: fault.After, Status: 200, Body: "<html>"},
-				} {
-					lost.Operation = "POST /agent/runs"
+			inBoth(t, tt.options, func(t *testing.T, w *world) {
+				for i, lost := range tt.lost {
+					lost.Operation, lost.When = "POST /agent/runs", fault.After
 					w.oz.Script.Add(lost)
 					r := w.run(w.inputs(nil))
 					require.Equal(t, 0, r.code, r.log)

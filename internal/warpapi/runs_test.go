@@ -140,19 +140,19 @@ func TestATranscriptIsBounded(t *testing.T) {
 		answer  http.HandlerFunc
 		refused bool
 	}{
-		"64 messages of 1 MiB": {func(w http.ResponseWriter, _ *http.Request) {
+		"48 messages of 1 MiB": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"steps":[{"messages":[`)
-			pieces(w, 64, `{"role":"tool","content":[{"text":"`, `"}]},`)
+			pieces(w, 48, `{"role":"tool","content":[{"text":"`, `"}]},`)
 			_, _ = io.WriteString(w, `{"role":"assistant","content":[{"type":"text","text":"a"}]}]}]}`)
 		}, false},
-		"a message of 64 MiB": {func(w http.ResponseWriter, _ *http.Request) {
+		"a message of 20 MiB": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"steps":[{"messages":[{"role":"tool","content":[{"text":"`)
-			pieces(w, 64, "", "")
+			pieces(w, 20, "", "")
 			_, _ = io.WriteString(w, `"}]}]}]}`)
 		}, true},
-		"more than 256 MiB": {func(w http.ResponseWriter, _ *http.Request) {
+		"more than 64 MiB": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"steps":[{"messages":[`)
-			pieces(w, 300, `{"role":"tool","content":[{"text":"`, `"}]},`)
+			pieces(w, 70, `{"role":"tool","content":[{"text":"`, `"}]},`)
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

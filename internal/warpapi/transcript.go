@@ -15,15 +15,15 @@ import (
 // Bounds of a transcript. It streams by, and one message of it is held at a
 // time.
 const (
-	longestTranscript = 256 << 20
-	longestMessage    = 32 << 20
+	longestTranscript = 64 << 20
+	longestMessage    = 16 << 20
 )
 
 // GetReply returns the last text that the agent wrote, empty when it wrote
 // none. While there is no transcript yet the request is refused with 404, and
 // with 422 when there will never be one. An error never holds the agent's words;
-// it wraps warp.ErrTooLong when the transcript is longer than 256 MiB, or one
-// message of it than 32 MiB.
+// it wraps warp.ErrTooLong when the transcript is longer than 64 MiB, or one
+// message of it than 16 MiB.
 //
 // Source: agent-api-openapi.yaml, GET /agent/runs/{runId}/conversation.
 func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
