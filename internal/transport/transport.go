@@ -16,6 +16,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -62,23 +65,32 @@ func New(o Options) (Clients, error) {
 	if err != nil {
 		return Clients{}, err
 	}
+	return newClients(newNetwork(roots), o), nil
+}
+
+func newNetwork(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: tunnelled,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    8,
+		ExpectContinueTimeout:  time.Second,
+	}
+}
+
+func newClients(network *http.Transport, o Options) Clients {
 	plain := &http.Client{
-		Timeout: requestTimeout,
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   dialTimeout,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   8,
-			ExpectContinueTimeout: time.Second,
-		},
+		Timeout:       requestTimeout,
+		Transport:     marking{network},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return Clients{
 		Reads:  newClient(plain, o, mayReadAgain),
 		Writes: newClient(plain, o, mayWriteAgain),
-	}, nil
+	}
 }
 
 func pool(pem []byte) (*x509.CertPool, error) {
@@ -144,9 +156,19 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		if answer != nil {
 			_ = answer.Body.Close()
 		}
-		return nil, explain(err)
+		return nil, fmt.Errorf("%s %s: %w", request.Method, request.URL.Redacted(), explain(cause(err)))
 	}
 	return answer, nil
+}
+
+// cause takes off what net/http puts around every error: the method and the
+// URL, which Do writes itself.
+func cause(err error) error {
+	var told *url.Error
+	if errors.As(err, &told) {
+		return told.Err
+	}
+	return err
 }
 
 // reasonKey carries, with one request, why it is tried again.
@@ -169,13 +191,13 @@ func arrive(answer *http.Response) error {
 // mayReadAgain is the rule for requests that change nothing.
 func mayReadAgain(answer *http.Response, err error) bool {
 	if err != nil {
-		return !distrusted(err)
+		return !final(err)
 	}
-	switch {
-	case answer.Header.Get("X-Warp-Error-Code") == "OUT_OF_CREDITS": // a 429 that waiting does not cure
-		return false
-	case answer.StatusCode == http.StatusRequestTimeout, answer.StatusCode == http.StatusTooManyRequests:
+	switch answer.StatusCode {
+	case http.StatusRequestTimeout:
 		return true
+	case http.StatusTooManyRequests:
+		return answer.Header.Get(errorCode) != outOfCredits
 	}
 	return answer.StatusCode >= 500 && answer.StatusCode != http.StatusNotImplemented
 }
@@ -183,25 +205,74 @@ func mayReadAgain(answer *http.Response, err error) bool {
 // mayWriteAgain is the rule for requests that change something.
 func mayWriteAgain(answer *http.Response, err error) bool {
 	if err != nil {
-		return NeverSent(err) && !distrusted(err)
+		return NeverSent(err) && !final(err)
 	}
-	return answer.StatusCode == http.StatusTooManyRequests && answer.Header.Get("X-Warp-Error-Code") == ""
+	if answer.StatusCode != http.StatusTooManyRequests {
+		return false
+	}
+	code := answer.Header.Get(errorCode)
+	return code != outOfCredits && code != atCapacity
 }
 
-// NeverSent reports whether a request failed before its first byte left: no
-// connection was made, or the other end could not prove who it is.
+// What Oz says beside a 429 when waiting a few seconds does not cure it.
+//
+// Source: the HTTP client of Warp's open-source client.
+const (
+	errorCode    = "X-Warp-Error-Code"
+	outOfCredits = "OUT_OF_CREDITS"
+	atCapacity   = "AT_CLOUD_AGENT_CAPACITY"
+)
+
+// NeverSent reports whether a request failed before its first byte left: there
+// was no connection, or the other end could not prove who it is.
 func NeverSent(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
-		return true
+	var unsent unsentError
+	return errors.As(err, &unsent)
+}
+
+// marking marks errors without a connection as an unsentError.
+type marking struct{ next http.RoundTripper }
+
+func (m marking) RoundTrip(request *http.Request) (*http.Response, error) {
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	answer, err := m.next.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
+	if err != nil && !connected.Load() {
+		err = unsentError{err}
 	}
-	var dns *net.DNSError
-	return errors.As(err, &dns) || distrusted(err)
+	return answer, err
+}
+
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// final reports whether an error would be the same the next time.
+func final(err error) bool {
+	var refused *proxyError
+	return distrusted(err) ||
+		errors.As(err, &refused) && refused.code < 500 && refused.code != http.StatusRequestTimeout && refused.code != http.StatusTooManyRequests
 }
 
 func distrusted(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate)
+}
+
+// proxyError is a proxy's no to CONNECT. Repeating a 407 could lock an account.
+type proxyError struct {
+	host, status string
+	code         int
+}
+
+func (e *proxyError) Error() string { return fmt.Sprintf("the proxy %s answers %s", e.host, e.status) }
+
+// tunnelled checks a proxy's answer to CONNECT.
+func tunnelled(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{proxy.Host, answer.Status, answer.StatusCode}
 }
 
 // explain adds what to do to an error that a user can mend.
@@ -214,7 +285,7 @@ func explain(err error) error {
 
 func reason(answer *http.Response, err error) string {
 	if err != nil {
-		return err.Error()
+		return cause(err).Error()
 	}
 	return answer.Status
 }
@@ -225,7 +296,10 @@ func reason(answer *http.Response, err error) string {
 func wait(shortest, longest time.Duration, attempt int, answer *http.Response) time.Duration {
 	backoff := retryablehttp.DefaultBackoff(shortest, longest, attempt, answer)
 	if answer != nil && answer.Header.Get("Retry-After") != "" {
-		return min(max(backoff, 0), longestAskWait)
+		if backoff < 0 { // more nanoseconds than a Duration holds
+			return longestAskWait
+		}
+		return min(backoff, longestAskWait)
 	}
 	return backoff - rand.N(backoff/4+1)
 }
