@@ -193,7 +193,16 @@ func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
 // every input at once and one by one.
 func TestNoProblemHoldsASecret(t *testing.T) {
 	t.Parallel()
-	const token, key = "Qz7MARKERtoken9x4Lw", "wk-Rk2MARKERkey8v3Np"
+	for _, secrets := range [][2]string{
+		{"Qz7MARKERtoken9x4Lw", "wk-Rk2MARKERkey8v3Np"},
+		{`Qz7MARKER"token9x4Lw`, `wk-Rk2MARKER\key8v3Np`}, // written otherwise between quotes
+	} {
+		testNoProblemHolds(t, secrets[0], secrets[1])
+	}
+}
+
+func testNoProblemHolds(t *testing.T, token, key string) {
+	t.Helper()
 	for _, form := range []string{
 		"%", `"%"`, "Bearer %", "$%", "% x", "%\nx", "x:%@y", "https://%@bitbucket.org/a/b", "https://bitbucket.org/%/%/src/x", "git@bitbucket.org:%/b",
 		"http://%.example.com/scm/p/%.git\nhttp://%.example.com/scm/p/%.git", "'%", "%:%/%", "..%", "%=%", "$(%", "cd %(", "[[ % ]", "-----BEGIN %", "1%", "%\x00",
@@ -214,6 +223,14 @@ func TestNoProblemHoldsASecret(t *testing.T) {
 			}
 			requireNothingOf(t, problems(t, everywhere, nil), token, key)
 		}
+	}
+}
+
+func TestACommandWithTheTokenDrawsOneProblem(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"echo %", "echo '%", "git clone https://x-token-auth:%@bitbucket.org/acme/api.git", "x-token-auth:@ %"} {
+		assert.Equal(t, []string{"setup_commands: holds the value of bitbucket_token; take it out; in setup_commands, write $BITBUCKET_API_TOKEN"},
+			problems(t, cloud(with("setup_commands", strings.ReplaceAll(command, "%", apiToken))), nil), command)
 	}
 }
 
