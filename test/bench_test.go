@@ -31,6 +31,27 @@ func BenchmarkSecondApply(b *testing.B) {
 	measure(b, apply, apply)
 }
 
+// BenchmarkRotate replaces one secret that 1, 10 and 100 environments use, each
+// with a repository of its own, at 100 ms.
+func BenchmarkRotate(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		b.Run(strconv.Itoa(n)+"environments", func(b *testing.B) {
+			measureAt(b, 100*time.Millisecond, func(w *world) { w.must(w.rotation(map[string]string{"smoke_test": "false"})) }, func(w *world) { w.environments(n) })
+		})
+	}
+}
+
+// BenchmarkSmokeTest waits for an agent that works for a minute and reports how
+// often it asked.
+func BenchmarkSmokeTest(b *testing.B) {
+	for b.Loop() {
+		w := newWorld(b, plain, warpsim.Options{})
+		w.oz.Behave(warpsim.Behaviour{Hold: time.Minute})
+		w.must(w.inputs(nil))
+		b.ReportMetric(float64(w.oz.Counts()["GET /agent/runs/{id}"]), "polls/minute")
+	}
+}
+
 // BenchmarkVersion is the cost of the process itself.
 func BenchmarkVersion(b *testing.B) {
 	info, err := os.Stat(binary)
@@ -45,29 +66,31 @@ func BenchmarkVersion(b *testing.B) {
 // that is not timed.
 func measure(b *testing.B, job, prepare func(*world)) {
 	for _, latency := range []time.Duration{0, 100 * time.Millisecond} {
-		b.Run(strconv.Itoa(int(latency.Milliseconds()))+"ms", func(b *testing.B) {
-			var requests, memory int64
-			for b.Loop() {
-				b.StopTimer()
-				w := newWorld(b, plain, warpsim.Options{Latency: latency})
-				if prepare != nil {
-					prepare(w)
-					w.oz.Journal.Reset()
-					w.bitbucket.Journal.Reset()
-				}
-				b.StartTimer()
-				job(w)
-				b.StopTimer()
-				requests = int64(len(w.oz.Journal.All()) + len(w.bitbucket.Journal.All()))
-				memory = max(memory, w.memory)
-				w.oz.Close()
-				w.bitbucket.Close()
-				b.StartTimer()
-			}
-			b.ReportMetric(float64(requests), "requests")
-			b.ReportMetric(float64(memory)/1e6, "MB/peak")
-		})
+		b.Run(strconv.Itoa(int(latency.Milliseconds()))+"ms", func(b *testing.B) { measureAt(b, latency, job, prepare) })
 	}
+}
+
+func measureAt(b *testing.B, latency time.Duration, job, prepare func(*world)) {
+	var requests, memory int64
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, plain, warpsim.Options{Latency: latency})
+		if prepare != nil {
+			prepare(w)
+			w.oz.Journal.Reset()
+			w.bitbucket.Journal.Reset()
+		}
+		b.StartTimer()
+		job(w)
+		b.StopTimer()
+		requests = int64(len(w.oz.Journal.All()) + len(w.bitbucket.Journal.All()))
+		memory = max(memory, w.memory)
+		w.oz.Close()
+		w.bitbucket.Close()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(requests), "requests")
+	b.ReportMetric(float64(memory)/1e6, "MB/peak")
 }
 
 // must runs a job that has to succeed.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -25,8 +27,29 @@ func ObserveUsers(ctx context.Context, r Reader, d Desired, uses func(setupComma
 			users = append(users, listing.UID)
 		}
 	}
-	o.Environments, err = getCandidates(ctx, r, users)
+	o.Environments, err = getLive(ctx, r, users)
 	return o, err
+}
+
+// abreast bounds how many environments are read at the same time: a rotation
+// may reach hundreds.
+const abreast = 16
+
+// getLive reads whole environments without those in the trash.
+func getLive(ctx context.Context, r Reader, uids []string) ([]Candidate, error) {
+	found := make([]Candidate, len(uids))
+	reads, within := errgroup.WithContext(ctx)
+	reads.SetLimit(abreast)
+	for i, uid := range uids {
+		reads.Go(func() (err error) {
+			found[i].Environment, err = r.GetEnvironment(within, uid)
+			return named(fmt.Sprintf("get environment %s", uid), err)
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(found, func(c Candidate) bool { return c.Trashed }), nil
 }
 
 // reaches reports whether runs in an environment can read a secret of the
