@@ -41,14 +41,17 @@ func (r *rotation) mintAndStore(bounded, ctx context.Context) error {
 	if r.config.RequireWrite {
 		permission = bitbucket.RepositoryWrite
 	}
+	end := r.on.Group("Mint")
 	record, token, err := minter.Mint(bounded, mint.Request{
 		Permission: permission, Days: r.config.Rotation.ExpiryDays, At: r.plan.At, Attempt: uuid.NewString()[:8],
 	})
 	if err != nil {
+		end()
 		return fmt.Errorf("%w\nnothing was written to Oz", err)
 	}
 	r.on.Mask(r.facts.Outputs(), token)
 	r.log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, owner, dayOf(record.Expires)))
+	end()
 	r.token, r.expires, r.facts.Expires = token, record.Expires, record.Expires
 
 	err = r.prove(bounded, "the new token", token)

@@ -224,7 +224,7 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 // refusal reads {"errors": [{"message", "exceptionName"}]}. What has no such
 // list is not Bitbucket's REST, or a part of it that this version lacks.
 func (t *Tokens) refusal(answer *http.Response, content []byte) *bitbucket.Refusal {
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: answer.Status}
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: t.credential.Secret.Redact(plain(content))}
 	var document struct {
 		Errors []struct{ Message, ExceptionName string }
 	}

@@ -25,6 +25,8 @@ func meaning(refused *bitbucket.Refusal, of bitbucket.TokenOwner) string {
 	switch {
 	case strings.Contains(text, "captcha"):
 		return "the server has locked the account after failed logins; log in once in a browser and solve the CAPTCHA"
+	case strings.Contains(text, "basic authentication"):
+		return "the server takes no passwords over REST; give a bitbucket_token that may make tokens, or make one on the website and rotate to it"
 	case refused.Status == 404 && refused.NotGit:
 		return "this server has no REST for tokens of a " + kind(of) + " at this path: it is too old (user tokens came with 5.5, the others with 7.18), or the context path is wrong"
 	case refused.Status == 404:

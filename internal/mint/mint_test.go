@@ -179,6 +179,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 		{bitbucket.Refusal{Status: 403, Text: "x"}, "an administrator of the project"},
 		{bitbucket.Refusal{Status: 401, Text: "Authentication failed"}, "was not accepted"},
 		{bitbucket.Refusal{Status: 401, Text: "CAPTCHA required"}, "solve the CAPTCHA"},
+		{bitbucket.Refusal{Status: 403, NotGit: true, Text: "Basic Authentication has been disabled"}, "takes no passwords"},
 		{bitbucket.Refusal{Status: 400, Text: "An expiry is required"}, "token_expiry_days"},
 		{bitbucket.Refusal{Status: 400, Text: "maximum number of tokens"}, "revoke some"},
 		{bitbucket.Refusal{Status: 404, NotGit: true, Text: "404"}, "too old"},

@@ -20,11 +20,17 @@ const (
 )
 
 // routeDataCenterREST routes what comes after /rest/: api/{version}/application-properties,
-// api/{version}/projects/{key}/repos/{slug} and api/{version}/users/{slug}/repos/{slug}.
+// api/{version}/projects/{key}/repos/{slug}, api/{version}/users/{slug}/repos/{slug}, api/{version}/users and
+// access-tokens/{version}/.
 func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 	parts := strings.Split(path, "/")
 	get := r.Method == http.MethodGet && len(parts) > 2 && parts[0] == "api" && (parts[1] == "latest" || parts[1] == "1.0")
+	if len(parts) > 2 && parts[0] == "access-tokens" && (parts[1] == "latest" || parts[1] == "1.0") {
+		return s.routeAccessTokens(r, strings.Join(parts[2:], "/"))
+	}
 	switch {
+	case get && len(parts) == 3 && parts[2] == "users":
+		return route{FindUsers, s.findUsers}
 	case get && len(parts) == 3 && parts[2] == "application-properties":
 		return route{DataCenterProperties, s.serveProperties}
 	case get && len(parts) == 6 && (parts[2] == "projects" || parts[2] == "users") && parts[4] == "repos":
@@ -36,9 +42,7 @@ func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 			s.serveDataCenterRepository(w, r, owner, slug)
 		}}
 	default:
-		return route{serve: func(w http.ResponseWriter, r *http.Request) {
-			writeJSON(w, http.StatusNotFound, map[string]any{"message": "HTTP 404 Not Found", "status-code": 404, "sub-code": -1})
-		}}
+		return route{serve: serveNoRoute}
 	}
 }
 

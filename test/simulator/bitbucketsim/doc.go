@@ -21,6 +21,11 @@
 //	cloud repository         GET  https://api.bitbucket.org/2.0/repositories/{workspace}/{slug}
 //	datacenter properties    GET  BASE/rest/api/{version}/application-properties
 //	datacenter repository    GET  BASE/rest/api/{version}/projects/{key}/repos/{slug}, and users/{slug}/repos/{slug}
+//	list access tokens       GET    BASE/rest/access-tokens/{version}/{users/SLUG | projects/KEY[/repos/SLUG]}
+//	create access token      PUT    the same
+//	get access token         GET    the same, and /{id}
+//	delete access token      DELETE the same, and /{id}
+//	find users               GET    BASE/rest/api/{version}/users
 //	connect                  CONNECT of the proxy; a fault strikes instead of opening the tunnel
 //
 // Every other request has the empty operation.
@@ -35,5 +40,10 @@ const (
 	CloudRepository      = "cloud repository"
 	DataCenterProperties = "datacenter properties"
 	DataCenterRepository = "datacenter repository"
+	ListAccessTokens     = "list access tokens"
+	CreateAccessToken    = "create access token"
+	GetAccessToken       = "get access token"
+	DeleteAccessToken    = "delete access token"
+	FindUsers            = "find users"
 	Connect              = "connect"
 )

@@ -33,6 +33,15 @@ type DataCenterPolicy struct {
 	BasicRefused bool
 	// Version is what application-properties reports; empty means 9.4.2.
 	Version string
+	// TokensMayMint lets a token make, list and delete tokens; the manuals say that none may.
+	TokensMayMint bool
+	// ExpiryRequired refuses tokens that never expire, MaximumExpiryDays those that live longer.
+	ExpiryRequired    bool
+	MaximumExpiryDays int
+	// MaximumTokens is how many tokens may exist; 0 is any number.
+	MaximumTokens int
+	// NoTokenREST is a version without REST for tokens.
+	NoTokenREST bool
 }
 
 // Server is a running simulator. Its methods are safe for concurrent use.
@@ -61,6 +70,10 @@ type Server struct {
 	tokens       map[string]Token
 	failures     map[string]int // failed authentications by token value
 	violations   []string
+	users        map[string]string // passwords by name
+	minted       []HTTPToken
+	mintedValues []string
+	deleted      []string // names of tokens
 }
 
 // Start starts a simulator that knows no repository and no token. It writes a temporary directory and
@@ -81,6 +94,7 @@ func start(o Options) (_ *Server, err error) {
 		repositories: map[string]*Repository{},
 		tokens:       map[string]Token{},
 		failures:     map[string]int{},
+		users:        map[string]string{},
 	}
 	if o.Log != nil {
 		s.log.SetOutput(o.Log)

@@ -43,6 +43,8 @@ type Token struct {
 	Write bool
 	// Repositories lists what it reaches as "owner/slug"; empty means all of its flavor.
 	Repositories []string
+	// Project limits it to one project, when it is not empty.
+	Project string
 	// State is one of the states above that its kind can have.
 	State string
 	// User is the owner. Data Center: the user slug, for X-AUSERNAME and as Basic user name. Cloud API token:
@@ -90,6 +92,9 @@ func (t Token) live() bool {
 // reaches reports whether the repository exists as far as the token's owner can see.
 func (t Token) reaches(r *Repository) bool {
 	if r == nil || r.Flavor != t.flavor() {
+		return false
+	}
+	if t.Project != "" && !strings.EqualFold(t.Project, r.Owner) {
 		return false
 	}
 	named := func(name string) bool { return strings.EqualFold(name, r.Owner+"/"+r.Slug) }

@@ -1,0 +1,222 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+const password = "MARKER password $1 of jane"
+
+// minting prepares an environment on Data Center, a token of somebody else on
+// each owner, and returns the inputs of a rotation that makes its own token.
+func (w *world) minting(changes map[string]string) map[string]string {
+	w.must(w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "smoke_test": "false"}))
+	w.bitbucket.AddUser("jane", password)
+	for _, owner := range []string{"users/jane", "projects/PRJ", "projects/PRJ/repos/sample"} {
+		w.bitbucket.AddAccessToken(owner, "oz-bitbucket BITBUCKET_TOKEN "+teamUID, "REPO_READ")
+	}
+	inputs := w.inputs(map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "bitbucket_username": "jane", "bitbucket_password": password})
+	delete(inputs, "repo_url")
+	delete(inputs, "bitbucket_token")
+	for name, value := range changes {
+		inputs[name] = value
+	}
+	return inputs
+}
+
+// requireMinted checks that one token of ours lives, that it is the secret's
+// value, and that nobody else's was revoked.
+func (w *world) requireMinted() bitbucketsim.HTTPToken {
+	w.t.Helper()
+	var ours []bitbucketsim.HTTPToken
+	others := 0
+	for _, token := range w.bitbucket.AccessTokens() {
+		if strings.HasSuffix(token.Name, teamUID) {
+			others++
+			continue
+		}
+		ours = append(ours, token)
+	}
+	assert.Equal(w.t, 3, others, "nothing of others was revoked")
+	require.Len(w.t, ours, 1)
+	w.requireSecret(team, "BITBUCKET_TOKEN", ours[0].Value)
+	return ours[0]
+}
+
+func TestMint(t *testing.T) {
+	t.Parallel()
+	for owner, path := range map[string]string{"auto": "projects/PRJ/repos/sample", "project": "projects/PRJ", "user": "users/jane"} {
+		t.Run(owner, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inputs := w.minting(map[string]string{"mint_owner": owner, "token_expiry_days": "30"})
+				for range 2 {
+					r := w.must(inputs)
+					assert.Equal(t, "passed", r.outputs["smoke_test"])
+					assert.Equal(t, "30", r.outputs["token_expires_in_days"])
+					made := w.requireMinted()
+					assert.Equal(t, path, made.Owner)
+					assert.Equal(t, "REPO_READ", made.Permission)
+					assert.Contains(t, w.oz.Secrets()[0].Description, ", expires ")
+				}
+				assert.Len(t, w.bitbucket.DeletedAccessTokens(), 1, "the first was replaced by the second")
+			})
+		})
+	}
+}
+
+func TestMintByAToken(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(map[string]string{"bitbucket_username": "", "bitbucket_password": "", "bitbucket_token": dcToken, "require_write": "true"})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.log, "many servers do not let a token make tokens")
+		assert.Contains(t, r.log, "nothing was written")
+		w.bitbucket.SetPolicy(bitbucketsim.DataCenterPolicy{TokensMayMint: true})
+		for range 2 {
+			w.must(inputs)
+			assert.Equal(t, "REPO_WRITE", w.requireMinted().Permission)
+		}
+	})
+}
+
+func TestMintKeepsThePreviousToken(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[string]int{"never": 3, "3": 3, "0": 1} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inputs := w.minting(map[string]string{"revoke_after": after, "smoke_test": "false"})
+			for range 3 {
+				w.must(inputs)
+			}
+			assert.Len(t, w.bitbucket.AccessTokens(), 3+want)
+		})
+	}
+}
+
+func TestMintExplainsRefusals(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		policy  bitbucketsim.DataCenterPolicy
+		changes map[string]string
+		says    string
+	}{
+		{"too long a life", bitbucketsim.DataCenterPolicy{MaximumExpiryDays: 30}, nil, "token_expiry_days"},
+		{"too many tokens", bitbucketsim.DataCenterPolicy{MaximumTokens: 3}, nil, "as many tokens as the server admits"},
+		{"an old version", bitbucketsim.DataCenterPolicy{NoTokenREST: true}, nil, "too old"},
+		{"a wrong password", bitbucketsim.DataCenterPolicy{}, map[string]string{"bitbucket_password": "MARKER wrong"}, "was not accepted"},
+		{"no passwords", bitbucketsim.DataCenterPolicy{BasicRefused: true}, nil, "takes no passwords over REST"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inputs := w.minting(tt.changes)
+				w.bitbucket.SetPolicy(tt.policy)
+				r := w.run(inputs)
+				assert.Equal(t, 1, r.code)
+				assert.Contains(t, r.log, tt.says)
+				w.requireSecret(team, "BITBUCKET_TOKEN", dcToken)
+				assert.Len(t, w.bitbucket.AccessTokens(), 3)
+				assert.Empty(t, w.oz.Runs())
+			})
+		})
+	}
+}
+
+func TestMintSurvivesLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{bitbucketsim.CreateAccessToken, bitbucketsim.DeleteAccessToken} {
+		for _, when := range []fault.When{fault.Before, fault.After} {
+			t.Run(fmt.Sprintf("%s/%d", operation, when), func(t *testing.T) {
+				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+					inputs := w.minting(map[string]string{"smoke_test": "false"})
+					w.must(inputs)
+					w.bitbucket.Script.Add(fault.Fault{Operation: operation, When: when})
+					for range 2 {
+						w.must(inputs)
+						w.requireMinted()
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestMintTakesBackWhatItDoesNotStore fails after the token was made and before
+// it is the secret's value.
+func TestMintTakesBackWhatItDoesNotStore(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(nil)
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no"})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code)
+		w.requireSecret(team, "BITBUCKET_TOKEN", dcToken)
+		assert.Len(t, w.bitbucket.AccessTokens(), 3)
+		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", Status: 403, Body: `{"error":"no"}`})
+		assert.Equal(t, 1, w.run(inputs).code)
+		assert.Len(t, w.bitbucket.AccessTokens(), 3)
+		w.must(inputs)
+		w.requireMinted()
+	})
+}
+
+func TestMintLetsGoOnlyAfterAPassedSmokeTest(t *testing.T) {
+	t.Parallel()
+	broken := warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Environment setup failed"}
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(nil)
+		w.must(inputs)
+		first := w.requireMinted()
+		w.oz.Behave(broken)
+		assert.Equal(t, 3, w.run(inputs).code)
+		assert.Empty(t, w.bitbucket.DeletedAccessTokens(), "both work")
+		w.oz.Behave(broken)
+		inputs["previous_token"] = first.Value
+		assert.Equal(t, 3, w.run(inputs).code)
+		w.requireSecret(team, "BITBUCKET_TOKEN", first.Value)
+		assert.Len(t, w.bitbucket.DeletedAccessTokens(), 1, "the newest one was taken back")
+		delete(inputs, "previous_token")
+		w.must(inputs)
+		w.requireMinted()
+	})
+}
+
+// TestMintSurvivesAKillAtEachStep kills the job just before and just after each
+// of its changes took effect, and runs it again.
+func TestMintSurvivesAKillAtEachStep(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		bitbucket bool
+		operation string
+	}
+	for _, at := range []step{
+		{true, bitbucketsim.CreateAccessToken}, {true, bitbucketsim.UploadPackRefs}, {false, "UpdateManagedSecret"},
+		{false, "POST /agent/runs"}, {false, "GET /agent/runs/{id}/conversation"}, {true, bitbucketsim.ListAccessTokens}, {true, bitbucketsim.DeleteAccessToken},
+	} {
+		for _, when := range []fault.When{fault.Before, fault.After} {
+			t.Run(fmt.Sprintf("%s/%d", at.operation, when), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, plain, warpsim.Options{})
+				inputs := w.minting(nil)
+				w.must(inputs)
+				script := &w.oz.Script
+				if at.bitbucket {
+					script = &w.bitbucket.Script
+				}
+				w.kill(script, at.operation, when, inputs)
+				w.must(inputs)
+				w.requireMinted()
+				w.requireClean()
+			})
+		}
+	}
+}
