@@ -211,10 +211,13 @@ func (r run) apply(ctx context.Context, oz *warpapi.Client, plan reconcile.Plan)
 
 // written says what was and what was not written before a failure.
 func written(a reconcile.Applied) string {
-	if a.Secret == "" {
+	switch {
+	case a.Secret == "":
 		return "nothing is known to be written; run again to converge"
+	case a.Environment == "":
+		return "the secret is written, the environment is not known to be; run again to converge"
 	}
-	return "the secret is written, the environment is not known to be; run again to converge"
+	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.EnvironmentID)
 }
 
 // smokeTest runs an agent in the environment. A test that does not pass is in

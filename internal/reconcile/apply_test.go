@@ -3,7 +3,9 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,294 +18,306 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-var token = sensitive.New("new value")
-
-const sealed = "team key/kY3pQ2mV7bTt0aLw9XcRj5NsHd12/TOKEN/new value"
-
-// planned observes and plans the ordinary job.
-func planned(t *testing.T, server *oz) reconcile.Plan {
-	t.Helper()
-	observed, err := reconcile.Observe(t.Context(), server, desired())
-	require.NoError(t, err)
-	plan, err := reconcile.Diff(desired(), observed)
-	require.NoError(t, err)
-	return plan
-}
-
-// drifted is an Oz with a secret and an environment that differ from what is
-// desired.
-func drifted() *oz {
-	server := newOz()
-	server.secrets = []stored{{warp.Secret{Name: "TOKEN", Owner: team, Type: warp.RawValue, UpdatedAt: server.tick()}, "old value"}}
-	server.add(team, `{"name":"ci","setup_commands":[],"unknown":1.50}`)
-	return server
-}
-
-func TestApplyWritesTheSecretThenTheEnvironment(t *testing.T) {
-	t.Parallel()
-	fresh := newOz()
-	done, err := applier(fresh).Apply(t.Context(), planned(t, fresh), token)
-	require.NoError(t, err)
-	assert.Equal(t, reconcile.Applied{Secret: reconcile.Create, Environment: reconcile.Create, EnvironmentID: "En00000000000000000001", EnvironmentName: "ci"}, done)
-	assert.Equal(t, []string{"create secret", "create environment"}, fresh.changes)
-	assert.Equal(t, sealed, fresh.secrets[0].value)
-
-	done, err = applier(fresh).Apply(t.Context(), planned(t, fresh), token)
-	require.NoError(t, err)
-	assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Keep, EnvironmentID: "En00000000000000000001", EnvironmentName: "ci"}, done)
-
-	old := drifted()
-	done, err = applier(old).Apply(t.Context(), planned(t, old), token)
-	require.NoError(t, err)
-	assert.Equal(t, reconcile.Update, done.Environment)
-	assert.Equal(t, []string{"update secret", "update environment"}, old.changes)
-	assert.Contains(t, old.environments[0].Model.String(), `"unknown":1.50`)
-}
-
-// TestApplyMakesTroubleGood strikes each change in each way that leaves
-// something to be made good, and expects one secret and one environment.
-func TestApplyMakesTroubleGood(t *testing.T) {
-	t.Parallel()
-	before, after := strike{before: errLost}, strike{after: errLost}
-	meanwhile := func(f func(*oz)) func(*oz) strike {
-		return func(o *oz) strike { return strike{meanwhile: func() { f(o) }} }
+// before is an Oz in which the secret is there or not, and the environment is
+// absent, in need of an update, or as it should be.
+func before(secret, model string) *oz {
+	o := newOz()
+	o.add(other, converged)
+	o.add(acme, `{"name":"another"}`)
+	o.edit(o.add(acme, converged), func(e *warp.Environment) { e.Trashed = true })
+	if secret != "" {
+		o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "0"}, secret})
 	}
-	always := func(s strike) func(*oz) strike { return func(*oz) strike { return s } }
-	edit := meanwhile(func(o *oz) {
-		o.environments[0].Model, o.environments[0].Revision = o.environments[0].Model.With("edited", "meanwhile"), o.tick()
-	})
-	tests := []struct {
-		name      string
-		server    func() *oz
-		operation string
-		strikes   []func(*oz) strike
-		secret    reconcile.Change
-		env       reconcile.Change
+	if model != "" {
+		o.add(acme, model)
+	}
+	return o
+}
+
+// TestLostAnswers loses the answers of the first two calls of each mutation,
+// before or after they took effect, in every combination.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	ways := map[string]step{"ok": fine, "lost before": lostBefore, "lost after": lostAfter}
+	for name, start := range map[string]struct{ secret, model string }{
+		"nothing there":    {"", ""},
+		"secret there":     {"old", ""},
+		"both there":       {"old", drifted},
+		"environment only": {"", drifted},
+		"nothing to do":    {"old", converged},
+	} {
+		for first := range ways {
+			for second := range ways {
+				t.Run(strings.Join([]string{name, first, second}, ", "), func(t *testing.T) {
+					t.Parallel()
+					o := before(start.secret, start.model)
+					plan, strangers := o.plan(t, desired()), o.strangers()
+					for _, method := range []string{"CreateSecret", "UpdateSecret", "CreateEnvironment", "UpdateEnvironment"} {
+						o.script[method] = []step{ways[first], ways[second]}
+					}
+					done, err := o.apply(t.Context(), plan)
+					require.NoError(t, err)
+					o.requireOne(t, strangers, done, err)
+					assert.Equal(t, plan.Secret.Change, done.Secret)
+					assert.Equal(t, plan.Environment.Change, done.Environment)
+				})
+			}
+		}
+	}
+}
+
+// TestAnswersThatAreAlwaysLost end in an error that says so, never in two.
+func TestAnswersThatAreAlwaysLost(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		method, secret, model string
+		want                  reconcile.Applied
+		wantErr               string
 	}{
-		{"create of the secret lost before", newOz, "create secret", []func(*oz) strike{always(before)}, reconcile.Create, reconcile.Create},
-		{"create of the secret lost after", newOz, "create secret", []func(*oz) strike{always(after)}, reconcile.Create, reconcile.Create},
-		{"the secret created by someone else", newOz, "create secret", []func(*oz) strike{meanwhile(func(o *oz) {
-			o.secrets = append(o.secrets, stored{warp.Secret{Name: "TOKEN", Owner: team, Type: warp.RawValue}, "theirs"})
-		})}, reconcile.Rotate, reconcile.Create},
-		{"rotation lost before", drifted, "update secret", []func(*oz) strike{always(before), always(before)}, reconcile.Rotate, reconcile.Update},
-		{"rotation lost after", drifted, "update secret", []func(*oz) strike{always(after)}, reconcile.Rotate, reconcile.Update},
-		{"the secret deleted by someone else", drifted, "update secret", []func(*oz) strike{func(o *oz) strike {
-			return strike{before: errLost, meanwhile: func() { o.secrets = nil }}
-		}}, reconcile.Create, reconcile.Update},
-		{"create of the environment lost before", newOz, "create environment", []func(*oz) strike{always(before), always(before)}, reconcile.Create, reconcile.Create},
-		{"create of the environment lost after", newOz, "create environment", []func(*oz) strike{always(after)}, reconcile.Create, reconcile.Create},
-		{"an older environment came", newOz, "create environment", []func(*oz) strike{meanwhile(func(o *oz) { o.add(team, `{"name":"ci"}`) })}, reconcile.Create, reconcile.Update},
-		{"a foreign environment of the name came", newOz, "create environment", []func(*oz) strike{func(o *oz) strike { return strike{} }}, reconcile.Create, reconcile.Create},
-		{"update lost before", drifted, "update environment", []func(*oz) strike{always(before)}, reconcile.Rotate, reconcile.Update},
-		{"update lost after", drifted, "update environment", []func(*oz) strike{always(after)}, reconcile.Rotate, reconcile.Update},
-		{"an edit at the same time, four times", drifted, "update environment", []func(*oz) strike{edit, edit, edit, edit}, reconcile.Rotate, reconcile.Update},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		{"CreateSecret", "", "", reconcile.Applied{}, `create secret "TOKEN": EOF: the answer was lost`},
+		{"UpdateSecret", "old", "", reconcile.Applied{}, `rotate secret "TOKEN": EOF: the answer was lost`},
+		{"CreateEnvironment", "old", "", reconcile.Applied{Secret: reconcile.Rotate}, `create environment "acme-api": EOF: the answer was lost`},
+		{"UpdateEnvironment", "", drifted, reconcile.Applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `update environment En00000000000000000004: EOF: the answer was lost`},
+	} {
+		t.Run(test.method, func(t *testing.T) {
 			t.Parallel()
-			server := tt.server()
-			for _, s := range tt.strikes {
-				server.strikes[tt.operation] = append(server.strikes[tt.operation], s(server))
-			}
-			done, err := applier(server).Apply(t.Context(), planned(t, server), token)
-			require.NoError(t, err)
-			assert.Equal(t, tt.secret, done.Secret)
-			assert.Equal(t, tt.env, done.Environment)
-			require.Len(t, server.secrets, 1)
-			assert.Equal(t, sealed, server.secrets[0].value)
-			require.Len(t, server.environments, 1)
-			assert.Equal(t, server.environments[0].UID, done.EnvironmentID)
-			assert.Equal(t, []string{"git clone it"}, server.environments[0].Model.SetupCommands())
-			if tt.name == "an edit at the same time, four times" {
-				assert.Contains(t, server.environments[0].Model.String(), `"edited":"meanwhile"`)
-			}
-			assert.Equal(t, reconcile.Keep, planned(t, server).Environment.Change)
+			o := before(test.secret, test.model)
+			plan, strangers := o.plan(t, desired()), o.strangers()
+			o.script[test.method] = slices.Repeat([]step{lostBefore}, 10)
+			done, err := o.apply(t.Context(), plan)
+			require.ErrorContains(t, err, test.wantErr)
+			require.ErrorIs(t, err, warp.ErrAnswerLost)
+			assert.Equal(t, test.want, done)
+			o.requireOne(t, strangers, done, err)
+			assert.Len(t, o.script[test.method], 5, "five tries")
 		})
 	}
 }
 
-func TestApplyKeepsTheOldestOfSeveral(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	t.Parallel()
-	for _, lose := range []strike{{}, {before: errLost}, {after: errLost}} {
-		server := newOz()
-		theirs := server.add(others, `{"name":"ci"}`)
-		plan := planned(t, server)
-		older := server.add(team, `{"name":"ci"}`)
-		server.strikes["delete environment"] = []strike{lose}
-		done, err := applier(server).Apply(t.Context(), plan, token)
+	for _, test := range []struct {
+		method, secret, model string
+		want                  reconcile.Applied
+		wantErr               string
+	}{
+		{"CreateSecret", "", "", reconcile.Applied{}, `create secret "TOKEN": `},
+		{"UpdateSecret", "old", drifted, reconcile.Applied{EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `rotate secret "TOKEN": `},
+		{"CreateEnvironment", "", "", reconcile.Applied{Secret: reconcile.Create}, `create environment "acme-api": `},
+		{"UpdateEnvironment", "old", drifted, reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, "update environment En00000000000000000004: "},
+	} {
+		for status, refuse := range map[string]step{
+			"not today":         refused,
+			"403: not_for_you":  func(context.Context, func() error) error { return &warp.Refusal{Status: 403, Message: "not_for_you"} },
+			"connection broken": func(context.Context, func() error) error { return errors.New("connection broken") },
+		} {
+			t.Run(test.method+", "+status, func(t *testing.T) {
+				t.Parallel()
+				o := before(test.secret, test.model)
+				plan, strangers := o.plan(t, desired()), o.strangers()
+				o.script[test.method] = []step{refuse}
+				done, err := o.apply(t.Context(), plan)
+				require.ErrorContains(t, err, test.wantErr)
+				require.ErrorContains(t, err, status)
+				assert.Equal(t, test.want, done)
+				o.requireOne(t, strangers, done, err)
+				assert.Equal(t, test.method, o.begun[len(o.begun)-1], "nothing is tried after a refusal")
+				assert.Equal(t, 1, count(o.begun, test.method))
+			})
+		}
+	}
+}
+
+func count(list []string, wanted string) int {
+	n := 0
+	for _, s := range list {
+		if s == wanted {
+			n++
+		}
+	}
+	return n
+}
+
+// TestALookThatFails: what came of a write stays unknown, and is not written
+// again.
+func TestALookThatFails(t *testing.T) {
+	t.Parallel()
+	broken := func(context.Context, func() error) error { return errors.New("connection refused") }
+	for _, test := range []struct{ method, look, secret, model, wantErr string }{
+		{"CreateSecret", "ListSecrets", "", "", "looking for it afterwards: connection refused"},
+		{"UpdateSecret", "ListSecrets", "old", "", "looking for it afterwards: connection refused"},
+		{"CreateEnvironment", "ListEnvironments", "", "", "looking for it afterwards: list environments: connection refused"},
+		{"UpdateEnvironment", "GetEnvironment", "", drifted, "looking at it afterwards: connection refused"},
+	} {
+		o := before(test.secret, test.model)
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		o.script[test.method], o.script[test.look] = []step{lostAfter}, []step{broken}
+		done, err := o.apply(t.Context(), plan)
+		require.ErrorContains(t, err, test.wantErr)
+		o.requireOne(t, strangers, done, err)
+		assert.Equal(t, 1, count(o.begun, test.method), test.method)
+	}
+}
+
+func TestASecretThatIsNotSealedIsNotSent(t *testing.T) {
+	t.Parallel()
+	o := before("", "")
+	plan := o.plan(t, desired())
+	seal := func(warp.UploadKey, string, string, sensitive.String) (warp.SealedSecret, error) {
+		return warp.SealedSecret{}, errors.New("bad key")
+	}
+	done, err := reconcile.Applier{Reader: o, Writer: o, Seal: seal}.Apply(t.Context(), plan, sensitive.New("token"))
+	require.EqualError(t, err, `seal secret "TOKEN": bad key`)
+	assert.Equal(t, reconcile.Applied{}, done)
+	assert.Empty(t, o.begun)
+}
+
+func TestSecretRaces(t *testing.T) {
+	t.Parallel()
+	made := func(o *oz, kind warp.SecretType) func() {
+		return func() {
+			o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: kind, UpdatedAt: "9"}, "theirs"})
+		}
+	}
+	gone := func(o *oz) func() {
+		return func() {
+			o.secrets = slices.DeleteFunc(o.secrets, func(s storedSecret) bool { return s.Name == "TOKEN" && s.Owner == acme })
+		}
+	}
+	t.Run("one that was created meanwhile is rotated", func(t *testing.T) {
+		t.Parallel()
+		o := before("", "")
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		o.script["CreateSecret"] = []step{after(made(o, warp.RawValue))}
+		done, err := o.apply(t.Context(), plan)
 		require.NoError(t, err)
-		assert.Equal(t, older, done.EnvironmentID)
-		assert.Equal(t, []string{theirs, older}, uids(server), "only our own was deleted")
-	}
-}
-
-func TestApplyKeepsItsOwnWhenItIsTheOldest(t *testing.T) {
-	t.Parallel()
-	server := newOz()
-	plan := planned(t, server)
-	own := "En00000000000000000001"
-	server.unlisted = []string{own} // the list lags behind
-	writer := &lateTwin{oz: server}
-	a := applier(server)
-	a.Writer = writer
-	done, err := a.Apply(t.Context(), plan, token)
-	require.NoError(t, err)
-	assert.Equal(t, own, done.EnvironmentID)
-	assert.Equal(t, []string{own, "En00000000000000000002"}, uids(server), "the younger one is the other job's to delete")
-}
-
-// lateTwin is another job that creates just after us.
-type lateTwin struct{ *oz }
-
-func (l *lateTwin) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error) {
-	own, err := l.oz.CreateEnvironment(ctx, of, model)
-	l.add(of, model.String())
-	return own, err
-}
-
-func uids(o *oz) []string {
-	var uids []string
-	for _, e := range o.environments {
-		uids = append(uids, e.UID)
-	}
-	return uids
-}
-
-func TestApplyStopsAtWhatCannotBeMadeGood(t *testing.T) {
-	t.Parallel()
-	refused := &warp.Refusal{Status: 403, Kind: "not_authorized", Message: "no"}
-	many := slices.Repeat([]strike{{before: errLost}}, 9)
-	tests := []struct {
-		name      string
-		server    func() *oz
-		operation string
-		strikes   []strike
-		wantErr   string
-		want      reconcile.Applied
-	}{
-		{"the secret is refused", newOz, "create secret", []strike{{before: refused}}, `create secret "TOKEN": 403: not_authorized: no`, reconcile.Applied{}},
-		{"the secret never arrives", newOz, "create secret", many, "may have happened", reconcile.Applied{}},
-		{"a rotation is refused", drifted, "update secret", []strike{{before: refused}}, `rotate secret "TOKEN"`, reconcile.Applied{EnvironmentID: "En00000000000000000001", EnvironmentName: "ci"}},
-		{"the environment is refused", newOz, "create environment", []strike{{before: refused}}, `create environment "ci": 403`, reconcile.Applied{Secret: reconcile.Create}},
-		{"the environment never arrives", newOz, "create environment", many, "may have happened", reconcile.Applied{Secret: reconcile.Create}},
-		{"the update is refused", drifted, "update environment", []strike{{before: refused}}, "update environment En00000000000000000001", reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000001", EnvironmentName: "ci"}},
-		{"the update never arrives", drifted, "update environment", many, "may have happened", reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000001", EnvironmentName: "ci"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			server := tt.server()
-			server.strikes[tt.operation] = slices.Clone(tt.strikes)
-			done, err := applier(server).Apply(t.Context(), planned(t, server), token)
-			require.ErrorContains(t, err, tt.wantErr)
-			assert.Equal(t, tt.want, done)
-			assert.LessOrEqual(t, len(server.secrets), 1)
-			assert.LessOrEqual(t, len(server.environments), 1)
-		})
-	}
-}
-
-func TestApplyGivesUpOnEndlessEdits(t *testing.T) {
-	t.Parallel()
-	server := drifted()
-	plan := planned(t, server)
-	for range 9 {
-		server.strikes["update environment"] = append(server.strikes["update environment"], strike{meanwhile: func() { server.environments[0].Revision = server.tick() }})
-	}
-	_, err := applier(server).Apply(t.Context(), plan, token)
-	require.ErrorContains(t, err, "someone else changed it at the same time")
-
-	server = drifted()
-	plan = planned(t, server)
-	server.strikes["update environment"] = []strike{{meanwhile: func() {
-		server.environments[0].Revision, server.environments[0].Trashed = server.tick(), true
-	}}}
-	_, err = applier(server).Apply(t.Context(), plan, token)
-	require.ErrorContains(t, err, "in the trash now")
-}
-
-func TestApplySealsBeforeItWrites(t *testing.T) {
-	t.Parallel()
-	server := newOz()
-	_, err := applier(server).Apply(t.Context(), planned(t, server), sensitive.String{})
-	require.ErrorContains(t, err, `seal secret "TOKEN"`)
-	assert.Empty(t, server.changes)
-}
-
-// A job that is told to stop finishes the write under way and begins no other.
-func TestApplyStopsWhenToldTo(t *testing.T) {
-	t.Parallel()
-	stop := errors.New("told to stop")
-	t.Run("before", func(t *testing.T) {
-		t.Parallel()
-		server := newOz()
-		ctx, cancel := context.WithCancelCause(t.Context())
-		plan := planned(t, server)
-		cancel(stop)
-		_, err := applier(server).Apply(ctx, plan, token)
-		require.ErrorIs(t, err, stop)
-		assert.Empty(t, server.changes)
+		assert.Equal(t, reconcile.Rotate, done.Secret)
+		o.requireOne(t, strangers, done, err)
 	})
-	t.Run("in between", func(t *testing.T) {
+	t.Run("one of another type is left alone", func(t *testing.T) {
 		t.Parallel()
-		server := newOz()
-		ctx, cancel := context.WithCancelCause(t.Context())
-		server.strikes["create secret"] = []strike{{meanwhile: func() { cancel(stop) }}}
-		done, err := applier(server).Apply(ctx, planned(t, server), token)
-		require.ErrorIs(t, err, stop)
+		o := before("", "")
+		plan := o.plan(t, desired())
+		o.script["CreateSecret"] = []step{after(made(o, "DOTENVX"))}
+		done, err := o.apply(t.Context(), plan)
+		require.ErrorContains(t, err, "someone else has created it with the type DOTENVX, which cannot hold a token")
+		assert.Equal(t, reconcile.Applied{}, done)
+		assert.Equal(t, "theirs", o.secret(acme, "TOKEN").value)
+	})
+	t.Run("one that was deleted meanwhile is an error", func(t *testing.T) {
+		t.Parallel()
+		o := before("old", "")
+		plan := o.plan(t, desired())
+		o.script["UpdateSecret"] = []step{after(gone(o))}
+		done, err := o.apply(t.Context(), plan)
+		require.ErrorContains(t, err, `rotate secret "TOKEN": `)
+		assert.Equal(t, reconcile.Applied{}, done)
+		assert.Equal(t, []string{"UpdateSecret"}, o.begun)
+	})
+	t.Run("one that was deleted while an answer was lost is created", func(t *testing.T) {
+		t.Parallel()
+		o := before("old", "")
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		o.script["UpdateSecret"] = []step{func(context.Context, func() error) error { gone(o)(); return warp.ErrAnswerLost }}
+		done, err := o.apply(t.Context(), plan)
+		require.NoError(t, err)
 		assert.Equal(t, reconcile.Create, done.Secret)
-		assert.Equal(t, []string{"create secret"}, server.changes)
+		o.requireOne(t, strangers, done, err)
 	})
-	t.Run("a write that does not end has some seconds", func(t *testing.T) {
+	t.Run("theirs is not taken for ours after a lost answer", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			server := newOz()
-			ctx, cancel := context.WithCancelCause(t.Context())
-			a := applier(server)
-			a.Writer = hanging{server}
-			plan := planned(t, server)
-			time.AfterFunc(time.Minute, func() { cancel(stop) })
-			began := time.Now()
-			_, err := a.Apply(ctx, plan, token)
-			require.Error(t, err)
-			assert.Equal(t, time.Minute+5*time.Second, time.Since(began))
-		})
+		o := before("", "")
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		o.script["CreateSecret"] = []step{func(context.Context, func() error) error { made(o, warp.RawValue)(); return warp.ErrAnswerLost }}
+		done, err := o.apply(t.Context(), plan)
+		require.NoError(t, err)
+		o.requireOne(t, strangers, done, err)
 	})
 }
 
-// hanging answers when the request is given up.
-type hanging struct{ *oz }
+// errStopped is what a job's cancellation looks like.
+var errStopped = errors.New("interrupted by signal 15")
 
-func (hanging) CreateSecret(ctx context.Context, _ warp.Owner, _, _ string, _ warp.SealedSecret) error {
-	<-ctx.Done()
-	return &warp.Refusal{Status: 403}
+func TestToldToStopBeforeItBeginsNothing(t *testing.T) {
+	t.Parallel()
+	o := before("", "")
+	plan := o.plan(t, desired())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errStopped)
+	done, err := o.apply(ctx, plan)
+	require.ErrorIs(t, err, errStopped)
+	assert.Equal(t, reconcile.Applied{}, done)
+	assert.Empty(t, o.begun)
 }
 
-func TestRotate(t *testing.T) {
+// TestToldToStop stops during each write. A write gets five seconds to finish;
+// after it nothing else begins.
+func TestToldToStop(t *testing.T) {
 	t.Parallel()
-	plan := func(server *oz) reconcile.Plan {
-		observed, err := reconcile.ObserveUsers(t.Context(), server, desired(), func([]string) bool { return true })
-		require.NoError(t, err)
-		plan, err := reconcile.DiffRotation(desired(), observed)
-		require.NoError(t, err)
-		return plan
+	for _, test := range []struct {
+		during, secret, model string
+		want                  reconcile.Applied // when the write finishes
+		unfinished            reconcile.Applied // when it does not
+	}{
+		{"CreateSecret", "", "", reconcile.Applied{Secret: reconcile.Create}, reconcile.Applied{}},
+		{"UpdateSecret", "old", "", reconcile.Applied{Secret: reconcile.Rotate}, reconcile.Applied{}},
+		{
+			"CreateEnvironment", "old", "",
+			reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+			reconcile.Applied{Secret: reconcile.Rotate},
+		},
+		{
+			"UpdateEnvironment", "old", drifted,
+			reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Update, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+			reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+		},
+	} {
+		for _, takes := range []time.Duration{0, 4999 * time.Millisecond, 5001 * time.Millisecond, time.Hour} {
+			t.Run(fmt.Sprintf("%s, which takes %s more", test.during, takes), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					o := before(test.secret, test.model)
+					plan, strangers := o.plan(t, desired()), o.strangers()
+					ctx, cancel := context.WithCancelCause(t.Context())
+					o.script[test.during] = []step{func(under context.Context, effect func() error) error {
+						cancel(errStopped)
+						select {
+						case <-under.Done():
+							return fmt.Errorf("%w: %w", warp.ErrAnswerLost, under.Err())
+						case <-time.After(takes):
+							return effect()
+						}
+					}}
+					start := time.Now()
+					done, err := o.apply(ctx, plan)
+					assert.Equal(t, min(takes, 5*time.Second), time.Since(start))
+					want := test.want
+					if takes > 5*time.Second {
+						want = test.unfinished
+					}
+					assert.Equal(t, want, done)
+					if test.during != "UpdateEnvironment" || takes > 5*time.Second {
+						require.Error(t, err, "it did not get to the end")
+					}
+					o.requireOne(t, strangers, done, err)
+					assert.Equal(t, test.during, o.begun[len(o.begun)-1], "no other write began")
+					assert.Equal(t, 1, count(o.begun, test.during))
+				})
+			})
+		}
 	}
-	for _, s := range []strike{{}, {before: errLost}, {after: errLost}} {
-		server := drifted()
-		server.secrets[0].Description = "for ci"
-		p := plan(server)
-		server.strikes["update secret"] = []strike{s}
-		change, err := applier(server).Rotate(t.Context(), p, token, noon)
-		require.NoError(t, err)
-		assert.Equal(t, reconcile.Rotate, change)
-		assert.Equal(t, sealed, server.secrets[0].value)
-		assert.Regexp(t, `^for ci; rotated by oz-bitbucket on \d{4}-\d\d-\d\d, expires 2026-11-24$`, server.secrets[0].Description)
-		assert.Equal(t, []string{"update secret"}, slices.Compact(server.changes))
-	}
-	server := drifted()
-	p := plan(server)
-	server.strikes["update secret"] = []strike{{before: errLost, meanwhile: func() { server.secrets = nil }}}
-	_, err := applier(server).Rotate(t.Context(), p, token, noon)
-	require.Error(t, err, "it creates none")
-	assert.Empty(t, server.secrets)
+}
+
+// TestToldToStopBetweenWrites keeps what was written.
+func TestToldToStopBetweenWrites(t *testing.T) {
+	t.Parallel()
+	o := before("", drifted)
+	plan, strangers := o.plan(t, desired()), o.strangers()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o.script["CreateSecret"] = []step{func(_ context.Context, effect func() error) error { defer cancel(errStopped); return effect() }}
+	done, err := o.apply(ctx, plan)
+	require.ErrorIs(t, err, errStopped)
+	assert.Equal(t, reconcile.Applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, done)
+	o.requireOne(t, strangers, done, err)
+	assert.Equal(t, []string{"CreateSecret"}, o.begun)
 }

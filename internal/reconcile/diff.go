@@ -104,16 +104,16 @@ func choose(d Desired, o Observed) (*Candidate, error) {
 	case 1:
 		return &o.Environments[0], nil
 	}
-	return nil, ambiguous(d.EnvironmentName, o.Environments)
-}
-
-func ambiguous(name string, found []Candidate) error {
-	uids := make([]string, len(found))
-	for i, candidate := range found {
+	uids := make([]string, len(o.Environments))
+	for i, candidate := range o.Environments {
 		uids[i] = candidate.UID
 	}
+	return nil, ambiguous(d.EnvironmentName, uids)
+}
+
+func ambiguous(name string, uids []string) error {
 	slices.Sort(uids)
-	return fmt.Errorf("%d environments are named %q: %s; set environment_id to the one to manage, or delete the others", len(found), name, strings.Join(uids, ", "))
+	return fmt.Errorf("%d environments are named %q: %s; set environment_id to the one to manage, or delete the others", len(uids), name, strings.Join(uids, ", "))
 }
 
 // compare plans one environment, nil being one that does not exist.

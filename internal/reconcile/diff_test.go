@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -11,156 +10,271 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// good is a model that is as desired.
-const good = `{"name":"ci","docker_image":"ubuntu:24.04","setup_commands":["git clone it"],"secrets":[{"name":"TOKEN"}],"unknown":1.50}`
+const uid = "En00000000000000000001"
 
-func TestDiffOfTheEnvironment(t *testing.T) {
-	t.Parallel()
-	type field = reconcile.Field
-	tests := []struct {
-		name    string
-		models  []string // of environments that are there
-		change  func(*reconcile.Desired)
-		want    reconcile.Change
-		fields  []field
-		warning string
-		wantErr string
-	}{
-		{name: "absent", want: reconcile.Create, fields: []field{
-			{Name: "name", New: []string{"ci"}}, {Name: "docker_image", New: []string{"warpdotdev/dev-base:latest"}},
-			{Name: "setup_commands", New: []string{"git clone it"}}, {Name: "secrets", New: []string{"TOKEN"}},
-		}},
-		{name: "as desired", models: []string{good}, want: reconcile.Keep},
-		{name: "an image that nobody asked to change", models: []string{good}, change: func(d *reconcile.Desired) { d.DockerImage = "" }, want: reconcile.Keep},
-		{name: "another image", models: []string{good}, change: func(d *reconcile.Desired) { d.DockerImage = "debian" }, want: reconcile.Update,
-			fields: []field{{"docker_image", []string{"ubuntu:24.04"}, []string{"debian"}}}},
-		{name: "no image", models: []string{`{"name":"ci","setup_commands":["git clone it"],"secrets":[{"name":"TOKEN"}]}`}, want: reconcile.Update,
-			fields: []field{{"docker_image", nil, []string{"warpdotdev/dev-base:latest"}}}},
-		{name: "another description", models: []string{good}, change: func(d *reconcile.Desired) { d.Description = "a\nb" }, want: reconcile.Update,
-			fields: []field{{"description", nil, []string{"a", "b"}}}},
-		{name: "other commands", models: []string{good}, change: func(d *reconcile.Desired) {
-			d.SetupCommands = func([]string) []string { return []string{"git clone it", "npm ci"} }
-		}, want: reconcile.Update, fields: []field{{"setup_commands", []string{"git clone it"}, []string{"git clone it", "npm ci"}}}},
-		{name: "another secret", models: []string{good}, change: func(d *reconcile.Desired) { d.Secrets = []string{"NPM_TOKEN"} }, want: reconcile.Update,
-			fields: []field{{"secrets", []string{"TOKEN"}, []string{"TOKEN", "NPM_TOKEN"}}}, warning: `secret "NPM_TOKEN" of environment_secrets does not exist`},
-		{name: "more secrets than asked for", models: []string{`{"name":"ci","docker_image":"ubuntu:24.04","setup_commands":["git clone it"],"secrets":[{"name":"X"},{"name":"TOKEN"}]}`}, want: reconcile.Keep},
-		{name: "no list of secrets", models: []string{`{"name":"ci","docker_image":"ubuntu:24.04","setup_commands":["git clone it"]}`}, want: reconcile.Update,
-			fields: []field{{"secrets", nil, []string{"TOKEN"}}}, warning: "its runs see only the listed ones: TOKEN"},
-		{name: "two of one name", models: []string{good, good}, wantErr: "En00000000000000000001, En00000000000000000002"},
-		{name: "by ID", models: []string{good, good}, change: func(d *reconcile.Desired) { d.EnvironmentID, d.EnvironmentName = "En00000000000000000002", "" }, want: reconcile.Keep},
-		{name: "by ID with its own name", models: []string{good, good}, change: func(d *reconcile.Desired) { d.EnvironmentID = "En00000000000000000002" }, want: reconcile.Keep},
-		{name: "renamed", models: []string{good}, change: func(d *reconcile.Desired) { d.EnvironmentID, d.EnvironmentName = "En00000000000000000001", "new" }, want: reconcile.Update,
-			fields: []field{{"name", []string{"ci"}, []string{"new"}}}},
-		{name: "renamed to a name that is taken", models: []string{good, `{"name":"new"}`}, change: func(d *reconcile.Desired) { d.EnvironmentID, d.EnvironmentName = "En00000000000000000001", "new" },
-			wantErr: "En00000000000000000002 has that name already"},
+// situation is an Oz and what is wanted of it.
+type situation struct {
+	name    string
+	arrange func(*oz)
+	desired reconcile.Desired
+	want    reconcile.EnvironmentPlan // without what is not exported
+	warn    []string
+	wantErr string
+}
+
+func byID(d *reconcile.Desired)   { d.EnvironmentID, d.EnvironmentName = uid, "" }
+func rename(d *reconcile.Desired) { d.EnvironmentID, d.EnvironmentName = uid, "renamed" }
+
+func environment(owner warp.Owner, model string) func(*oz) {
+	return func(o *oz) { o.add(owner, model) }
+}
+
+func keep(name string) reconcile.EnvironmentPlan {
+	return reconcile.EnvironmentPlan{ID: uid, Name: name, Change: reconcile.Keep}
+}
+
+func update(name string, fields ...reconcile.Field) reconcile.EnvironmentPlan {
+	return reconcile.EnvironmentPlan{ID: uid, Name: name, Change: reconcile.Update, Fields: fields}
+}
+
+func create(fields ...reconcile.Field) reconcile.EnvironmentPlan {
+	fields = append([]reconcile.Field{{"name", nil, []string{"acme-api"}}}, fields...)
+	return reconcile.EnvironmentPlan{Name: "acme-api", Change: reconcile.Create, Fields: fields}
+}
+
+func situations() []situation {
+	plain := create(
+		reconcile.Field{"docker_image", nil, []string{"warpdotdev/dev-base:latest"}},
+		reconcile.Field{"setup_commands", nil, []string{"clone"}},
+		reconcile.Field{"secrets", nil, []string{"TOKEN"}},
+	)
+	model := func(key string, value any) string { return parsed(converged).With(key, value).String() }
+	integrated := func(model string) func(*oz) {
+		return func(o *oz) { o.integrations[o.add(acme, model)] = []string{"slack", "linear"} }
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			for _, withSecret := range []bool{false, true} {
-				server := newOz()
-				for _, model := range tt.models {
-					server.add(team, model)
+	return []situation{
+		{name: "absent", desired: desired(), want: plain},
+		{name: "absent, with everything", desired: desired(func(d *reconcile.Desired) {
+			d.Description, d.DockerImage, d.Secrets = "two\nlines", "ubuntu:24.04", []string{"NPM_TOKEN", "TOKEN"}
+		}), want: create(
+			reconcile.Field{"description", nil, []string{"two", "lines"}},
+			reconcile.Field{"docker_image", nil, []string{"ubuntu:24.04"}},
+			reconcile.Field{"setup_commands", nil, []string{"clone"}},
+			reconcile.Field{"secrets", nil, []string{"TOKEN", "NPM_TOKEN"}},
+		)},
+		{name: "of another team", arrange: environment(other, converged), desired: desired(), want: plain},
+		{name: "of a user", arrange: environment(jane, converged), desired: desired(), want: plain},
+		{name: "of another name", arrange: environment(acme, `{"name":"acme-api2"}`), desired: desired(), want: plain},
+		{name: "in the trash", arrange: func(o *oz) {
+			o.edit(o.add(acme, converged), func(e *warp.Environment) { e.Trashed = true })
+		}, desired: desired(), want: plain},
+		{name: "the same", arrange: environment(acme, converged), desired: desired(), want: keep("acme-api")},
+		{name: "the same, and one in the trash", arrange: func(o *oz) {
+			o.add(acme, converged)
+			o.edit(o.add(acme, converged), func(e *warp.Environment) { e.Trashed = true })
+		}, desired: desired(), want: keep("acme-api")},
+		{name: "what is not asked for stays", arrange: environment(acme, model("description", "old")), desired: desired(), want: keep("acme-api")},
+		{
+			name: "another description", arrange: environment(acme, model("description", "old")),
+			desired: desired(func(d *reconcile.Desired) { d.Description = "new" }),
+			want:    update("acme-api", reconcile.Field{"description", []string{"old"}, []string{"new"}}),
+		},
+		{
+			name: "another image", arrange: environment(acme, model("docker_image", "ubuntu:22.04")),
+			desired: desired(func(d *reconcile.Desired) { d.DockerImage = "ubuntu:24.04" }),
+			want:    update("acme-api", reconcile.Field{"docker_image", []string{"ubuntu:22.04"}, []string{"ubuntu:24.04"}}),
+		},
+		{name: "an image that was chosen by hand", arrange: environment(acme, model("docker_image", "ubuntu:22.04")), desired: desired(), want: keep("acme-api")},
+		{
+			name: "no image", arrange: environment(acme, model("docker_image", nil)), desired: desired(),
+			want: update("acme-api", reconcile.Field{"docker_image", nil, []string{"warpdotdev/dev-base:latest"}}),
+		},
+		{
+			name: "other commands", arrange: environment(acme, model("setup_commands", []string{"make"})), desired: desired(),
+			want: update("acme-api", reconcile.Field{"setup_commands", []string{"make"}, []string{"clone", "make"}}),
+		},
+		{
+			name: "another secret", arrange: environment(acme, model("secrets", []map[string]string{{"name": "NPM_TOKEN"}})), desired: desired(),
+			want: update("acme-api", reconcile.Field{"secrets", []string{"NPM_TOKEN"}, []string{"NPM_TOKEN", "TOKEN"}}),
+		},
+		{
+			name: "no list of secrets", arrange: environment(acme, model("secrets", nil)), desired: desired(),
+			want: update("acme-api", reconcile.Field{"secrets", nil, []string{"TOKEN"}}),
+			warn: []string{"the environment had no list of secrets; from now on its runs see only the listed ones: TOKEN"},
+		},
+		{
+			name: "an empty list of secrets", arrange: environment(acme, model("secrets", []string{})), desired: desired(),
+			want: update("acme-api", reconcile.Field{"secrets", nil, []string{"TOKEN"}}),
+		},
+		{
+			name: "a secret that does not exist", arrange: environment(acme, converged),
+			desired: desired(func(d *reconcile.Desired) { d.Secrets = []string{"NONE", "NPM_TOKEN"} }),
+			want:    update("acme-api", reconcile.Field{"secrets", []string{"TOKEN"}, []string{"TOKEN", "NONE", "NPM_TOKEN"}}),
+			warn:    []string{`secret "NONE" of environment_secrets does not exist for this owner; runs will not have it`},
+		},
+		{
+			name: "a command that reads an unlisted secret", arrange: environment(acme, model("setup_commands", []string{"clone", "a $NPM_TOKEN $TOKEN $HOME", "b $NPM_TOKEN"})),
+			desired: desired(), want: keep("acme-api"),
+			warn: []string{"a setup command reads $NPM_TOKEN, and this owner has a secret of that name, which runs in this environment will not see; name it in environment_secrets if it is meant"},
+		},
+		{
+			name: "one that reads a listed secret", arrange: environment(acme, model("setup_commands", []string{"clone", "a $NPM_TOKEN"})),
+			desired: desired(func(d *reconcile.Desired) { d.Secrets = []string{"NPM_TOKEN"} }),
+			want:    update("acme-api", reconcile.Field{"secrets", []string{"TOKEN"}, []string{"TOKEN", "NPM_TOKEN"}}),
+		},
+		{
+			name: "integrations of a change", arrange: integrated(model("docker_image", nil)), desired: desired(),
+			want: reconcile.EnvironmentPlan{
+				ID: uid, Name: "acme-api", Change: reconcile.Update, Integrations: []string{"slack", "linear"},
+				Fields: []reconcile.Field{{"docker_image", nil, []string{"warpdotdev/dev-base:latest"}}},
+			},
+			warn: []string{"the environment is used by integrations: slack, linear"},
+		},
+		{
+			name: "integrations of no change", arrange: integrated(converged), desired: desired(),
+			want: reconcile.EnvironmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Keep, Integrations: []string{"slack", "linear"}},
+		},
+		{name: "two of one name", arrange: func(o *oz) { o.add(acme, converged); o.add(acme, converged) }, desired: desired(),
+			wantErr: `2 environments are named "acme-api": En00000000000000000001, En00000000000000000002; set environment_id to the one to manage, or delete the others`},
+		{name: "by ID, the name stays", arrange: environment(acme, model("name", "any")), desired: desired(byID), want: keep("any")},
+		{name: "by ID, one of two of a name", arrange: func(o *oz) { o.add(acme, converged); o.add(acme, converged) }, desired: desired(func(d *reconcile.Desired) { d.EnvironmentID = uid }), want: keep("acme-api")},
+		{
+			name: "by ID, renamed", arrange: environment(acme, converged), desired: desired(rename),
+			want: update("renamed", reconcile.Field{"name", []string{"acme-api"}, []string{"renamed"}}),
+		},
+		{
+			name: "by ID, renamed to a name in the trash", arrange: func(o *oz) {
+				o.add(acme, converged)
+				o.edit(o.add(acme, model("name", "renamed")), func(e *warp.Environment) { e.Trashed = true })
+			}, desired: desired(rename),
+			want: update("renamed", reconcile.Field{"name", []string{"acme-api"}, []string{"renamed"}}),
+		},
+		{
+			name: "by ID, renamed to another owner's name", arrange: func(o *oz) { o.add(acme, converged); o.add(other, model("name", "renamed")) }, desired: desired(rename),
+			want: update("renamed", reconcile.Field{"name", []string{"acme-api"}, []string{"renamed"}}),
+		},
+		{name: "by ID, renamed to a name that is taken", arrange: func(o *oz) { o.add(acme, converged); o.add(acme, model("name", "renamed")) }, desired: desired(rename),
+			wantErr: `environment En00000000000000000001 cannot be renamed to "renamed": En00000000000000000002 has that name already`},
+		{name: "by ID, of another owner", arrange: environment(other, converged), desired: desired(byID),
+			wantErr: "environment En00000000000000000001 belongs to another owner (team Tm0000000000000000000B) than scope and team name (team Tm0000000000000000000A)"},
+		{name: "by ID, of a user", arrange: environment(jane, converged), desired: desired(byID),
+			wantErr: "environment En00000000000000000001 belongs to another owner (user jane) than scope and team name (team Tm0000000000000000000A)"},
+		{name: "by ID, in the trash", arrange: func(o *oz) {
+			o.edit(o.add(acme, converged), func(e *warp.Environment) { e.Trashed = true })
+		}, desired: desired(byID), wantErr: "environment En00000000000000000001 is in the trash; restore it, or leave environment_id out"},
+	}
+}
+
+// stored are the states in which the secret can be.
+var stored = []struct {
+	name    string
+	secret  *storedSecret
+	want    reconcile.SecretPlan
+	wantErr string
+}{
+	{"no secret", nil, reconcile.SecretPlan{Name: "TOKEN", Change: reconcile.Create}, ""},
+	{"a secret", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"}, "old"}, reconcile.SecretPlan{Name: "TOKEN", Change: reconcile.Rotate, UpdatedAt: "7"}, ""},
+	{"a secret of another type", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: "DOTENVX", UpdatedAt: "7"}, "old"}, reconcile.SecretPlan{},
+		`secret "TOKEN" exists with the type DOTENVX, which cannot hold a token; choose another secret_name`},
+}
+
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	for _, s := range situations() {
+		for _, secret := range stored {
+			t.Run(s.name+", "+secret.name, func(t *testing.T) {
+				t.Parallel()
+				o := newOz()
+				if s.arrange != nil {
+					s.arrange(o)
 				}
-				if withSecret {
-					server.secrets = []stored{{Secret: warp.Secret{Name: "TOKEN", Owner: team, Type: warp.RawValue}}}
+				if secret.secret != nil {
+					o.secrets = append(o.secrets, *secret.secret)
 				}
-				d := desired()
-				if len(tt.models) > 0 && tt.name != "no image" {
-					d.DockerImage = "ubuntu:24.04"
-				}
-				if tt.change != nil {
-					tt.change(&d)
-				}
-				observed, err := reconcile.Observe(t.Context(), server, d)
+				observed, err := reconcile.Observe(t.Context(), o, s.desired)
 				require.NoError(t, err)
-				plan, err := reconcile.Diff(d, observed)
-				if tt.wantErr != "" {
-					require.ErrorContains(t, err, tt.wantErr)
+				plan, err := reconcile.Diff(s.desired, observed)
+				switch {
+				case secret.wantErr != "":
+					require.EqualError(t, err, secret.wantErr)
+					return
+				case s.wantErr != "":
+					require.EqualError(t, err, s.wantErr)
 					return
 				}
 				require.NoError(t, err)
-				assert.Equal(t, tt.want, plan.Environment.Change)
-				assert.Equal(t, tt.fields, plan.Environment.Fields)
-				assert.Equal(t, map[bool]reconcile.Change{false: reconcile.Create, true: reconcile.Rotate}[withSecret], plan.Secret.Change)
-				assert.Equal(t, tt.want != reconcile.Keep || !withSecret, plan.Changes())
-				if tt.warning != "" {
-					require.Len(t, plan.Warnings, 1)
-					assert.Contains(t, plan.Warnings[0], tt.warning)
-				} else {
-					assert.Empty(t, plan.Warnings)
-				}
+				assert.Equal(t, secret.want, plan.Secret)
+				assert.Equal(t, s.warn, plan.Warnings)
+				assert.Equal(t, s.want, exported(plan.Environment))
+				assert.Equal(t, acme, plan.Owner)
+				assert.Equal(t, warp.UploadKey("key of acme"), plan.UploadKey)
+				assert.Equal(t, secret.want.Change == reconcile.Create || s.want.Change != reconcile.Keep, plan.Changes())
 
-				// What was applied is kept.
-				_, err = applier(server).Apply(t.Context(), plan, token)
-				require.NoError(t, err)
-				observed, err = reconcile.Observe(t.Context(), server, d)
-				require.NoError(t, err)
-				again, err := reconcile.Diff(d, observed)
-				require.NoError(t, err)
-				assert.Equal(t, reconcile.Keep, again.Environment.Change)
-				assert.False(t, again.Changes())
-			}
-		})
-	}
-}
-
-func TestDiffRefusesToGuess(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name     string
-		desired  func(*reconcile.Desired)
-		observed reconcile.Observed
-		wantErr  string
-	}{
-		{"no upload key", nil, reconcile.Observed{Owner: team}, "no upload key"},
-		{"a secret of another type", nil, reconcile.Observed{Owner: team, UploadKey: "k", Secret: &warp.Secret{Type: "DOTENVX"}}, "DOTENVX"},
-		{"an environment in the trash", func(d *reconcile.Desired) { d.EnvironmentID = "x" }, reconcile.Observed{Owner: team, UploadKey: "k"}, "in the trash"},
-		{"an environment of another owner", func(d *reconcile.Desired) { d.EnvironmentID = "x" }, reconcile.Observed{Owner: team, UploadKey: "k",
-			Environments: []reconcile.Candidate{{Environment: warp.Environment{Owner: others}}}}, "belongs to another owner"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			d := desired()
-			if tt.desired != nil {
-				tt.desired(&d)
-			}
-			_, err := reconcile.Diff(d, tt.observed)
-			require.ErrorContains(t, err, tt.wantErr)
-		})
-	}
-}
-
-func TestDiffNamesTheIntegrationsOfAnUpdate(t *testing.T) {
-	t.Parallel()
-	for image, want := range map[string]int{"ubuntu:24.04": 0, "debian": 1} {
-		server := newOz()
-		server.integrations[server.add(team, good)] = []string{"slack", "linear"}
-		d := desired()
-		d.DockerImage = image
-		observed, err := reconcile.Observe(t.Context(), server, d)
-		require.NoError(t, err)
-		plan, err := reconcile.Diff(d, observed)
-		require.NoError(t, err)
-		require.Len(t, plan.Warnings, want)
-		if want > 0 {
-			assert.Contains(t, plan.Warnings[0], "slack, linear")
+				requireAppliedPlanKeeps(t, o, s.desired, plan)
+			})
 		}
 	}
 }
 
-func TestDiffRotation(t *testing.T) {
-	t.Parallel()
-	_, err := reconcile.DiffRotation(desired(), reconcile.Observed{Owner: team, UploadKey: "k"})
-	require.ErrorContains(t, err, "rotation creates none")
+// exported is a plan without what is not.
+func exported(p reconcile.EnvironmentPlan) reconcile.EnvironmentPlan {
+	return reconcile.EnvironmentPlan{ID: p.ID, Name: p.Name, Change: p.Change, Fields: p.Fields, Integrations: p.Integrations}
+}
 
-	secret := &warp.Secret{Name: "TOKEN", Type: warp.RawValue, Description: "for ci; rotated by oz-bitbucket on 2026-01-02, expires 2026-12-31"}
-	plan, err := reconcile.DiffRotation(desired(), reconcile.Observed{At: noon, Owner: team, UploadKey: "k", Secret: secret})
+// requireAppliedPlanKeeps applies a plan and checks that there is nothing left
+// to do but to rotate.
+func requireAppliedPlanKeeps(t *testing.T, o *oz, d reconcile.Desired, plan reconcile.Plan) {
+	t.Helper()
+	done, err := o.apply(t.Context(), plan)
 	require.NoError(t, err)
-	assert.Equal(t, reconcile.Rotate, plan.Secret.Change)
-	assert.Equal(t, time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), plan.Secret.Was.Expires)
-	require.Len(t, plan.Warnings, 1)
-	assert.Contains(t, plan.Warnings[0], "no environment uses")
-	assert.False(t, plan.Changes(), "a rotation alone is no change")
+	assert.Equal(t, plan.Secret.Change, done.Secret)
+	assert.Equal(t, plan.Environment.Change, done.Environment)
+	assert.Equal(t, plan.Environment.Name, done.EnvironmentName)
+	if plan.Environment.ID != "" {
+		assert.Equal(t, plan.Environment.ID, done.EnvironmentID)
+	}
+	assert.Equal(t, ours, o.secret(acme, "TOKEN").value)
+
+	again := o.plan(t, d)
+	assert.Equal(t, reconcile.Rotate, again.Secret.Change)
+	assert.Equal(t, reconcile.EnvironmentPlan{
+		ID: done.EnvironmentID, Name: done.EnvironmentName, Change: reconcile.Keep, Integrations: plan.Environment.Integrations,
+	}, exported(again.Environment))
+	assert.False(t, again.Changes())
+	writes := len(o.begun)
+	_, err = o.apply(t.Context(), again)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"UpdateSecret"}, o.begun[writes:])
+}
+
+func TestAnUpdateLeavesForeignKeysAlone(t *testing.T) {
+	t.Parallel()
+	o := newOz()
+	o.add(acme, drifted)
+	_, err := o.apply(t.Context(), o.plan(t, desired()))
+	require.NoError(t, err)
+	assert.Equal(t, `{"name":"acme-api","from_the_future":[1.50],"docker_image":"ubuntu:22.04","setup_commands":["clone","make"],"secrets":[{"name":"OTHER","x":1},{"name":"TOKEN"}]}`,
+		o.environments[0].Model.String())
+}
+
+func TestNewEnvironment(t *testing.T) {
+	t.Parallel()
+	o := newOz()
+	_, err := o.apply(t.Context(), o.plan(t, desired(func(d *reconcile.Desired) { d.SetupCommands = func([]string) []string { return nil } })))
+	require.NoError(t, err)
+	assert.Equal(t, `{"name":"acme-api","github_repos":[],"docker_image":"warpdotdev/dev-base:latest","setup_commands":[],"secrets":[{"name":"TOKEN"}]}`,
+		o.environments[0].Model.String())
+}
+
+func TestWithoutAnUploadKeyThereIsNoPlan(t *testing.T) {
+	t.Parallel()
+	for scope, want := range map[warp.OwnerType]string{warp.TeamOwner: "team Tm0000000000000000000A", warp.UserOwner: "user jane"} {
+		o := newOz()
+		o.keys = warp.UploadKeys{}
+		d := desired(func(d *reconcile.Desired) { d.Scope = scope })
+		observed, err := reconcile.Observe(t.Context(), o, d)
+		require.NoError(t, err)
+		_, err = reconcile.Diff(d, observed)
+		assert.EqualError(t, err, "there is no upload key for the owner of the secret ("+want+"); open the secrets page of Warp once as that owner, or ask Warp's support")
+	}
 }

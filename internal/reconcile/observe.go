@@ -28,14 +28,18 @@ func Observe(ctx context.Context, r Reader, d Desired) (Observed, error) {
 		return o, err
 	}
 	var candidates []string
-	for _, namesake := range find(lists.environments, o.Owner, d.EnvironmentName) {
-		candidates = append(candidates, namesake.UID)
+	for _, listing := range find(lists.environments, o.Owner, d.EnvironmentName) {
+		if listing.UID != d.EnvironmentID {
+			candidates = append(candidates, listing.UID)
+		}
 	}
 	if d.EnvironmentID != "" {
-		o.Namesakes = slices.DeleteFunc(candidates, func(uid string) bool { return uid == d.EnvironmentID })
-		candidates = []string{d.EnvironmentID}
+		candidates = append(candidates, d.EnvironmentID)
 	}
 	o.Environments, err = getCandidates(ctx, r, candidates)
+	if d.EnvironmentID != "" {
+		o.Environments, o.Namesakes = separate(o.Environments, d.EnvironmentID)
+	}
 	return o, err
 }
 
@@ -74,6 +78,18 @@ func observeLists(ctx context.Context, r Reader, d Desired) (Observed, lists, er
 		}
 	}
 	return o, all, nil
+}
+
+// separate takes the environment of this ID from among the others.
+func separate(found []Candidate, uid string) (one []Candidate, others []string) {
+	for _, candidate := range found {
+		if candidate.UID == uid {
+			one = append(one, candidate)
+		} else {
+			others = append(others, candidate.UID)
+		}
+	}
+	return one, others
 }
 
 // ownerOf decides who owns the secret and the environment.

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -11,120 +12,114 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-func TestObserveFindsTheOwner(t *testing.T) {
+func TestObserve(t *testing.T) {
 	t.Parallel()
-	two := []warp.Team{{UID: team.UID, Name: "Acme"}, {UID: others.UID, Name: "Others"}}
+	o := newOz()
+	own := o.add(acme, converged)
+	o.add(other, converged)
+	o.integrations[own] = []string{"slack"}
+	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"}, "old"})
+	observed, err := reconcile.Observe(t.Context(), o, desired())
+	require.NoError(t, err)
+	assert.False(t, observed.At.IsZero())
+	assert.Equal(t, reconcile.Observed{
+		At:           observed.At,
+		Caller:       o.caller,
+		Owner:        acme,
+		UploadKey:    "key of acme",
+		Secret:       &warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"},
+		OtherSecrets: []string{"NPM_TOKEN"},
+		Environments: []reconcile.Candidate{{Environment: o.environments[0], Integrations: []string{"slack"}}},
+	}, observed)
+	assert.Empty(t, o.begun, "observing writes nothing")
+}
+
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	const a, b = "Tm0000000000000000000A", "Tm0000000000000000000B"
+	team := func(name string) func(*reconcile.Desired) { return func(d *reconcile.Desired) { d.Team = name } }
+	personal := func(d *reconcile.Desired) { d.Scope = warp.UserOwner }
+	one := []warp.Team{{UID: a, Name: "Acme"}}
+	two := []warp.Team{{UID: a, Name: "Acme"}, {UID: b, Name: "Beta"}}
+	twins := []warp.Team{{UID: a, Name: "Acme"}, {UID: b, Name: "Acme"}}
 	tests := []struct {
 		name    string
-		teams   []warp.Team
-		robot   bool
-		scope   warp.OwnerType
-		team    string
+		caller  warp.Caller
+		desired reconcile.Desired
 		want    warp.Owner
 		wantErr string
 	}{
-		{"the only team", two[:1], false, warp.TeamOwner, "", team, ""},
-		{"a team by name", two, false, warp.TeamOwner, "Others", others, ""},
-		{"a team by UID", two, true, warp.TeamOwner, others.UID, others, ""},
-		{"a UID before a name", []warp.Team{{UID: team.UID, Name: others.UID}, two[1]}, false, warp.TeamOwner, others.UID, others, ""},
-		{"the user", two, false, warp.UserOwner, "", user, ""},
-		{"no team", nil, false, warp.TeamOwner, "", warp.Owner{}, "sees no team"},
-		{"several teams", two, false, warp.TeamOwner, "", warp.Owner{}, others.UID},
-		{"several teams of one name", []warp.Team{{UID: team.UID, Name: "X"}, {UID: others.UID, Name: "X"}}, false, warp.TeamOwner, "X", warp.Owner{}, "several teams"},
-		{"an unknown team", two, false, warp.TeamOwner, "acme", warp.Owner{}, `team "acme" is not among`},
-		{"a service account's own", two, true, warp.UserOwner, "", warp.Owner{}, "service account"},
+		{"the only team", warp.Caller{UID: "jane", Teams: one}, desired(), acme, ""},
+		{"the only team, of a service account", warp.Caller{UID: "serviceAccount:x", ServiceAccount: true, Teams: one}, desired(), acme, ""},
+		{"no team", warp.Caller{UID: "jane"}, desired(), warp.Owner{}, "scope is team, but warp_api_key sees no team; use scope: personal, or the key of a team member"},
+		{"several teams", warp.Caller{UID: "jane", Teams: two}, desired(), warp.Owner{}, `warp_api_key sees several teams: ` + a + ` ("Acme"), ` + b + ` ("Beta"); set team to the UID of one`},
+		{"by name", warp.Caller{UID: "jane", Teams: two}, desired(team("Beta")), other, ""},
+		{"by UID", warp.Caller{UID: "jane", Teams: two}, desired(team(b)), other, ""},
+		{"by UID, which another team has for a name", warp.Caller{UID: "jane", Teams: []warp.Team{{UID: a, Name: b}, {UID: b, Name: "Beta"}}}, desired(team(b)), other, ""},
+		{"by the wrong case", warp.Caller{UID: "jane", Teams: two}, desired(team("beta")), warp.Owner{}, `team "beta" is not among the teams that warp_api_key sees: ` + a + ` ("Acme"), ` + b + ` ("Beta")`},
+		{"by a name of two", warp.Caller{UID: "jane", Teams: twins}, desired(team("Acme")), warp.Owner{}, `warp_api_key sees several teams: ` + a + ` ("Acme"), ` + b + ` ("Acme"); set team to the UID of one`},
+		{"another than the only team", warp.Caller{UID: "jane", Teams: one}, desired(team("Beta")), warp.Owner{}, `team "Beta" is not among the teams that warp_api_key sees: ` + a + ` ("Acme")`},
+		{"by name without a team", warp.Caller{UID: "jane"}, desired(team("Beta")), warp.Owner{}, "scope is team, but warp_api_key sees no team; use scope: personal, or the key of a team member"},
+		{"personal", warp.Caller{UID: "jane", Teams: two}, desired(personal), jane, ""},
+		{"personal without a team", warp.Caller{UID: "jane"}, desired(personal), jane, ""},
+		{"personal, of a service account", warp.Caller{UID: "serviceAccount:x", ServiceAccount: true, Teams: one}, desired(personal), warp.Owner{}, "scope is personal, but warp_api_key belongs to a service account, which owns nothing itself; use scope: team, or a personal API key"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			server := newOz()
-			server.caller.Teams, server.caller.ServiceAccount = tt.teams, tt.robot
-			d := desired()
-			d.Scope, d.Team = tt.scope, tt.team
-			observed, err := reconcile.Observe(t.Context(), server, d)
-			if tt.wantErr != "" {
-				require.ErrorContains(t, err, tt.wantErr)
+			o := newOz()
+			o.caller = test.caller
+			observed, err := reconcile.Observe(t.Context(), o, test.desired)
+			if test.wantErr != "" {
+				require.EqualError(t, err, test.wantErr)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, tt.want, observed.Owner)
+			assert.Equal(t, test.want, observed.Owner)
+			assert.Equal(t, o.keys.For(test.want), observed.UploadKey)
 		})
 	}
 }
 
-func TestObserveFindsWhatIsThere(t *testing.T) {
+// TestPersonalOwners: the server may leave a user's UID out of environments,
+// and tells of other users' secrets nothing.
+func TestPersonalOwners(t *testing.T) {
 	t.Parallel()
-	server := newOz()
-	server.secrets = []stored{
-		{Secret: warp.Secret{Name: "TOKEN", Owner: others, Type: warp.RawValue}},
-		{Secret: warp.Secret{Name: "TOKEN", Owner: user, Type: warp.RawValue}},
-		{Secret: warp.Secret{Name: "TOKEN", Owner: team, Type: warp.RawValue, UpdatedAt: "then"}},
-		{Secret: warp.Secret{Name: "OTHER", Owner: team}},
+	o := newOz()
+	o.secrets = []storedSecret{{warp.Secret{Name: "TOKEN", Owner: warp.Owner{Type: warp.UserOwner}, Type: warp.RawValue}, "old"}}
+	bare := o.add(warp.Owner{Type: warp.UserOwner}, converged)
+	named := o.add(jane, converged)
+	o.add(warp.Owner{Type: warp.UserOwner, UID: "joe"}, converged)
+	o.add(acme, converged)
+	observed, err := reconcile.Observe(t.Context(), o, desired(func(d *reconcile.Desired) { d.Scope = warp.UserOwner }))
+	require.NoError(t, err)
+	require.NotNil(t, observed.Secret)
+	var found []string
+	for _, candidate := range observed.Environments {
+		found = append(found, candidate.UID)
 	}
-	mine := server.add(team, `{"name":"ci"}`)
-	server.add(others, `{"name":"ci"}`)
-	server.add(team, `{"name":"CI"}`)
-	trashed := server.add(team, `{"name":"ci"}`)
-	server.find(trashed).Trashed = true
-	server.integrations[mine] = []string{"slack"}
-
-	observed, err := reconcile.Observe(t.Context(), server, desired())
-	require.NoError(t, err)
-	assert.Equal(t, "then", observed.Secret.UpdatedAt)
-	assert.Equal(t, []string{"OTHER"}, observed.OtherSecrets)
-	assert.True(t, observed.Personal)
-	assert.Equal(t, warp.UploadKey("team key"), observed.UploadKey)
-	require.Len(t, observed.Environments, 1)
-	assert.Equal(t, mine, observed.Environments[0].UID)
-	assert.Equal(t, []string{"slack"}, observed.Environments[0].Integrations)
-
-	d := desired()
-	d.EnvironmentID = server.add(team, `{"name":"by hand"}`)
-	observed, err = reconcile.Observe(t.Context(), server, d)
-	require.NoError(t, err)
-	assert.Equal(t, d.EnvironmentID, observed.Environments[0].UID)
-	assert.Equal(t, []string{mine, trashed}, observed.Namesakes)
+	assert.Equal(t, []string{bare, named}, found)
 }
 
-func TestObserveNamesWhatItCouldNotRead(t *testing.T) {
+func TestFailedReadsAreNamed(t *testing.T) {
 	t.Parallel()
-	for operation, want := range map[string]string{
-		"caller": "look up the caller", "keys": "look up the upload keys", "secrets": "list secrets",
-		"environments": "list environments", "environment": "get environment En", "integrations": "list the integrations",
+	broken := errors.New("connection refused")
+	for method, want := range map[string]string{
+		"GetCaller":        "look up the caller: connection refused",
+		"GetUploadKeys":    "look up the upload keys: connection refused",
+		"ListSecrets":      "list secrets: connection refused",
+		"ListEnvironments": "list environments: connection refused",
+		"GetEnvironment":   "get environment En00000000000000000001: connection refused",
+		"ListIntegrations": "list the integrations of environment En00000000000000000001: connection refused",
 	} {
-		server := newOz()
-		server.add(team, `{"name":"ci"}`)
-		server.strikes[operation] = []strike{{before: errors.New("down")}}
-		_, err := reconcile.Observe(t.Context(), server, desired())
-		assert.ErrorContains(t, err, want)
-		assert.ErrorContains(t, err, "down")
+		o := newOz()
+		o.add(acme, converged)
+		o.script[method] = []step{func(context.Context, func() error) error { return broken }}
+		_, err := reconcile.Observe(t.Context(), o, desired())
+		require.EqualError(t, err, want)
+		assert.ErrorIs(t, err, broken)
 	}
-}
-
-func TestObserveUsers(t *testing.T) {
-	t.Parallel()
-	server := newOz()
-	listed := server.add(team, `{"name":"listed","secrets":[{"name":"TOKEN"}]}`)
-	reads := server.add(team, `{"name":"reads","setup_commands":["x","use it"]}`)
-	personal := server.add(user, `{"name":"mine","secrets":[{"name":"TOKEN"}]}`)
-	server.add(others, `{"name":"theirs","secrets":[{"name":"TOKEN"}]}`)
-	server.add(team, `{"name":"unrelated","secrets":[{"name":"TOKENS"}],"setup_commands":["x"]}`)
-	trashed := server.add(team, `{"name":"trashed","secrets":[{"name":"TOKEN"}]}`)
-	server.find(trashed).Trashed = true
-	uses := func(commands []string) bool { return len(commands) == 2 }
-	users := func(d reconcile.Desired) []string {
-		observed, err := reconcile.ObserveUsers(t.Context(), server, d, uses)
-		require.NoError(t, err)
-		var uids []string
-		for _, e := range observed.Environments {
-			uids = append(uids, e.UID)
-		}
-		return uids
-	}
-	assert.Equal(t, []string{listed, reads, personal}, users(desired()))
-	server.secrets = []stored{{Secret: warp.Secret{Name: "TOKEN", Owner: user}}}
-	assert.Equal(t, []string{listed, reads}, users(desired()), "a personal secret hides the team's")
-	d := desired()
-	d.Scope = warp.UserOwner
-	assert.Equal(t, []string{personal}, users(d))
+	o := newOz()
+	_, err := reconcile.Observe(t.Context(), o, desired(byID))
+	assert.ErrorContains(t, err, "get environment En00000000000000000001: ", "an ID that does not exist")
 }

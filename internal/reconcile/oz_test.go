@@ -2,236 +2,401 @@ package reconcile_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
+// Who is who.
 var (
-	team   = warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000A"}
-	user   = warp.Owner{Type: warp.UserOwner, UID: "kY3pQ2mV7bTt0aLw9XcRj5NsHd12"}
-	others = warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000B"}
-	noon   = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	acme  = warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000A"}
+	other = warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000B"}
+	jane  = warp.Owner{Type: warp.UserOwner, UID: "jane"}
 )
 
-// stored is a secret with the value that a test can see.
-type stored struct {
+// oz is an Oz in memory. It is Reader and Writer, and does what a script says
+// about single calls.
+type oz struct {
+	mu           sync.Mutex
+	caller       warp.Caller
+	keys         warp.UploadKeys
+	secrets      []storedSecret
+	environments []warp.Environment
+	changed      map[string]string // by UID: LastUpdated
+	hidden       []string          // UIDs that the list does not show yet
+	integrations map[string][]string
+	created      []string // UIDs
+	deleted      []string
+	seconds      int
+	script       map[string][]step // by method, one step a call
+	begun        []string          // methods that write
+}
+
+type storedSecret struct {
 	warp.Secret
 	value string
 }
 
-// strike is what goes wrong with one change: before it happens, or after.
-type strike struct {
-	before, after error
-	meanwhile     func()
+// step is what happens to one call. Effect is the call itself.
+type step func(ctx context.Context, effect func() error) error
+
+// The ways in which a call goes wrong.
+var (
+	lostBefore step = func(context.Context, func() error) error { return fmt.Errorf("EOF: %w", warp.ErrAnswerLost) }
+	lostAfter  step = func(_ context.Context, effect func() error) error {
+		_ = effect()
+		return fmt.Errorf("502: %w", warp.ErrAnswerLost)
+	}
+	refused step = func(context.Context, func() error) error { return no("not today") }
+	fine    step = func(_ context.Context, effect func() error) error { return effect() }
+)
+
+// after is a call before which something else happens.
+func after(meanwhile func()) step {
+	return func(_ context.Context, effect func() error) error {
+		meanwhile()
+		return effect()
+	}
 }
 
-var errLost = fmt.Errorf("%w: cut", warp.ErrAnswerLost)
-
-// oz is an Oz in memory that strikes on demand. It is both a Reader and a
-// Writer.
-type oz struct {
-	caller       warp.Caller
-	keys         warp.UploadKeys
-	secrets      []stored
-	environments []warp.Environment
-	integrations map[string][]string
-	unlisted     []string   // UIDs that the list does not show yet
-	mu           sync.Mutex // reads come together
-	strikes      map[string][]strike
-	changes      []string // that happened, in order
-	ticks        int
+func no(message string) error {
+	return fmt.Errorf("POST /graphql/v2: %w", &warp.Refusal{Status: 200, Kind: "InvalidInputError", Message: message})
 }
 
 func newOz() *oz {
 	return &oz{
-		caller:       warp.Caller{UID: user.UID, Teams: []warp.Team{{UID: team.UID, Name: "Acme"}}},
-		keys:         warp.UploadKeys{User: "user key", Teams: map[string]warp.UploadKey{team.UID: "team key"}},
-		integrations: map[string][]string{},
-		strikes:      map[string][]strike{},
+		caller: warp.Caller{UID: "jane", Teams: []warp.Team{{UID: acme.UID, Name: "Acme"}}},
+		keys:   warp.UploadKeys{User: "key of jane", Teams: map[string]warp.UploadKey{acme.UID: "key of acme"}},
+		secrets: []storedSecret{
+			{warp.Secret{Name: "TOKEN", Owner: other, Type: warp.RawValue, UpdatedAt: "0"}, "of others"},
+			{warp.Secret{Name: "NPM_TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "0"}, "npm"},
+		},
+		changed:      make(map[string]string),
+		integrations: make(map[string][]string),
+		script:       make(map[string][]step),
 	}
 }
 
-func (o *oz) tick() string {
-	o.ticks++
-	return noon.Add(time.Duration(o.ticks) * time.Second).Format(time.RFC3339Nano)
+// add puts an environment there, as someone else's deed.
+func (o *oz) add(owner warp.Owner, model string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.insert(owner, parsed(model)).UID
 }
 
-func (o *oz) add(owner warp.Owner, model string) string {
+func (o *oz) insert(owner warp.Owner, model warp.Model) warp.Environment {
+	e := warp.Environment{UID: fmt.Sprintf("En%020d", len(o.changed)+1), Owner: owner, Model: model, Revision: o.tick()}
+	o.changed[e.UID] = e.Revision
+	o.environments = append(o.environments, e)
+	return e
+}
+
+func (o *oz) tick() string {
+	o.seconds++
+	return time.Unix(int64(o.seconds), 0).UTC().Format(time.RFC3339Nano)
+}
+
+func parsed(model string) warp.Model {
 	m, err := warp.ParseModel(model)
 	if err != nil {
 		panic(err)
 	}
-	uid := fmt.Sprintf("En%020d", len(o.environments)+1)
-	o.environments = append(o.environments, warp.Environment{UID: uid, Owner: owner, Model: m, Revision: o.tick()})
-	return uid
+	return m
 }
 
-func (o *oz) find(uid string) *warp.Environment {
-	i := slices.IndexFunc(o.environments, func(e warp.Environment) bool { return e.UID == uid })
-	if i < 0 {
-		return nil
+// do takes the next step of a method's script, or just makes the call.
+func (o *oz) do(ctx context.Context, method string, write bool, effect func() error) error {
+	o.mu.Lock()
+	if write {
+		o.begun = append(o.begun, method)
 	}
-	return &o.environments[i]
-}
-
-// change makes one change with its next strike.
-func (o *oz) change(ctx context.Context, operation string, happen func() error) error {
-	var now strike
-	if queue := o.strikes[operation]; len(queue) > 0 {
-		now, o.strikes[operation] = queue[0], queue[1:]
+	next := fine
+	if steps := o.script[method]; len(steps) > 0 {
+		next, o.script[method] = steps[0], steps[1:]
 	}
-	if now.meanwhile != nil {
-		now.meanwhile()
-	}
-	if now.before != nil {
-		return now.before
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", warp.ErrAnswerLost, ctx.Err())
-	}
-	if err := happen(); err != nil {
+	o.mu.Unlock()
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o.changes = append(o.changes, operation)
-	return now.after
+	return next(ctx, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return effect()
+	})
 }
 
-func (o *oz) read(operation string) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if queue := o.strikes[operation]; len(queue) > 0 {
-		o.strikes[operation] = queue[1:]
-		return queue[0].before
-	}
-	return nil
+func (o *oz) GetCaller(ctx context.Context) (caller warp.Caller, err error) {
+	err = o.do(ctx, "GetCaller", false, func() error { caller = o.caller; return nil })
+	return caller, err
 }
 
-func (o *oz) GetCaller(context.Context) (warp.Caller, error) { return o.caller, o.read("caller") }
-
-func (o *oz) GetUploadKeys(context.Context) (warp.UploadKeys, error) { return o.keys, o.read("keys") }
-
-func (o *oz) ListSecrets(context.Context) ([]warp.Secret, error) {
-	var list []warp.Secret
-	for _, s := range o.secrets {
-		list = append(list, s.Secret)
-	}
-	return list, o.read("secrets")
+func (o *oz) GetUploadKeys(ctx context.Context) (keys warp.UploadKeys, err error) {
+	err = o.do(ctx, "GetUploadKeys", false, func() error { keys = o.keys; return nil })
+	return keys, err
 }
 
-func (o *oz) ListEnvironments(context.Context) ([]warp.EnvironmentListing, error) {
-	var list []warp.EnvironmentListing
-	for _, e := range o.environments {
-		if slices.Contains(o.unlisted, e.UID) {
-			continue
+func (o *oz) ListSecrets(ctx context.Context) (list []warp.Secret, err error) {
+	err = o.do(ctx, "ListSecrets", false, func() error {
+		for _, s := range o.secrets {
+			list = append(list, s.Secret)
 		}
-		secrets, _ := e.Model.Secrets()
-		list = append(list, warp.EnvironmentListing{
-			UID: e.UID, Name: e.Model.Name(), Owner: e.Owner, LastUpdated: e.Revision,
-			SetupCommands: e.Model.SetupCommands(), Secrets: secrets,
-		})
-	}
-	return list, o.read("environments")
+		return nil
+	})
+	return list, err
 }
 
-func (o *oz) GetEnvironment(_ context.Context, uid string) (warp.Environment, error) {
-	found := o.find(uid)
-	if found == nil {
-		return warp.Environment{}, &warp.Refusal{Status: 200, Kind: "InvalidInputError", Message: "no such object"}
-	}
-	return *found, o.read("environment")
+func (o *oz) ListEnvironments(ctx context.Context) (list []warp.EnvironmentListing, err error) {
+	err = o.do(ctx, "ListEnvironments", false, func() error {
+		for _, e := range o.environments {
+			if !slices.Contains(o.hidden, e.UID) {
+				secrets, _ := e.Model.Secrets()
+				list = append(list, warp.EnvironmentListing{
+					UID: e.UID, Name: e.Model.Name(), Owner: e.Owner, LastUpdated: o.changed[e.UID],
+					SetupCommands: e.Model.SetupCommands(), Secrets: secrets,
+				})
+			}
+		}
+		return nil
+	})
+	return list, err
 }
 
-func (o *oz) ListIntegrations(_ context.Context, uid string) ([]string, error) {
-	return o.integrations[uid], o.read("integrations")
+func (o *oz) GetEnvironment(ctx context.Context, uid string) (e warp.Environment, err error) {
+	err = o.do(ctx, "GetEnvironment", false, func() error {
+		at := o.index(uid)
+		if at < 0 {
+			return no("not found")
+		}
+		e = o.environments[at]
+		return nil
+	})
+	return e, err
 }
 
-var conflict = &warp.Refusal{Status: 200, Kind: "ManagedSecretNameConflict", Message: "there is one"}
-
-func (o *oz) secret(of warp.Owner, name string) int {
-	return slices.IndexFunc(o.secrets, func(s stored) bool { return s.Owner == of && s.Name == name })
+func (o *oz) ListIntegrations(ctx context.Context, uid string) (names []string, err error) {
+	err = o.do(ctx, "ListIntegrations", false, func() error { names = o.integrations[uid]; return nil })
+	return names, err
 }
 
 func (o *oz) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
-	return o.change(ctx, "create secret", func() error {
-		if o.secret(of, name) >= 0 {
-			return conflict
+	return o.do(ctx, "CreateSecret", true, func() error {
+		if o.secret(of, name) != nil {
+			return no("a secret of this name exists")
 		}
-		o.secrets = append(o.secrets, stored{warp.Secret{Name: name, Owner: of, Type: warp.RawValue, UpdatedAt: o.tick(), Description: description}, value.Ciphertext()})
+		o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: name, Owner: of, Type: warp.RawValue, UpdatedAt: o.tick(), Description: description}, value.Ciphertext()})
 		return nil
 	})
 }
 
 func (o *oz) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
-	return o.change(ctx, "update secret", func() error {
-		i := o.secret(of, name)
-		if i < 0 {
-			return &warp.Refusal{Status: 200, Kind: "ManagedSecretNotFound", Message: "none"}
+	return o.do(ctx, "UpdateSecret", true, func() error {
+		s := o.secret(of, name)
+		if s == nil {
+			return no("no such secret")
 		}
-		o.secrets[i].UpdatedAt, o.secrets[i].Description, o.secrets[i].value = o.tick(), description, value.Ciphertext()
+		s.value, s.UpdatedAt, s.Description = value.Ciphertext(), o.tick(), description
 		return nil
 	})
 }
 
-func (o *oz) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error) {
-	var own warp.Environment
-	err := o.change(ctx, "create environment", func() error {
-		own = *o.find(o.add(of, model.String()))
+func (o *oz) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (e warp.Environment, err error) {
+	err = o.do(ctx, "CreateEnvironment", true, func() error {
+		e = o.insert(of, model)
+		o.created = append(o.created, e.UID)
 		return nil
 	})
 	if err != nil {
-		own = warp.Environment{}
+		return warp.Environment{}, err
 	}
-	return own, err
+	return e, nil
 }
 
 func (o *oz) UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error) {
-	err = o.change(ctx, "update environment", func() error {
-		current := o.find(uid)
-		if current.Revision != revision {
-			copied := *current
-			newer = &copied
+	err = o.do(ctx, "UpdateEnvironment", true, func() error {
+		at := o.index(uid)
+		if at < 0 {
+			return no("not found")
+		}
+		if e := o.environments[at]; e.Revision != revision {
+			newer = &e
 			return nil
 		}
-		current.Model, current.Revision = model, o.tick()
+		o.write(at, model)
 		return nil
 	})
 	return newer, err
 }
 
 func (o *oz) DeleteEnvironment(ctx context.Context, uid string) error {
-	return o.change(ctx, "delete environment", func() error {
-		o.environments = slices.DeleteFunc(o.environments, func(e warp.Environment) bool { return e.UID == uid })
+	return o.do(ctx, "DeleteEnvironment", true, func() error {
+		at := o.index(uid)
+		if at < 0 {
+			return no("not found")
+		}
+		o.environments = slices.Delete(o.environments, at, at+1)
+		o.deleted = append(o.deleted, uid)
 		return nil
 	})
 }
 
-// desired is what most tests ask for.
-func desired() reconcile.Desired {
-	return reconcile.Desired{
-		Scope: warp.TeamOwner, SecretName: "TOKEN", EnvironmentName: "ci",
-		SetupCommands: func([]string) []string { return []string{"git clone it"} },
-		Variables:     strings.Fields,
-	}
+func (o *oz) write(at int, model warp.Model) {
+	e := &o.environments[at]
+	e.Model, e.Revision = model, o.tick()
+	o.changed[e.UID] = e.Revision
 }
 
-// applier seals by writing down what was sealed for whom.
-func applier(o *oz) reconcile.Applier {
-	return reconcile.Applier{
-		Reader: o, Writer: o, Log: slog.New(slog.DiscardHandler),
-		Seal: func(key warp.UploadKey, caller, name string, value sensitive.String) (warp.SealedSecret, error) {
-			if value.IsEmpty() {
-				return warp.SealedSecret{}, errors.New("nothing to seal")
+// edit changes an environment, as someone else's deed.
+func (o *oz) edit(uid string, change func(*warp.Environment)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.index(uid)
+	e := o.environments[at]
+	change(&e)
+	o.environments[at].Trashed = e.Trashed
+	o.write(at, e.Model)
+}
+
+func (o *oz) index(uid string) int {
+	return slices.IndexFunc(o.environments, func(e warp.Environment) bool { return e.UID == uid })
+}
+
+func (o *oz) secret(of warp.Owner, name string) *storedSecret {
+	for i := range o.secrets {
+		if o.secrets[i].Name == name && o.secrets[i].Owner == of {
+			return &o.secrets[i]
+		}
+	}
+	return nil
+}
+
+// live are the UIDs of the live environments of an owner's name.
+func (o *oz) live(owner warp.Owner, name string) []string {
+	var uids []string
+	for _, e := range o.environments {
+		if e.Owner == owner && e.Model.Name() == name && !e.Trashed {
+			uids = append(uids, e.UID)
+		}
+	}
+	return uids
+}
+
+// The desired state of these tests. A command reads what begins with "$".
+func desired(changes ...func(*reconcile.Desired)) reconcile.Desired {
+	d := reconcile.Desired{
+		Scope:           warp.TeamOwner,
+		SecretName:      "TOKEN",
+		EnvironmentName: "acme-api",
+		SetupCommands: func(existing []string) []string {
+			if slices.Contains(existing, "clone") {
+				return existing
 			}
-			return warp.NewSealedSecret(fmt.Sprintf("%s/%s/%s/%s", key, caller, name, value.Reveal())), nil
+			return append([]string{"clone"}, existing...)
+		},
+		Variables: func(command string) []string {
+			var names []string
+			for word := range strings.FieldsSeq(command) {
+				if name, ok := strings.CutPrefix(word, "$"); ok {
+					names = append(names, name)
+				}
+			}
+			return names
 		},
 	}
+	for _, change := range changes {
+		change(&d)
+	}
+	return d
+}
+
+// converged is the model of an environment that needs no change.
+const converged = `{"name":"acme-api","docker_image":"warpdotdev/dev-base:latest","setup_commands":["clone"],"secrets":[{"name":"TOKEN"}]}`
+
+// drifted is one that does, with a key that nobody knows.
+const drifted = `{"name":"acme-api","from_the_future":[1.50],"docker_image":"ubuntu:22.04","setup_commands":["make"],"secrets":[{"name":"OTHER","x":1}]}`
+
+// observe and diff, which must work.
+func (o *oz) plan(t *testing.T, d reconcile.Desired) reconcile.Plan {
+	t.Helper()
+	observed, err := reconcile.Observe(t.Context(), o, d)
+	require.NoError(t, err)
+	plan, err := reconcile.Diff(d, observed)
+	require.NoError(t, err)
+	return plan
+}
+
+// apply carries out a plan.
+func (o *oz) apply(ctx context.Context, plan reconcile.Plan) (reconcile.Applied, error) {
+	return o.applyWith(ctx, plan, o)
+}
+
+func (o *oz) applyWith(ctx context.Context, plan reconcile.Plan, w reconcile.Writer) (reconcile.Applied, error) {
+	seal := func(key warp.UploadKey, caller, name string, value sensitive.String) (warp.SealedSecret, error) {
+		return warp.NewSealedSecret(strings.Join([]string{"sealed", string(key), caller, name, value.Reveal()}, "/")), nil
+	}
+	return reconcile.Applier{Reader: o, Writer: w, Seal: seal, Log: slog.New(slog.DiscardHandler)}.Apply(ctx, plan, sensitive.New("token"))
+}
+
+// ours is the value that apply stores.
+const ours = "sealed/key of acme/jane/TOKEN/token"
+
+// strangers are what this process has neither made nor was asked to manage.
+func (o *oz) strangers() map[string]string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found := make(map[string]string)
+	for _, s := range o.secrets {
+		if s.Name != "TOKEN" || s.Owner != acme {
+			found[s.Name+s.Owner.UID] = s.value + s.UpdatedAt
+		}
+	}
+	for _, e := range o.environments {
+		if e.Model.Name() != "acme-api" || e.Owner != acme || e.Trashed {
+			found[e.UID] = fmt.Sprint(e.Model, e.Revision, e.Trashed)
+		}
+	}
+	return found
+}
+
+// requireOne checks what must hold whatever went wrong on the way: at most one
+// secret and one environment, one of each after success, nobody else's things
+// touched, nothing deleted but what this process has made, and Applied true.
+func (o *oz) requireOne(t *testing.T, before map[string]string, done reconcile.Applied, err error) {
+	t.Helper()
+	now := o.strangers()
+	maps.DeleteFunc(now, func(name, _ string) bool { _, known := before[name]; return !known })
+	assert.Equal(t, before, now, "strangers")
+	for _, uid := range o.deleted {
+		assert.Contains(t, o.created, uid, "deleted what it had not created")
+	}
+	live := o.live(acme, "acme-api")
+	assert.LessOrEqual(t, len(live), 1)
+	if done.Secret != "" {
+		require.NotNil(t, o.secret(acme, "TOKEN"))
+		assert.Equal(t, ours, o.secret(acme, "TOKEN").value)
+	}
+	if done.Environment != "" {
+		assert.Equal(t, []string{done.EnvironmentID}, live)
+		assert.Equal(t, "acme-api", done.EnvironmentName)
+	}
+	if err != nil {
+		return
+	}
+	assert.NotEmpty(t, done.Secret)
+	assert.NotEmpty(t, done.Environment)
+	again := o.plan(t, desired())
+	assert.Equal(t, reconcile.Rotate, again.Secret.Change)
+	assert.Equal(t, reconcile.Keep, again.Environment.Change, "%v", again.Environment.Fields)
+	assert.Equal(t, done.EnvironmentID, again.Environment.ID)
 }

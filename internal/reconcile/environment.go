@@ -1,0 +1,217 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// storeEnvironment creates, updates or keeps the environment and returns it as
+// it is now, and what this process is known to have done to it.
+func (a Applier) storeEnvironment(ctx context.Context, p Plan) (warp.Environment, Change, error) {
+	e := p.Environment
+	current := warp.Environment{UID: e.ID, Owner: p.Owner, Model: e.model, Revision: e.revision}
+	switch e.Change {
+	case Keep:
+		return current, Keep, nil
+	case Update:
+		return a.update(ctx, p.desired, current)
+	}
+	return a.create(ctx, p)
+}
+
+// update writes the model that current carries if the environment still has
+// the revision that current carries, and merges onto the newer object when not.
+// It keeps an environment that someone else has brought to the desired state.
+func (a Applier) update(ctx context.Context, d Desired, current warp.Environment) (warp.Environment, Change, error) {
+	lost := false // an answer; so a newer object may be our own
+	for try := 1; ; try++ {
+		var newer *warp.Environment
+		err := write(ctx, func(ctx context.Context) (err error) {
+			newer, err = a.Writer.UpdateEnvironment(ctx, current.UID, current.Revision, current.Model)
+			return err
+		})
+		switch {
+		case err == nil && newer == nil:
+			return current, Update, nil
+		case err == nil:
+			err = fmt.Errorf("update environment %s: someone else changed it at the same time", current.UID)
+		case isLost(err):
+			lost, newer = true, nil
+			err = fmt.Errorf("update environment %s: %w", current.UID, err)
+		default:
+			return current, "", fmt.Errorf("update environment %s: %w", current.UID, err)
+		}
+		if try == tries {
+			return current, "", err
+		}
+		a.Log.Info(fmt.Sprintf("merging again: %v", err))
+		if newer == nil {
+			found, lookErr := a.Reader.GetEnvironment(ctx, current.UID)
+			if lookErr != nil {
+				return current, "", fmt.Errorf("%w; looking at it afterwards: %w", err, lookErr)
+			}
+			newer = &found
+		}
+		if newer.Trashed {
+			return current, "", fmt.Errorf("%w: it is in the trash now", err)
+		}
+		merged, fields := edit(d, newer.Model)
+		current.Model, current.Revision = merged, newer.Revision
+		switch {
+		case len(fields) == 0 && lost:
+			return current, Update, nil
+		case len(fields) == 0:
+			return current, Keep, nil
+		}
+	}
+}
+
+// create creates the environment and then looks whether another job did the
+// same at the same time: of several the oldest stays, and the one that this
+// process has just created goes.
+func (a Applier) create(ctx context.Context, p Plan) (warp.Environment, Change, error) {
+	name := p.Environment.Name
+	lost := false // an answer; so an environment that turns up may be our own
+	for try := 1; ; try++ {
+		var own warp.Environment
+		err := write(ctx, func(ctx context.Context) (err error) {
+			own, err = a.Writer.CreateEnvironment(ctx, p.Owner, p.Environment.model)
+			return err
+		})
+		if err == nil {
+			return a.yield(ctx, p, own)
+		}
+		err = fmt.Errorf("create environment %q: %w", name, err)
+		lost = lost || isLost(err)
+		if try == tries || !isLost(err) && !conflicting(err) {
+			return warp.Environment{}, "", err
+		}
+		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		live, lookErr := a.namesakes(ctx, p, warp.Environment{})
+		switch {
+		case lookErr != nil:
+			return warp.Environment{}, "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
+		case len(live) > 1:
+			return warp.Environment{}, "", ambiguous(name, uids(live))
+		case len(live) == 1:
+			current, change, err := a.settle(ctx, p.desired, live[0].Environment)
+			if lost && err == nil {
+				change = Create // by the request whose answer was lost
+			}
+			return current, change, err
+		case !isLost(err):
+			return warp.Environment{}, "", err
+		}
+	}
+}
+
+// yield keeps the environment that this process has just created if none of
+// its namesakes is older; else it deletes it and settles on the oldest.
+func (a Applier) yield(ctx context.Context, p Plan, own warp.Environment) (warp.Environment, Change, error) {
+	live, err := a.namesakes(ctx, p, own)
+	if err != nil {
+		return own, Create, err
+	}
+	oldest := live[0].Environment
+	if oldest.UID == own.UID {
+		return own, Create, nil
+	}
+	a.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
+	if err := a.deleteOwn(ctx, own.UID); err != nil {
+		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)
+	}
+	return a.settle(ctx, p.desired, oldest)
+}
+
+// settle brings an environment that turned up meanwhile to the desired state.
+func (a Applier) settle(ctx context.Context, d Desired, current warp.Environment) (warp.Environment, Change, error) {
+	merged, fields := edit(d, current.Model)
+	if current.Model = merged; len(fields) == 0 {
+		return current, Keep, nil
+	}
+	return a.update(ctx, d, current)
+}
+
+// deleteOwn deletes an environment that this process has created.
+func (a Applier) deleteOwn(ctx context.Context, uid string) error {
+	lost := false // an answer; so a refusal may mean that it is gone
+	for try := 1; ; try++ {
+		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteEnvironment(ctx, uid) })
+		if err == nil {
+			return nil
+		}
+		lost = lost || isLost(err)
+		if lost {
+			listings, lookErr := a.Reader.ListEnvironments(ctx)
+			if lookErr == nil && !slices.ContainsFunc(listings, func(l warp.EnvironmentListing) bool { return l.UID == uid }) {
+				return nil
+			}
+		}
+		if try == tries || !isLost(err) {
+			return fmt.Errorf("delete environment %s: %w", uid, err)
+		}
+	}
+}
+
+// namesake is a live environment of the desired name and owner.
+type namesake struct {
+	warp.Environment
+	changed time.Time // of one that was just created, when that was
+}
+
+// namesakes are the live environments of the desired name and owner, the oldest
+// first, and those of one age in the same order for every process. Own, which
+// this process has just created, counts even where the list does not show it
+// yet, and is not read.
+func (a Applier) namesakes(ctx context.Context, p Plan, own warp.Environment) ([]namesake, error) {
+	for try := 1; ; try++ {
+		listings, err := a.Reader.ListEnvironments(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list environments: %w", err)
+		}
+		found := find(listings, p.Owner, p.Environment.Name)
+		if own.UID != "" && !slices.ContainsFunc(found, func(l warp.EnvironmentListing) bool { return l.UID == own.UID }) {
+			found = append(found, warp.EnvironmentListing{UID: own.UID, LastUpdated: own.Revision})
+		}
+		live, err := a.live(ctx, found, own)
+		// Another job may delete its own between the list and the look.
+		if err == nil || try == tries || !conflicting(err) {
+			return live, err
+		}
+	}
+}
+
+// live reads what was listed and drops what is in the trash.
+func (a Applier) live(ctx context.Context, found []warp.EnvironmentListing, own warp.Environment) ([]namesake, error) {
+	var live []namesake
+	for _, listing := range found {
+		e := own
+		if listing.UID != own.UID {
+			var err error
+			if e, err = a.Reader.GetEnvironment(ctx, listing.UID); err != nil {
+				return nil, fmt.Errorf("get environment %s: %w", listing.UID, err)
+			}
+		}
+		if listing.UID == own.UID || !e.Trashed {
+			changed, _ := time.Parse(time.RFC3339Nano, listing.LastUpdated) // what cannot be read counts as older than ours
+			live = append(live, namesake{e, changed})
+		}
+	}
+	slices.SortFunc(live, func(a, b namesake) int {
+		return cmp.Or(a.changed.Compare(b.changed), cmp.Compare(a.UID, b.UID))
+	})
+	return live, nil
+}
+
+func uids(found []namesake) []string {
+	list := make([]string, len(found))
+	for i, e := range found {
+		list[i] = e.UID
+	}
+	return list
+}
