@@ -15,7 +15,7 @@ demo: build
 	go run ./test/simulator -- sh test/demo.sh
 
 test:
-	go test -race -shuffle=on -count=1 ./...
+	go test -race -shuffle=on -count=1 -parallel 8 ./...
 
 bench:
 	go test -run '^$$' -bench . -benchtime 10x ./test

@@ -92,7 +92,7 @@ func (a Applier) create(ctx context.Context, p Plan) (warp.Environment, Change, 
 			return warp.Environment{}, "", err
 		}
 		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
-		live, lookErr := a.namesakes(ctx, p, warp.Environment{})
+		live, lookErr := a.rivals(ctx, p, warp.Environment{})
 		switch {
 		case lookErr != nil:
 			return warp.Environment{}, "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
@@ -111,9 +111,9 @@ func (a Applier) create(ctx context.Context, p Plan) (warp.Environment, Change, 
 }
 
 // yield keeps the environment that this process has just created if none of
-// its namesakes is older; else it deletes it and settles on the oldest.
+// its rivals is older; else it deletes it and settles on the oldest.
 func (a Applier) yield(ctx context.Context, p Plan, own warp.Environment) (warp.Environment, Change, error) {
-	live, err := a.namesakes(ctx, p, own)
+	live, err := a.rivals(ctx, p, own)
 	if err != nil {
 		return own, Create, err
 	}
@@ -158,17 +158,17 @@ func (a Applier) deleteOwn(ctx context.Context, uid string) error {
 	}
 }
 
-// namesake is a live environment of the desired name and owner.
-type namesake struct {
+// rival is a live environment of the desired name and owner.
+type rival struct {
 	warp.Environment
 	changed time.Time // of one that was just created, when that was
 }
 
-// namesakes are the live environments of the desired name and owner, the oldest
+// rivals are the live environments of the desired name and owner, the oldest
 // first, and those of one age in the same order for every process. Own, which
 // this process has just created, counts even where the list does not show it
 // yet, and is not read.
-func (a Applier) namesakes(ctx context.Context, p Plan, own warp.Environment) ([]namesake, error) {
+func (a Applier) rivals(ctx context.Context, p Plan, own warp.Environment) ([]rival, error) {
 	for try := 1; ; try++ {
 		listings, err := a.Reader.ListEnvironments(ctx)
 		if err != nil {
@@ -187,8 +187,8 @@ func (a Applier) namesakes(ctx context.Context, p Plan, own warp.Environment) ([
 }
 
 // live reads what was listed and drops what is in the trash.
-func (a Applier) live(ctx context.Context, found []warp.EnvironmentListing, own warp.Environment) ([]namesake, error) {
-	var live []namesake
+func (a Applier) live(ctx context.Context, found []warp.EnvironmentListing, own warp.Environment) ([]rival, error) {
+	var live []rival
 	for _, listing := range found {
 		e := own
 		if listing.UID != own.UID {
@@ -199,16 +199,16 @@ func (a Applier) live(ctx context.Context, found []warp.EnvironmentListing, own 
 		}
 		if listing.UID == own.UID || !e.Trashed {
 			changed, _ := time.Parse(time.RFC3339Nano, listing.LastUpdated) // what cannot be read counts as older than ours
-			live = append(live, namesake{e, changed})
+			live = append(live, rival{e, changed})
 		}
 	}
-	slices.SortFunc(live, func(a, b namesake) int {
+	slices.SortFunc(live, func(a, b rival) int {
 		return cmp.Or(a.changed.Compare(b.changed), cmp.Compare(a.UID, b.UID))
 	})
 	return live, nil
 }
 
-func uids(found []namesake) []string {
+func uids(found []rival) []string {
 	list := make([]string, len(found))
 	for i, e := range found {
 		list[i] = e.UID

@@ -27,20 +27,46 @@ func Observe(ctx context.Context, r Reader, d Desired) (Observed, error) {
 	if err != nil {
 		return o, err
 	}
-	var candidates []string
+	if d.EnvironmentID == "" {
+		o.Environments, err = namesakes(ctx, r, o.Owner, d.EnvironmentName, lists.environments)
+		return o, err
+	}
+	uids := []string{d.EnvironmentID}
 	for _, listing := range find(lists.environments, o.Owner, d.EnvironmentName) {
 		if listing.UID != d.EnvironmentID {
-			candidates = append(candidates, listing.UID)
+			uids = append(uids, listing.UID)
 		}
 	}
-	if d.EnvironmentID != "" {
-		candidates = append(candidates, d.EnvironmentID)
-	}
-	o.Environments, err = getCandidates(ctx, r, candidates)
-	if d.EnvironmentID != "" {
-		o.Environments, o.Namesakes = separate(o.Environments, d.EnvironmentID)
-	}
+	o.Environments, err = getCandidates(ctx, r, uids)
+	o.Environments, o.Namesakes = separate(o.Environments, d.EnvironmentID)
 	return o, err
+}
+
+// settling is how long jobs that started together may take until all but one of
+// the environments that they created are gone.
+const settling = 2 * time.Second
+
+// namesakes reads the owner's environments of a name. Where there are several,
+// or one goes while it is read, it looks again a little later.
+func namesakes(ctx context.Context, r Reader, owner warp.Owner, name string, listings []warp.EnvironmentListing) ([]Candidate, error) {
+	for looked := false; ; looked = true {
+		var uids []string
+		for _, listing := range find(listings, owner, name) {
+			uids = append(uids, listing.UID)
+		}
+		found, err := getCandidates(ctx, r, uids)
+		if unsettled := len(found) > 1 || err != nil && conflicting(err); looked || !unsettled {
+			return found, err
+		}
+		select {
+		case <-time.After(settling):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if listings, err = r.ListEnvironments(ctx); err != nil {
+			return nil, named("list environments", err)
+		}
+	}
 }
 
 // observeLists is the first round trip.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -122,4 +124,28 @@ func TestFailedReadsAreNamed(t *testing.T) {
 	o := newOz()
 	_, err := reconcile.Observe(t.Context(), o, desired(byID))
 	assert.ErrorContains(t, err, "get environment En00000000000000000001: ", "an ID that does not exist")
+}
+
+// Jobs that start together create one each for a moment.
+func TestObserveWaitsForOthersToSettle(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]step{
+		"while they are two":        fine,
+		"while one is just leaving": refused,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o := newOz()
+				stays := o.add(acme, converged)
+				goes := o.add(acme, converged)
+				o.script["GetEnvironment"] = []step{fine, other}
+				time.AfterFunc(time.Second, func() { _ = o.DeleteEnvironment(t.Context(), goes) })
+				observed, err := reconcile.Observe(t.Context(), o, desired())
+				require.NoError(t, err)
+				require.Len(t, observed.Environments, 1)
+				assert.Equal(t, stays, observed.Environments[0].UID)
+			})
+		})
+	}
 }

@@ -44,7 +44,7 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	case err != nil && ctx.Err() != nil:
 		return w.stopped(ctx, run, "the run had succeeded, but its transcript was not read yet")
 	case err != nil:
-		return Verdict{Failed, "the run succeeded, but its transcript cannot be read: " + unreadable(err), run}
+		return Verdict{Failed, unread + unreadable(err), run}
 	case Names(reply, w.Commit):
 		return Verdict{Passed, "the agent found commit " + w.Commit, run}
 	}
@@ -77,6 +77,9 @@ func (w watch) reply(ctx context.Context, run warp.Run) (string, error) {
 		every *= 2
 	}
 }
+
+// unread begins the reason when nobody knows what the agent found.
+const unread = "the run succeeded, but its transcript cannot be read: "
 
 // unreadable says why there is no transcript, without the transcript's words.
 func unreadable(err error) string {
