@@ -224,6 +224,16 @@ func TestSecretRaces(t *testing.T) {
 		assert.Equal(t, reconcile.Create, done.Secret)
 		o.requireOne(t, strangers, done, err)
 	})
+	t.Run("a rotation whose answer was lost is not repeated", func(t *testing.T) {
+		t.Parallel()
+		o := before("old", converged)
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		o.script["UpdateSecret"] = []step{lostAfter}
+		done, err := o.apply(t.Context(), plan)
+		require.NoError(t, err)
+		o.requireOne(t, strangers, done, err)
+		assert.Equal(t, []string{"UpdateSecret"}, o.begun)
+	})
 	t.Run("theirs is not taken for ours after a lost answer", func(t *testing.T) {
 		t.Parallel()
 		o := before("", "")

@@ -36,6 +36,16 @@ func TestObserve(t *testing.T) {
 	assert.Empty(t, o.begun, "observing writes nothing")
 }
 
+func TestObserveByID(t *testing.T) {
+	t.Parallel()
+	o := newOz()
+	first, second := o.add(acme, converged), o.add(acme, converged)
+	observed, err := reconcile.Observe(t.Context(), o, desired(func(d *reconcile.Desired) { d.EnvironmentID = second }))
+	require.NoError(t, err)
+	assert.Equal(t, []reconcile.Candidate{{Environment: o.environments[1]}}, observed.Environments)
+	assert.Equal(t, []string{first}, observed.Namesakes)
+}
+
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	const a, b = "Tm0000000000000000000A", "Tm0000000000000000000B"

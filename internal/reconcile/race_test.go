@@ -176,6 +176,9 @@ func TestLostDeletes(t *testing.T) {
 		o, _, done, err := race(t, func(o *oz) {
 			o.script["CreateEnvironment"] = []step{after(func() { o.add(acme, converged) })}
 			o.script["DeleteEnvironment"] = steps
+			if name == "refused" {
+				o.hidden = []string{fifth} // no proof that it is gone
+			}
 		})
 		require.ErrorContains(t, err, "delete environment "+fifth+": ", name)
 		require.ErrorContains(t, err, "environment "+fourth+" of the same name is older and stays")
@@ -296,24 +299,38 @@ func TestTrashedMeanwhile(t *testing.T) {
 
 // unreadable is a Writer whose rejections cannot be read: the newer object comes
 // back empty beside an error.
-type unreadable struct{ *oz }
+type unreadable struct {
+	*oz
+	err error
+}
 
 func (u unreadable) UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (*warp.Environment, error) {
 	newer, err := u.oz.UpdateEnvironment(ctx, uid, revision, model)
 	if newer != nil {
-		return &warp.Environment{}, errors.New("read the model: not valid JSON")
+		return &warp.Environment{}, u.err
 	}
 	return newer, err
 }
 
 func TestAnUnreadableRejectionIsNotMergedOnto(t *testing.T) {
 	t.Parallel()
+	touched := func(o *oz) []step {
+		return []step{after(func() { o.edit(fourth, func(*warp.Environment) {}) })}
+	}
 	o := before("old", drifted)
 	plan := o.plan(t, desired())
-	o.script["UpdateEnvironment"] = []step{after(func() { o.edit(fourth, func(*warp.Environment) {}) })}
-	done, err := o.applyWith(t.Context(), plan, unreadable{o})
-	require.ErrorContains(t, err, "update environment "+fourth+": read the model: not valid JSON")
+	o.script["UpdateEnvironment"] = touched(o)
+	done, err := o.applyWith(t.Context(), plan, unreadable{o, errors.New("not valid JSON")})
+	require.EqualError(t, err, "update environment "+fourth+": not valid JSON")
 	assert.Empty(t, done.Environment)
 	assert.Equal(t, drifted, o.environments[o.index(fourth)].Model.String())
 	assert.Equal(t, 1, count(o.begun, "UpdateEnvironment"))
+
+	o = before("old", drifted)
+	plan, strangers := o.plan(t, desired()), o.strangers()
+	o.script["UpdateEnvironment"] = touched(o)
+	done, err = o.applyWith(t.Context(), plan, unreadable{o, warp.ErrAnswerLost})
+	require.NoError(t, err, "it looks for itself")
+	o.requireOne(t, strangers, done, err)
+	assert.Contains(t, o.environments[o.index(fourth)].Model.String(), "from_the_future")
 }
