@@ -46,7 +46,7 @@ func help() string {
 	var text strings.Builder
 	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
 
-Usage: oz-bitbucket [apply|plan|--help|--version]
+Usage: oz-bitbucket [apply|plan|rotate|--help|--version]
 
 Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
 

@@ -22,13 +22,13 @@ type inputs struct {
 	BitbucketToken     sensitive.String `env:"BITBUCKET_TOKEN" help:"the token to store"`
 	BitbucketTokenFile string           `env:"BITBUCKET_TOKEN_FILE" help:"file to read bitbucket_token from"`
 	TokenKind          string           `env:"TOKEN_KIND" envDefault:"auto" help:"api_token, access_token, http_access_token or auto"`
-	SecretName         string           `env:"SECRET_NAME" help:"environment variable that holds the token in a run (default: BITBUCKET_API_TOKEN on Cloud, BITBUCKET_TOKEN on Data Center)"`
+	SecretName         string           `env:"SECRET_NAME" help:"variable with the token in a run (default: BITBUCKET_API_TOKEN; BITBUCKET_TOKEN on a server)"`
 	Scope              string           `env:"SCOPE" envDefault:"team" help:"owner of the secret and the environment: team or personal"`
 	Team               string           `env:"TEAM" help:"team UID or exact name; needed only when the key sees several teams"`
 	EnvironmentName    string           `env:"ENVIRONMENT_NAME" help:"name of the environment (default: <workspace or project>-<repo>)"`
 	EnvironmentID      string           `env:"ENVIRONMENT_ID" help:"manage exactly this environment"`
 	Description        string           `env:"DESCRIPTION" help:"at most 240 characters; not given: an existing one stays"`
-	DockerImage        string           `env:"DOCKER_IMAGE" help:"image that holds git (default: warpdotdev/dev-base:latest for a new environment; an existing one keeps its image)"`
+	DockerImage        string           `env:"DOCKER_IMAGE" help:"must hold git (default: warpdotdev/dev-base:latest; an existing one keeps its image)"`
 	SetupCommands      string           `env:"SETUP_COMMANDS" help:"shell commands, one a line, each run inside the primary repository"`
 	Branch             string           `env:"BRANCH" help:"branch or tag to check out in the primary repository"`
 	CloneDepth         string           `env:"CLONE_DEPTH" help:"shallow clone depth, a positive integer"`
@@ -37,7 +37,7 @@ type inputs struct {
 	VerifyToken        string           `env:"VERIFY_TOKEN" envDefault:"true" help:"prove the token against Bitbucket before anything is written"`
 	RequireWrite       string           `env:"REQUIRE_WRITE" envDefault:"false" help:"the token must also be able to push"`
 	AllowHTTP          string           `env:"ALLOW_HTTP" envDefault:"false" help:"accept an http:// Data Center URL that is not on a loopback address"`
-	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent in the environment; rotate: true is the first environment, all is each of them"`
+	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent; rotate: in the first environment, with all in each"`
 	SmokeTestPrompt    string           `env:"SMOKE_TEST_PROMPT" help:"added to the built-in prompt word for word"`
 	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" help:"Oz model ID"`
 	SmokeTestTimeout   string           `env:"SMOKE_TEST_TIMEOUT" envDefault:"20m" help:"Go duration or whole minutes, 1m to 6h"`
@@ -45,7 +45,7 @@ type inputs struct {
 	PreviousToken      sensitive.String `env:"PREVIOUS_TOKEN" help:"rotate: the value to write back when the smoke test fails"`
 	PreviousTokenFile  string           `env:"PREVIOUS_TOKEN_FILE" help:"file to read previous_token from"`
 	Mint               string           `env:"MINT" envDefault:"false" help:"rotate: make the new token on Data Center, and revoke the ones it replaced"`
-	MintOwner          string           `env:"MINT_OWNER" envDefault:"auto" help:"owner of the minted token: user, project, repository or auto (the narrowest that fits)"`
+	MintOwner          string           `env:"MINT_OWNER" envDefault:"auto" help:"owner of the minted token: user, project, repository or auto (narrowest)"`
 	BitbucketUsername  string           `env:"BITBUCKET_USERNAME" help:"mint: user who may make tokens, where bitbucket_token may not"`
 	BitbucketPassword  sensitive.String `env:"BITBUCKET_PASSWORD" help:"mint: password of bitbucket_username"`
 	BitbucketPassFile  string           `env:"BITBUCKET_PASSWORD_FILE" help:"file to read bitbucket_password from"`

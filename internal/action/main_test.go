@@ -1,0 +1,118 @@
+package action_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+)
+
+// run is one run of the program that needs no network.
+func run(ctx context.Context, environ []string, args ...string) (code int, stdout, stderr string) {
+	var out, log bytes.Buffer
+	code = action.Main(ctx, args, environ, &out, &log)
+	return code, out.String(), log.String()
+}
+
+func TestHelpListsEveryInputWithItsDefault(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--help", "-h"} {
+		code, help, log := run(t.Context(), nil, flag)
+		assert.Equal(t, action.ExitOK, code)
+		assert.Empty(t, log)
+		for _, input := range config.Inputs() {
+			want := "\n  " + strings.ToUpper(input.Name) + "\n        " + input.Help
+			if input.Default != "" {
+				want += " (default: " + input.Default + ")"
+			}
+			assert.Contains(t, help, want+"\n")
+		}
+		for line := range strings.Lines(help) {
+			assert.LessOrEqual(t, len(strings.TrimRight(line, "\n")), 100, line)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	code, out, log := run(t.Context(), nil, "--version")
+	assert.Equal(t, action.ExitOK, code)
+	assert.Equal(t, "oz-bitbucket "+action.Version()+"\n", out)
+	assert.Empty(t, log)
+	assert.NotEmpty(t, action.Version())
+}
+
+func TestAnUnknownFlagIsNotShown(t *testing.T) {
+	t.Parallel()
+	code, out, log := run(t.Context(), nil, "--bitbucket-token=MARKER")
+	assert.Equal(t, action.ExitInputs, code)
+	assert.Empty(t, out)
+	assert.Equal(t, "error: unknown flag; there are --help and --version, everything else is an environment variable\n", log)
+}
+
+// decode reads the outputs from the last line of standard output.
+func decode(t *testing.T, stdout string) map[string]string {
+	t.Helper()
+	rest := strings.TrimSuffix(stdout, "\n")
+	var outputs map[string]string
+	require.NoError(t, json.Unmarshal([]byte(rest[strings.LastIndex(rest, "\n")+1:]), &outputs))
+	return outputs
+}
+
+func TestWrongInputs(t *testing.T) {
+	t.Parallel()
+	environ := []string{
+		"REPO_URL=https://bitbucket.org/acme/api", "BITBUCKET_TOKEN=ATATT3MARKER", "WARP_API_KEY=wk-MARKER", "SECRET_NAME=MY_TOKEN",
+		"CLONE_DEPTH=none", "SETUP_COMMANDS=echo ATATT3MARKER",
+	}
+	code, out, log := run(t.Context(), environ, "plan", "extra")
+	assert.Equal(t, action.ExitInputs, code)
+	for _, want := range []string{
+		"2 arguments are too many; the only argument is the mode; everything else is an environment variable",
+		"clone_depth: is not a depth; give a positive integer",
+		"setup_commands: holds the value of bitbucket_token; take it out; in setup_commands, write $MY_TOKEN",
+	} {
+		assert.Contains(t, log, want)
+	}
+	assert.NotContains(t, out+log, "MARKER")
+	for name, value := range decode(t, out) {
+		switch name {
+		case "secret_name":
+			assert.Equal(t, "MY_TOKEN", value)
+		case "environment_name":
+			assert.Equal(t, "acme-api", value)
+		default:
+			assert.Empty(t, value, name)
+		}
+	}
+}
+
+func TestTheFirstArgumentIsTheMode(t *testing.T) {
+	t.Parallel()
+	code, _, log := run(t.Context(), []string{"MODE=plan", "WARP_API_KEY=wk-x"}, "appyl")
+	assert.Equal(t, action.ExitInputs, code)
+	assert.Contains(t, log, "mode: is not one of apply, plan, rotate, destroy")
+}
+
+// TestASignal ends a run before its first request.
+func TestASignal(t *testing.T) {
+	t.Parallel()
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		ctx, stop := context.WithCancelCause(t.Context())
+		stop(action.Interrupted(signal))
+		code, out, log := run(ctx, []string{
+			"REPO_URL=http://127.0.0.1:1/scm/p/api.git", "BITBUCKET_TOKEN=MARKER-token", "WARP_API_KEY=wk-MARKER", "WARP_SERVER_URL=http://127.0.0.1:1",
+		})
+		assert.Equal(t, want, code, log)
+		assert.Equal(t, "p-api", decode(t, out)["environment_name"])
+		assert.NotContains(t, out+log, "MARKER")
+	}
+}
