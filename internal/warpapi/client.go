@@ -77,21 +77,9 @@ type call struct {
 	read func(io.Reader) error
 }
 
-// send makes a call. An error wraps a *warp.Refusal for a 4xx, and
+// send makes a call. An error names it, and wraps a *warp.Refusal for a 4xx and
 // warp.ErrAnswerLost when a write may have happened.
 func (c connection) send(ctx context.Context, call call) error {
-	err := c.exchange(ctx, call)
-	if err == nil {
-		return nil
-	}
-	var refused *warp.Refusal
-	if call.write && !errors.As(err, &refused) && !errors.Is(err, errRedirected) && !transport.NeverSent(err) {
-		err = fmt.Errorf("%w: %w", warp.ErrAnswerLost, err)
-	}
-	return fmt.Errorf("%s %s: %w", call.method, call.path, err)
-}
-
-func (c connection) exchange(ctx context.Context, call call) error {
 	request, err := c.request(ctx, call)
 	if err != nil {
 		return err
@@ -102,22 +90,51 @@ func (c connection) exchange(ctx context.Context, call call) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
+		if call.write && !transport.NeverSent(err) {
+			return lost(err)
+		}
 		return err
 	}
 	defer answer.Body.Close()
+	var refused *warp.Refusal
 	if call.read != nil && answer.StatusCode == http.StatusOK {
-		return call.read(answer.Body)
+		err = call.read(answer.Body)
+	} else {
+		err = read(answer, call.out)
 	}
+	if err != nil && call.write && !errors.As(err, &refused) && !errors.Is(err, errRedirected) {
+		err = lost(err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", call, err)
+	}
+	return nil
+}
+
+// String is `GET /api/v1/agent/runs/...` or `POST /graphql/v2?op=GetUser`.
+func (c call) String() string {
+	name := c.method + " " + c.path
+	if op := c.query.Get("op"); op != "" {
+		name += "?op=" + op
+	}
+	return name
+}
+
+// lost marks an error after which nobody knows whether the write happened.
+func lost(err error) error { return fmt.Errorf("%w: %w", warp.ErrAnswerLost, err) }
+
+// read decodes an answer into out, unless out is nil.
+func read(answer *http.Response, out any) error {
 	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the answer: %w", err)
 	case answer.StatusCode != http.StatusOK:
 		return failure(answer, content)
-	case call.out == nil:
+	case out == nil:
 		return nil
 	}
-	if err := json.Unmarshal(content, call.out); err != nil {
+	if err := json.Unmarshal(content, out); err != nil {
 		return fmt.Errorf("the answer is not what Oz sends: %w: %s", err, excerpt(content))
 	}
 	return nil

@@ -42,11 +42,14 @@ func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environme
 	if err != nil {
 		return warp.Environment{}, err
 	}
-	object, ok := found.Object.(*CloudObjectGenericStringObject)
-	if !ok {
-		return warp.Environment{}, errors.New("not an environment, but a " + found.Object.GetTypename())
+	switch object := found.Object.(type) {
+	case *CloudObjectGenericStringObject:
+		return environment(object.Stored)
+	case nil:
+		return warp.Environment{}, errors.New("the answer holds no object")
+	default:
+		return warp.Environment{}, errors.New("not an environment, but a " + object.GetTypename())
 	}
-	return environment(object.Stored)
 }
 
 // ListIntegrations names the integrations (slack, linear, ...) that use an
@@ -61,7 +64,7 @@ func (c *Client) ListIntegrations(ctx context.Context, uid string) ([]string, er
 }
 
 // CreateEnvironment creates an environment. Names are not unique: two calls
-// make two.
+// make two. One that was created but cannot be read counts as a lost answer.
 func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error) {
 	answer, err := CreateGenericStringObject(ctx, c.mutations, CreateGenericStringObjectInput{
 		GenericStringObject: GenericStringObjectInput{
@@ -76,7 +79,14 @@ func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model war
 	if err != nil {
 		return warp.Environment{}, err
 	}
-	return environment(created.GenericStringObject.Stored)
+	stored, err := environment(created.GenericStringObject.Stored)
+	if err == nil && stored.UID == "" {
+		err = errors.New("the answer holds no uid")
+	}
+	if err != nil {
+		return warp.Environment{}, lost(err)
+	}
+	return stored, nil
 }
 
 // UpdateEnvironment replaces the model of an environment if it still has the
@@ -92,12 +102,18 @@ func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, mo
 	if err != nil {
 		return nil, err
 	}
-	rejected, ok := updated.Update.(*UpdateGenericStringObjectUpdateRejected)
-	if !ok {
+	switch update := updated.Update.(type) {
+	case *UpdateObjectUpdateSuccess:
 		return nil, nil
+	case *UpdateGenericStringObjectUpdateRejected:
+		conflicting, err := environment(update.ConflictingGenericStringObject.Stored)
+		if err != nil {
+			return nil, fmt.Errorf("someone else changed it at the same time: %w", err)
+		}
+		return &conflicting, nil
+	default:
+		return nil, lost(errors.New("the answer says neither that it was stored nor that it was rejected"))
 	}
-	conflicting, err := environment(rejected.ConflictingGenericStringObject.Stored)
-	return &conflicting, err
 }
 
 // DeleteEnvironment deletes an environment for good.

@@ -1,6 +1,7 @@
 package warpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,36 +29,56 @@ func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request
 		Data   json.RawMessage
 		Errors []struct{ Message string }
 	}
-	const path = "/graphql/v2"
-	err := c.send(ctx, call{
-		method: http.MethodPost, path: path, query: url.Values{"op": {request.OpName}},
+	call := call{
+		method: http.MethodPost, path: "/graphql/v2", query: url.Values{"op": {request.OpName}},
 		write: c.write, in: request, out: &answer,
-	})
-	if err != nil {
-		return err
 	}
-	if len(answer.Data) > 0 && string(answer.Data) != "null" {
-		if err = json.Unmarshal(answer.Data, response.Data); err == nil {
-			return nil
-		}
-		if c.write {
-			err = fmt.Errorf("%w: %w", warp.ErrAnswerLost, err)
-		}
-		return fmt.Errorf("POST %s: read the answer of %s: %w", path, request.OpName, err)
+	if err := c.send(ctx, call); err != nil {
+		return err
 	}
 	messages := make([]string, len(answer.Errors))
 	for i, e := range answer.Errors {
 		messages[i] = e.Message
 	}
-	refusal := &warp.Refusal{Status: http.StatusOK, Message: strings.Join(messages, "; ")}
-	switch {
+	var err error
+	switch answered := answers(answer.Data); {
+	case answered:
+		err = json.Unmarshal(answer.Data, response.Data)
 	case len(messages) == 0:
-		refusal.Message = "an answer without data"
-	case strings.Contains(refusal.Message, "User not in context: Not found"):
-		refusal.Status = http.StatusUnauthorized
-		refusal.Message += "; the owner of warp_api_key is unknown: the account may be disabled or deleted"
+		err = errors.New("an answer without data")
+	default:
+		return fmt.Errorf("%s: %w", call, refusalOf(strings.Join(messages, "; ")))
 	}
-	return fmt.Errorf("POST %s: %w", path, refusal)
+	if err != nil && c.write {
+		err = lost(err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: read the answer: %w", call, err)
+	}
+	return nil
+}
+
+// answers reports whether data holds a value for every root field.
+func answers(data json.RawMessage) bool {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(data, &fields) // what is no object has no fields
+	for _, field := range fields {
+		if string(field) == "null" {
+			return false
+		}
+	}
+	return len(fields) > 0
+}
+
+// refusalOf is the refusal behind the messages of an answer without data.
+func refusalOf(messages string) *warp.Refusal {
+	if strings.Contains(messages, "User not in context: Not found") {
+		return &warp.Refusal{
+			Status:  http.StatusUnauthorized,
+			Message: messages + "; the owner of warp_api_key is unknown: the account may be disabled or deleted",
+		}
+	}
+	return &warp.Refusal{Status: http.StatusOK, Message: messages}
 }
 
 // userFacingError is the error of a UserFacingError. Its kinds are an open list.
@@ -78,7 +99,7 @@ func output[T any](union any, err error) (T, error) {
 		return answer, nil
 	case interface{ GetError() userFacingError }:
 		refused := answer.GetError()
-		return none, &warp.Refusal{Status: http.StatusOK, Kind: refused.Kind, Message: refused.Message}
+		return none, &warp.Refusal{Status: http.StatusOK, Kind: refused.Kind, Message: cmp.Or(refused.Message, "no reason given")}
 	}
 	return none, errors.New("the answer holds neither an output nor an error")
 }

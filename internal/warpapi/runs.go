@@ -3,6 +3,7 @@ package warpapi
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -45,7 +46,8 @@ func (c *Client) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, err
 		State      warp.RunState `json:"state"`
 		AtCapacity bool          `json:"at_capacity"`
 	}
-	if err := c.send(ctx, call{method: http.MethodPost, path: runsPath, write: true, in: body, out: &started}); err != nil {
+	call := call{method: http.MethodPost, path: runsPath, write: true, in: body, out: &started}
+	if err := c.send(ctx, call); err != nil {
 		return warp.Run{}, err
 	}
 	run := warp.Run{
@@ -54,7 +56,7 @@ func (c *Client) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, err
 		AtCapacity: started.AtCapacity,
 	}
 	if run.ID == "" {
-		return run, fmt.Errorf("%s %s: %w: the answer names no run", http.MethodPost, runsPath, warp.ErrAnswerLost)
+		return run, fmt.Errorf("%s: %w", call, lost(errors.New("the answer names no run")))
 	}
 	return run, nil
 }
