@@ -1,5 +1,5 @@
 # make demo    build, start the simulators, provision a sample repository twice
-# make test    every test
+# make test    every test; those in containers where Docker runs
 # make bench   speed, memory and size; the README quotes it
 # make fuzz    each fuzz test for a bounded time
 
@@ -15,7 +15,7 @@ demo: build
 	go run ./test/simulator -- sh test/demo.sh
 
 test:
-	go test -race -shuffle=on -count=1 -parallel 8 ./...
+	go test -race -shuffle=on -count=1 -parallel 8 -timeout 30m ./...
 
 bench:
 	go test -run '^$$' -bench . -benchtime 10x ./test

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		panic(fmt.Sprintf("build: %v\n%s", err, output))
 	}
 	code := m.Run()
+	removeImages()
 	_ = os.RemoveAll(directory)
 	os.Exit(code)
 }

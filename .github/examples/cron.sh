@@ -1,0 +1,14 @@
+#!/bin/sh
+# For cron, or by hand: the two credentials are files that only this user reads.
+#
+#	17 3 * * 1  REPO_URL=https://bitbucket.org/your-workspace/your-repo.git  $HOME/bin/cron.sh
+set -eu
+: "${REPO_URL:?}"
+credentials=${CREDENTIALS:-$HOME/.config/oz-bitbucket}
+
+# The log goes to stderr, which cron sends by mail; the last line of stdout is
+# the outputs as JSON. Use the digest of a release.
+docker run --rm --volume "$credentials:/secrets:ro" \
+	--env WARP_API_KEY_FILE=/secrets/warp-api-key --env BITBUCKET_TOKEN_FILE=/secrets/bitbucket-token \
+	--env REPO_URL --env SETUP_COMMANDS \
+	"${IMAGE:-ghcr.io/oz-bitbucket/oz-bitbucket:latest}" | tail -n 1

@@ -1,0 +1,223 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+)
+
+// actionlint is the linter that .ci/run has, too.
+const actionlint = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+
+const examples = "../.github/examples/"
+
+// readFiles reads what matches the patterns, by path.
+func readFiles(t *testing.T, patterns ...string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, paths, pattern)
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			files[path] = string(content)
+		}
+	}
+	return files
+}
+
+var (
+	usesLine   = regexp.MustCompile(`(?m)^\s*(?:- )?uses: (.*)$`)
+	pinned     = regexp.MustCompile(`^[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	ourselves  = "oz-bitbucket/oz-bitbucket@main # pin this to the commit of a release"
+	credential = regexp.MustCompile(`(?i)\b(?:bitbucket_token|warp_api_key|previous_token|bitbucket_password)\b['"]?\s*[:=]\s*(.*)`)
+	reference  = regexp.MustCompile(`^['"]?(\$|credentials\()`)
+)
+
+func TestWorkflowsAreBoundedAndPinned(t *testing.T) {
+	t.Parallel()
+	for path, text := range readFiles(t, "../.github/workflows/*.yml", examples+"github-*.yml") {
+		for _, uses := range usesLine.FindAllStringSubmatch(text, -1) {
+			if uses[1] != ourselves {
+				assert.Regexp(t, pinned, uses[1], path)
+			}
+		}
+		var workflow struct {
+			Permissions any
+			Jobs        map[string]struct {
+				Permissions map[string]string
+				Timeout     int `yaml:"timeout-minutes"`
+				Steps       []struct {
+					Uses string
+					With map[string]any
+				}
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(text), &workflow), path)
+		assert.IsType(t, map[string]any{}, workflow.Permissions, "%s: permissions by name", path)
+		for name, job := range workflow.Jobs {
+			assert.Positive(t, job.Timeout, "%s: %s may run for ever", path, name)
+			for _, step := range job.Steps {
+				if strings.HasPrefix(step.Uses, "actions/checkout@") {
+					assert.Equal(t, false, step.With["persist-credentials"], "%s: the token stays in the checkout", path)
+				}
+			}
+		}
+	}
+}
+
+// TestExamplesForGitHubFitTheAction lets actionlint hold them against action.yml,
+// which it does for an action of the same repository.
+func TestExamplesForGitHubFitTheAction(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	workflows := filepath.Join(directory, ".github", "workflows")
+	require.NoError(t, os.MkdirAll(workflows, 0o755))
+	for path, text := range readFiles(t, "../action.yml", "../Dockerfile") {
+		require.NoError(t, os.WriteFile(filepath.Join(directory, filepath.Base(path)), []byte(text), 0o644))
+	}
+	for path, text := range readFiles(t, examples+"github-*.yml") {
+		assert.Contains(t, text, ourselves, path)
+		require.NoError(t, os.WriteFile(filepath.Join(workflows, filepath.Base(path)), []byte(strings.ReplaceAll(text, ourselves, "./")), 0o644))
+	}
+	// actionlint looks for the entrypoint, which is in the image, beside action.yml.
+	entrypoint := filepath.Join(directory, readAction(t, "../action.yml").Runs.Entrypoint)
+	require.NoError(t, os.MkdirAll(filepath.Dir(entrypoint), 0o755))
+	require.NoError(t, os.WriteFile(entrypoint, nil, 0o755))
+	output(t, exec.Command("git", "-C", directory, "init", "-q"))
+	lint := exec.Command("go", "run", actionlint)
+	lint.Dir = directory
+	output(t, lint)
+}
+
+func TestExamplesHoldNoCredential(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for path, text := range readFiles(t, examples+"*") {
+		for _, found := range credential.FindAllStringSubmatch(text, -1) {
+			assert.Regexp(t, reference, found[1], path)
+			seen++
+		}
+	}
+	assert.Greater(t, seen, 10)
+}
+
+// TestExamplesNameInputs checks the variables of the examples that set them as
+// such. actionlint checks those for GitHub.
+func TestExamplesNameInputs(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, input := range config.Inputs() {
+		known[strings.ToUpper(input.Name)] = true
+	}
+	var azure struct {
+		Steps []struct{ Env map[string]string }
+	}
+	decodeLoosely(t, "azure-pipelines.yml", &azure)
+	require.NotEmpty(t, azure.Steps)
+	named := map[string][]string{}
+	for name := range azure.Steps[0].Env {
+		named["azure-pipelines.yml"] = append(named["azure-pipelines.yml"], name)
+	}
+	for name := range pipelineExample(t).Variables {
+		named["bitbucket-pipelines.yml"] = append(named["bitbucket-pipelines.yml"], name)
+	}
+	for _, variable := range cronJobExample(t).Env {
+		named["kubernetes-cronjob.yaml"] = append(named["kubernetes-cronjob.yaml"], variable.Name)
+	}
+	passed := regexp.MustCompile(`(?:-e|--env) ([A-Z_]+)`)
+	for _, name := range []string{"azure-pipelines.yml", "Jenkinsfile", "cron.sh"} {
+		for _, match := range passed.FindAllStringSubmatch(readFiles(t, examples+name)[examples+name], -1) {
+			named[name] = append(named[name], match[1])
+		}
+	}
+	assert.Len(t, named, 5)
+	for file, names := range named {
+		assert.Greater(t, len(names), 2, file)
+		for _, name := range names {
+			assert.True(t, known[name], "%s: there is no input %s", file, name)
+		}
+	}
+
+	var gitlab struct {
+		Include []struct{ Inputs map[string]string }
+	}
+	decodeLoosely(t, "gitlab-ci.yml", &gitlab)
+	header, _ := readComponent(t, "../templates/oz-bitbucket.yml")
+	require.Len(t, gitlab.Include, 1)
+	for name := range gitlab.Include[0].Inputs {
+		assert.Contains(t, header.Spec.Inputs, name)
+	}
+}
+
+func decodeLoosely(t *testing.T, example string, into any) {
+	t.Helper()
+	require.NoError(t, yaml.Unmarshal([]byte(readFiles(t, examples+example)[examples+example]), into), example)
+}
+
+// pipeStep is a step's use of a pipe.
+type pipeStep struct {
+	Pipe      string
+	Variables map[string]string
+}
+
+func pipelineExample(t *testing.T) pipeStep {
+	t.Helper()
+	var file struct {
+		Pipelines struct {
+			Custom map[string][]struct {
+				Step struct{ Script []yaml.Node }
+			}
+		}
+	}
+	decodeLoosely(t, "bitbucket-pipelines.yml", &file)
+	steps := file.Pipelines.Custom["oz-environment"]
+	require.Len(t, steps, 1)
+	var used pipeStep
+	require.NoError(t, steps[0].Step.Script[0].Decode(&used))
+	return used
+}
+
+// container is a container of a pod.
+type container struct {
+	Image        string
+	Env          []struct{ Name, Value string }
+	VolumeMounts []struct {
+		MountPath string `yaml:"mountPath"`
+	} `yaml:"volumeMounts"`
+	SecurityContext struct {
+		RunAsUser    int  `yaml:"runAsUser"`
+		ReadOnlyRoot bool `yaml:"readOnlyRootFilesystem"`
+		Capabilities struct{ Drop []string }
+	} `yaml:"securityContext"`
+}
+
+func cronJobExample(t *testing.T) container {
+	t.Helper()
+	var file struct {
+		Spec struct {
+			JobTemplate struct {
+				Spec struct {
+					Template struct {
+						Spec struct{ Containers []container }
+					}
+				}
+			} `yaml:"jobTemplate"`
+		}
+	}
+	decodeLoosely(t, "kubernetes-cronjob.yaml", &file)
+	containers := file.Spec.JobTemplate.Spec.Template.Spec.Containers
+	require.Len(t, containers, 1)
+	return containers[0]
+}

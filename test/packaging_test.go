@@ -1,0 +1,240 @@
+package test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+)
+
+// actionMetadata is every key that GitHub knows in the metadata of a Docker
+// action and that we use.
+//
+// Source: https://docs.github.com/actions/reference/metadata-syntax-reference
+type actionMetadata struct {
+	Name, Description, Author string
+	Branding                  struct{ Icon, Color string }
+	Inputs                    map[string]struct {
+		Description string
+		Default     *string
+	}
+	Outputs map[string]struct{ Description string }
+	Runs    struct{ Using, Image, Entrypoint string }
+}
+
+// pipeMetadata is every key of a pipe's metadata.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/write-a-pipe-for-bitbucket-pipelines/
+type pipeMetadata struct {
+	Name, Description, Category, Image, Repository string
+	Vendor, Maintainer                             struct{ Name, Website string }
+	Tags                                           []string
+	Variables                                      []struct{ Name, Description, Default string }
+}
+
+// componentHeader and componentJob are the two documents of a GitLab component.
+//
+// Source: https://docs.gitlab.com/ci/components/, https://docs.gitlab.com/ci/yaml/
+type componentHeader struct {
+	Spec struct {
+		Inputs map[string]struct {
+			Description string
+			Default     *string
+			Options     []string
+		}
+	}
+}
+
+type componentJob struct {
+	Stage string
+	Image struct {
+		Name       string
+		Entrypoint []string
+	}
+	Variables map[string]struct {
+		Value  string
+		Expand *bool
+	}
+	Script    []string
+	Artifacts struct {
+		When    string
+		Reports struct{ Dotenv string }
+	}
+}
+
+// decode reads the documents of a YAML file into values and refuses keys that
+// they do not have.
+func decode(t *testing.T, path string, into ...any) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	for _, value := range into {
+		require.NoError(t, decoder.Decode(value), path)
+	}
+	require.ErrorIs(t, decoder.Decode(new(any)), io.EOF, "%s has more documents", path)
+}
+
+func readAction(t *testing.T, path string) actionMetadata {
+	t.Helper()
+	var action actionMetadata
+	decode(t, path, &action)
+	return action
+}
+
+func readComponent(t *testing.T, path string) (componentHeader, componentJob) {
+	t.Helper()
+	var header componentHeader
+	jobs := map[string]componentJob{}
+	decode(t, path, &header, &jobs)
+	require.Len(t, jobs, 1)
+	return header, jobs["$[[ inputs.job_name ]]"]
+}
+
+var sentence = regexp.MustCompile(`^[A-Z](?s:.*)\.$`)
+
+func TestActionIsDescribedForPeople(t *testing.T) {
+	t.Parallel()
+	action := readAction(t, "../action.yml")
+	assert.Equal(t, []string{"cloud", "blue"}, []string{action.Branding.Icon, action.Branding.Color})
+	assert.Equal(t, []string{"docker", "Dockerfile", "/usr/local/bin/oz-bitbucket"}, []string{action.Runs.Using, action.Runs.Image, action.Runs.Entrypoint})
+	for name, input := range action.Inputs {
+		assert.Regexp(t, sentence, input.Description, name)
+		assert.NotRegexp(t, `^[A-Z][a-z]*_`, input.Description, "%s: a value with a capital", name)
+	}
+	for name, output := range action.Outputs {
+		assert.Regexp(t, sentence, output.Description, name)
+	}
+}
+
+func TestPipeAgreesWithTheAction(t *testing.T) {
+	t.Parallel()
+	var metadata pipeMetadata
+	decode(t, "../pipe.yml", &metadata)
+	action := readAction(t, "../action.yml")
+	for _, text := range []string{metadata.Name, metadata.Description, metadata.Category, metadata.Image, metadata.Repository, metadata.Vendor.Name, metadata.Vendor.Website, metadata.Maintainer.Name, metadata.Maintainer.Website} {
+		assert.NotEmpty(t, text)
+	}
+	require.Len(t, metadata.Variables, len(config.Inputs()))
+	for i, input := range config.Inputs() {
+		variable := metadata.Variables[i]
+		assert.Equal(t, strings.ToUpper(input.Name), variable.Name)
+		assert.Equal(t, action.Inputs[input.Name].Description, variable.Description, variable.Name)
+		want := input.Default
+		if input.Name == "bitbucket_token" || input.Name == "warp_api_key" {
+			want = "$" + variable.Name // the pipeline's own variable
+		}
+		assert.Equal(t, want, variable.Default, variable.Name)
+	}
+}
+
+func TestComponentAgreesWithTheAction(t *testing.T) {
+	t.Parallel()
+	header, job := readComponent(t, "../templates/oz-bitbucket.yml")
+	action := readAction(t, "../action.yml")
+	inputs := header.Spec.Inputs
+	for _, input := range config.Inputs() {
+		declared, there := inputs[input.Name]
+		if slices.Contains(credentials, input.Name) {
+			assert.False(t, there, "%s as an input would be in the pipeline's configuration", input.Name)
+			continue
+		}
+		variable := job.Variables[strings.ToUpper(input.Name)]
+		assert.Equal(t, "$[[ inputs."+input.Name+" ]]", variable.Value)
+		if assert.NotNil(t, variable.Expand, input.Name) {
+			assert.False(t, *variable.Expand, "GitLab would expand $ in %s", input.Name)
+		}
+		if !assert.NotNil(t, declared.Default, input.Name) {
+			continue
+		}
+		if input.Name == "output_file" {
+			assert.Equal(t, "oz-bitbucket.env", *declared.Default)
+			continue
+		}
+		assert.Equal(t, input.Default, *declared.Default, input.Name)
+		assert.Equal(t, action.Inputs[input.Name].Description, declared.Description)
+		if declared.Options != nil {
+			assert.Contains(t, declared.Options, input.Default, input.Name)
+		}
+	}
+	assert.Len(t, job.Variables, len(config.Inputs())-len(credentials))
+	assert.Len(t, inputs, len(job.Variables)+len([]string{"job_name", "stage", "image"}))
+	assert.Equal(t, []string{""}, job.Image.Entrypoint, "GitLab runs the script in a shell of the image")
+	assert.Equal(t, []string{"oz-bitbucket"}, job.Script)
+	assert.Equal(t, "always", job.Artifacts.When)
+	assert.Equal(t, "$[[ inputs.output_file ]]", job.Artifacts.Reports.Dotenv)
+}
+
+// credentials are the inputs that hold a secret's value.
+var credentials = []string{"bitbucket_token", "warp_api_key", "previous_token", "bitbucket_password"}
+
+func TestDockerfile(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../Dockerfile")
+	require.NoError(t, err)
+	var instructions []string
+	for line := range strings.SplitSeq(strings.ReplaceAll(string(content), "\\\n", ""), "\n") {
+		if line != "" && !strings.HasPrefix(line, "#") {
+			instructions = append(instructions, line)
+		}
+	}
+	text := strings.Join(instructions, "\n")
+	assert.Len(t, fromLine.FindAllString(text, -1), strings.Count(text, "FROM "), "a base without a digest")
+	assert.NotContains(t, text, "USER ")
+	_, last, _ := strings.Cut(text, "\nFROM alpine")
+	assert.NotContains(t, last, "RUN ", "it would need the platform's own machine, and differ from build to build")
+	assert.Equal(t, `ENTRYPOINT ["/usr/local/bin/oz-bitbucket"]`, instructions[len(instructions)-1])
+}
+
+// TestReleaseNamesTheImageByDigest runs what the release workflow runs.
+func TestReleaseNamesTheImageByDigest(t *testing.T) {
+	t.Parallel()
+	const image, digest = "ghcr.io/oz-bitbucket/oz-bitbucket", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	pin := func(directory, version, digest string) error {
+		script, err := filepath.Abs("../.github/pin-image.sh")
+		require.NoError(t, err)
+		command := exec.Command("sh", script, image, version, digest)
+		command.Dir = directory
+		return command.Run()
+	}
+	files := []string{"action.yml", "pipe.yml", "templates/oz-bitbucket.yml"}
+	checkout := func() string {
+		directory := t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(directory, "templates"), 0o755))
+		for _, file := range files {
+			content, err := os.ReadFile(filepath.Join("..", file))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(directory, file), content, 0o644))
+		}
+		return directory
+	}
+
+	directory := checkout()
+	require.NoError(t, pin(directory, "1.2.3", digest))
+	assert.Equal(t, "docker://"+image+"@"+digest, readAction(t, filepath.Join(directory, "action.yml")).Runs.Image)
+	var metadata pipeMetadata
+	decode(t, filepath.Join(directory, "pipe.yml"), &metadata)
+	assert.Equal(t, "oz-bitbucket/oz-bitbucket:1.2.3", metadata.Image)
+	header, _ := readComponent(t, filepath.Join(directory, "templates/oz-bitbucket.yml"))
+	assert.Equal(t, image+":1.2.3@"+digest, *header.Spec.Inputs["image"].Default)
+
+	for version, digest := range map[string]string{"v1.2.3": digest, "1.2.3 && true": digest, "1.2.3": "latest"} {
+		directory := checkout()
+		var exit *exec.ExitError
+		assert.True(t, errors.As(pin(directory, version, digest), &exit), "%s %s", version, digest)
+		assert.Equal(t, "Dockerfile", readAction(t, filepath.Join(directory, "action.yml")).Runs.Image)
+	}
+}
