@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -32,18 +31,41 @@ func New(token sensitive.String, clients transport.Clients) *Client {
 }
 
 // ListRefs asks for the refs of a repository as `git fetch` does for the
-// service git-upload-pack and `git push` for git-receive-pack, and reads on until
-// it knows HEAD and the wanted ref (a short name of a branch or tag, or empty).
+// service git-upload-pack and `git push` for git-receive-pack. Of the first it
+// reads on until it knows HEAD and the wanted ref (a short name of a branch or
+// tag, or empty); of the second only that there is a list, and Refs is empty.
+// The credential is sent at once, for a public repository never asks for it.
 // A refusal is a *bitbucket.Refusal: that holds for a login page, a proxy's page
-// and a redirect too, which prove nothing.
+// and a redirect too, which prove nothing. Its text never holds the token, even
+// when the server says the request back.
 //
 // Source: https://git-scm.com/docs/http-protocol
 func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
 	// GET https://host/.../repo.git/info/refs?service=git-upload-pack
-	at := r.CloneURL() + "/info/refs?service=" + string(service)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	answer, err := c.get(ctx, r.CloneURL()+"/info/refs?service="+string(service), as)
 	if err != nil {
 		return bitbucket.Refs{}, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return bitbucket.Refs{}, c.refusal(answer)
+	}
+	if kind := answer.Header.Get("Content-Type"); kind != "application/x-"+string(service)+"-advertisement" {
+		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.plain(answer, fmt.Sprintf("the answer is %q, not git's", kind))}
+	}
+	refs, err := readRefs(bufio.NewReader(answer.Body), service, wanted)
+	var refused *bitbucket.Refusal
+	if errors.As(err, &refused) {
+		refused.Text = c.plain(answer, refused.Text)
+	}
+	return refs, err
+}
+
+// get sends a request that presents the token.
+func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case as.Bearer:
@@ -53,33 +75,27 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 		// Authorization: Basic base64(x-token-auth:ATCTT...)
 		request.SetBasicAuth(as.User, c.token.Reveal())
 	}
-	answer, err := c.reads.Do(request)
-	if err != nil {
-		return bitbucket.Refs{}, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return bitbucket.Refs{}, refusal(answer)
-	}
-	if kind := answer.Header.Get("Content-Type"); kind != "application/x-"+string(service)+"-advertisement" {
-		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: fmt.Sprintf("the answer is %q, not git's", kind)}
-	}
-	refs, err := readRefs(bufio.NewReader(answer.Body), service, wanted)
-	if err != nil {
-		return bitbucket.Refs{}, err
-	}
-	return refs, nil
+	return c.reads.Do(request)
 }
 
 // refusal reads an answer other than 200.
-func refusal(answer *http.Response) *bitbucket.Refusal {
+func (c *Client) refusal(answer *http.Response) *bitbucket.Refusal {
 	content, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: plain(content)}
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, string(content))}
 	if at, err := answer.Location(); err == nil {
 		refused.Text = "redirected to " + at.Scheme + "://" + at.Host
 		refused.NotGit = true
 	}
 	return refused
+}
+
+// plain is a server's text for people, without the credential that it was sent.
+func (c *Client) plain(answer *http.Response, text string) string {
+	text = c.token.Redact(text)
+	if _, sent, found := strings.Cut(answer.Request.Header.Get("Authorization"), " "); found {
+		text = sensitive.New(sent).Redact(text) // Base64 of user and token
+	}
+	return plain([]byte(text))
 }
 
 // plain is a foreign text on one line, at most 300 characters, nothing of a
@@ -95,83 +111,4 @@ func plain(content []byte) string {
 		text = string(runes[:300]) + " ..."
 	}
 	return text
-}
-
-// readRefs reads an advertisement of version 0:
-//
-//	001e# service=git-upload-pack\n
-//	0000
-//	HASH HEAD\0capabilities symref=HEAD:refs/heads/main\n
-//	HASH refs/heads/main\n
-//	HASH refs/tags/v1\n
-//	HASH refs/tags/v1^{}\n
-//	0000
-func readRefs(body *bufio.Reader, service bitbucket.Service, wanted string) (bitbucket.Refs, error) {
-	if first, err := readLine(body); err != nil || first != "# service="+string(service) {
-		return bitbucket.Refs{}, notRefs(err)
-	}
-	if flush, err := readLine(body); err != nil || flush != "" {
-		return bitbucket.Refs{}, notRefs(err)
-	}
-	var refs bitbucket.Refs
-	for {
-		line, err := readLine(body)
-		if err != nil {
-			return bitbucket.Refs{}, notRefs(err)
-		}
-		if line == "" {
-			return refs, nil
-		}
-		line, _, _ = strings.Cut(line, "\x00")
-		hash, name, found := strings.Cut(line, " ")
-		if !found || !isHash(hash) {
-			return bitbucket.Refs{}, notRefs(nil)
-		}
-		switch name {
-		case "HEAD":
-			refs.Head = hash
-		case "refs/heads/" + wanted:
-			refs.Branch = hash
-		case "refs/tags/" + wanted, "refs/tags/" + wanted + "^{}": // the commit of an annotated tag comes second
-			refs.Tag = hash
-		}
-		if wanted == "" && refs.Head != "" || refs.Branch != "" {
-			return refs, nil
-		}
-	}
-}
-
-// readLine reads one pkt-line without its line feed. A flush is an empty line;
-// a line with which the server refuses ("ERR ...") is a *bitbucket.Refusal.
-func readLine(body *bufio.Reader) (string, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(body, length[:]); err != nil {
-		return "", err
-	}
-	n, err := strconv.ParseUint(string(length[:]), 16, 16)
-	if err != nil || n > 0 && n < 4 {
-		return "", errors.New("not a pkt-line")
-	}
-	if n == 0 {
-		return "", nil
-	}
-	line := make([]byte, n-4)
-	if _, err := io.ReadFull(body, line); err != nil {
-		return "", err
-	}
-	if text, refused := strings.CutPrefix(string(line), "ERR "); refused {
-		return "", &bitbucket.Refusal{Status: http.StatusOK, Text: plain([]byte(text))}
-	}
-	return strings.TrimSuffix(string(line), "\n"), nil
-}
-
-func isHash(text string) bool {
-	return (len(text) == 40 || len(text) == 64) && strings.Trim(text, "0123456789abcdef") == ""
-}
-
-func notRefs(err error) error {
-	if err == nil {
-		return &bitbucket.Refusal{Status: http.StatusOK, NotGit: true, Text: "the answer is not a list of refs"}
-	}
-	return fmt.Errorf("read the refs: %w", err)
 }
