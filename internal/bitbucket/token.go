@@ -34,6 +34,17 @@ func (k TokenKind) User() string {
 	return "x-token-auth"
 }
 
+// Login is the way in which a token of this kind is presented to git: Basic on
+// Cloud, Bearer on Data Center, which every version takes from every owner.
+//
+// Source: https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html
+func (k TokenKind) Login() Login {
+	if k == HTTPAccessToken {
+		return Login{Bearer: true}
+	}
+	return Login{User: k.User()}
+}
+
 // KindOf tells the kind of a token from the flavor and the token's prefix.
 // It is certain when the prefix says so or the flavor has only that kind;
 // otherwise kind is the flavor's most common one, and a guess.

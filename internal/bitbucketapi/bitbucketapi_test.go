@@ -245,8 +245,10 @@ func TestAServerThatSaysTheTokenBackIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	const service = bitbucket.UploadPack
 	for name, echo := range map[string]func(w http.ResponseWriter, said string){
-		"in the words":        func(w http.ResponseWriter, said string) { http.Error(w, "bad header: "+said, http.StatusForbidden) },
-		"at the cut":          func(w http.ResponseWriter, said string) { http.Error(w, strings.Repeat("x", 280)+said, http.StatusForbidden) },
+		"in the words": func(w http.ResponseWriter, said string) { http.Error(w, "bad header: "+said, http.StatusForbidden) },
+		"at the cut": func(w http.ResponseWriter, said string) {
+			http.Error(w, strings.Repeat("x", 280)+said, http.StatusForbidden)
+		},
 		"in ERR":              func(w http.ResponseWriter, said string) { git(service, line("ERR no: "+said))(w, nil) },
 		"in the content type": func(w http.ResponseWriter, said string) { w.Header().Set("Content-Type", said) },
 	} {

@@ -21,6 +21,14 @@ func explain(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error 
 	return fmt.Errorf("prove the token against %s: %w: %s", r.CloneURL(), err, meaning(r, kind, refused))
 }
 
+// explainPush says why require_write is not met.
+func explainPush(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error {
+	if isOutage(err) {
+		return fmt.Errorf("ask %s whether the token may push: %w", r.CloneURL(), err)
+	}
+	return fmt.Errorf("the token cannot push to %s, and require_write asks for it: %w; create one with %s", r.CloneURL(), err, writePermission(kind))
+}
+
 func meaning(r bitbucket.Repository, kind bitbucket.TokenKind, refused *bitbucket.Refusal) string {
 	text := strings.ToLower(refused.Text)
 	says := func(words ...string) bool {

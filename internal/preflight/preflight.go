@@ -4,9 +4,11 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,13 +34,16 @@ type Proof struct {
 	Warnings   []string
 }
 
-// Check proves the token: first against the primary repository, alone, because
-// servers count failed logins, then everything else at once. Wanted is the
-// branch or tag of the primary repository, empty for HEAD. It presents a token
-// that is refused at most twice.
+// Check proves the token: first against the primary repository, alone, then
+// everything else, so that a token that is no good is presented once. What the
+// repositories refuse is one error that names each of them, in order. Wanted is
+// the branch or tag of the primary repository, empty for HEAD. Whatever happens,
+// the server answers 401 at most twice (see mostFailures); what could not be
+// asked for that reason is named too.
 func Check(ctx context.Context, l Lister, repositories []bitbucket.Repository, token Token, wanted string, requireWrite bool) (Proof, error) {
+	c := check{lister: l, repositories: repositories, chances: newChances(), requireWrite: requireWrite}
 	primary := repositories[0]
-	proof, refs, err := login(ctx, l, primary, token, wanted)
+	proof, refs, err := c.login(ctx, token, wanted)
 	if err != nil {
 		return proof, explain(primary, proof.Kind, err)
 	}
@@ -47,85 +52,150 @@ func Check(ctx context.Context, l Lister, repositories []bitbucket.Repository, t
 	case wanted != "" && proof.Head == "":
 		return proof, fmt.Errorf("%s has no branch or tag %q; check the input branch", primary.CloneURL(), wanted)
 	case proof.Head == "":
-		proof.Warnings = append(proof.Warnings, fmt.Sprintf("%s has no commit yet", primary.CloneURL()))
+		proof.Warnings = append(proof.Warnings, fmt.Sprintf("%s has no commit on its default branch yet", primary.CloneURL()))
 	}
-
-	as := logins(proof.Kind)[0]
-	group, within := errgroup.WithContext(ctx)
-	writable := make([]error, len(repositories))
-	for i, repository := range repositories {
-		if i > 0 {
-			group.Go(func() error {
-				_, err := l.ListRefs(within, repository, bitbucket.UploadPack, as, "")
-				return explain(repository, proof.Kind, err)
-			})
-		}
-		group.Go(func() error {
-			_, writable[i] = l.ListRefs(within, repository, bitbucket.ReceivePack, as, "")
-			var refused *bitbucket.Refusal
-			if writable[i] != nil && !errors.As(writable[i], &refused) {
-				return fmt.Errorf("ask %s whether the token may push: %w", repository.CloneURL(), writable[i])
-			}
-			return nil
-		})
+	outage := c.askTheRest(ctx, proof.Kind)
+	if ctx.Err() != nil {
+		return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
 	}
-	if primary.Flavor == bitbucket.DataCenter {
-		group.Go(func() error {
-			_, err := l.ListRefs(within, primary, bitbucket.UploadPack, bitbucket.Login{User: proof.Kind.User()}, "")
-			var refused *bitbucket.Refusal
-			proof.BearerOnly = errors.As(err, &refused)
-			if err != nil && !proof.BearerOnly {
-				return fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), err)
-			}
-			return nil
-		})
+	if err := c.refusals(proof.Kind); err != nil || outage != nil {
+		return proof, cmp.Or(err, outage)
 	}
-	if err := group.Wait(); err != nil {
-		return proof, err
-	}
-	return proof.judge(repositories, writable, requireWrite)
+	return c.judge(proof), nil
 }
 
-// login finds the way in which the primary repository accepts the token.
-func login(ctx context.Context, l Lister, r bitbucket.Repository, token Token, wanted string) (Proof, bitbucket.Refs, error) {
-	refs, err := l.ListRefs(ctx, r, bitbucket.UploadPack, logins(token.Kind)[0], wanted)
-	var refused *bitbucket.Refusal
-	if token.Certain || !errors.As(err, &refused) || refused.Status != 401 {
+// check is one proof under way.
+type check struct {
+	lister       Lister
+	repositories []bitbucket.Repository
+	chances      *chances
+	requireWrite bool
+
+	reads  []error // answers to a clone, by repository; the primary's is known
+	pushes []error // answers to a push, by repository
+	basic  error   // Data Center's answer to the token as Basic
+}
+
+// ask presents the token once, if there is a chance left.
+func (c *check) ask(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	if err := c.chances.take(ctx); err != nil {
+		return bitbucket.Refs{}, err
+	}
+	refs, err := c.lister.ListRefs(ctx, r, service, as, wanted)
+	c.chances.settle(err)
+	return refs, err
+}
+
+// login finds the way in which the primary repository accepts the token. When
+// the kind is a guess that is refused with 401, the other kind is tried, and its
+// answer counts unless that is 401 too.
+func (c *check) login(ctx context.Context, token Token, wanted string) (Proof, bitbucket.Refs, error) {
+	primary := c.repositories[0]
+	refs, err := c.ask(ctx, primary, bitbucket.UploadPack, token.Kind.Login(), wanted)
+	if token.Certain || !isUnauthorized(err) {
 		return Proof{Kind: token.Kind}, refs, err
 	}
-	for _, other := range r.Flavor.TokenKinds() {
-		if other != token.Kind {
-			if refs, again := l.ListRefs(ctx, r, bitbucket.UploadPack, logins(other)[0], wanted); again == nil {
-				return Proof{Kind: other}, refs, nil
-			}
-			break
+	for _, other := range primary.Flavor.TokenKinds() {
+		if other == token.Kind {
+			continue
 		}
+		refs, again := c.ask(ctx, primary, bitbucket.UploadPack, other.Login(), wanted)
+		if !isUnauthorized(again) {
+			return Proof{Kind: other}, refs, again
+		}
+		break
 	}
 	return Proof{Kind: token.Kind}, refs, err
 }
 
-// logins are the ways to present a token of a kind, best first.
-func logins(k bitbucket.TokenKind) []bitbucket.Login {
-	if k == bitbucket.HTTPAccessToken {
-		return []bitbucket.Login{{Bearer: true}, {User: k.User()}}
+// askTheRest asks all that the primary repository's answer left open, the
+// necessary first: where chances run out, it is questions about pushes that are
+// left. An outage ends it early, for it says nothing of the token.
+func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error {
+	primary, as := c.repositories[0], kind.Login()
+	c.reads, c.pushes = make([]error, len(c.repositories)), make([]error, len(c.repositories))
+	group, within := errgroup.WithContext(ctx)
+	ask := func(answer *error, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, needed bool) {
+		if *answer = c.chances.take(within); *answer != nil { // not in the goroutine: chances go in order
+			return
+		}
+		group.Go(func() error {
+			_, err := c.lister.ListRefs(within, r, service, as, "")
+			c.chances.settle(err)
+			*answer = err
+			if needed && isOutage(err) {
+				return err
+			}
+			return nil
+		})
 	}
-	return []bitbucket.Login{{User: k.User()}}
-}
-
-// judge turns what the token may do into warnings or an error.
-func (p Proof) judge(repositories []bitbucket.Repository, writable []error, requireWrite bool) (Proof, error) {
-	for i, repository := range repositories {
-		switch {
-		case requireWrite && writable[i] != nil:
-			return p, fmt.Errorf("the token cannot push to %s, and require_write asks for it: %w; create one with %s", repository.CloneURL(), writable[i], writePermission(p.Kind))
-		case !requireWrite && writable[i] == nil:
-			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", repository.CloneURL(), readPermission(p.Kind)))
+	for i, repository := range c.repositories {
+		if i > 0 {
+			ask(&c.reads[i], repository, bitbucket.UploadPack, as, true)
 		}
 	}
-	if p.BearerOnly {
+	if primary.Flavor == bitbucket.DataCenter {
+		ask(&c.basic, primary, bitbucket.UploadPack, bitbucket.Login{User: kind.User()}, true)
+	}
+	for i, repository := range c.repositories {
+		ask(&c.pushes[i], repository, bitbucket.ReceivePack, as, c.requireWrite)
+	}
+	return group.Wait() // the error is in its place too
+}
+
+// isOutage tells an error that says nothing of the token from a refusal.
+func isOutage(err error) bool {
+	var refused *bitbucket.Refusal
+	if errors.As(err, &refused) {
+		return refused.Status >= 500 || refused.Status == 429
+	}
+	return err != nil && !errors.Is(err, errNotAsked)
+}
+
+// refusals is one error of all that stands against the token, in the order of
+// the repositories, or nil.
+func (c *check) refusals(kind bitbucket.TokenKind) error {
+	var list []error
+	var notAsked []string
+	add := func(r bitbucket.Repository, answer, explained error) {
+		switch {
+		case errors.Is(answer, errNotAsked):
+			notAsked = append(notAsked, r.CloneURL())
+		case !errors.Is(answer, context.Canceled): // by an outage elsewhere
+			list = append(list, explained)
+		}
+	}
+	for i, repository := range c.repositories {
+		if read := c.reads[i]; read != nil {
+			add(repository, read, explain(repository, kind, read))
+		} else if push := c.pushes[i]; push != nil && c.requireWrite {
+			add(repository, push, explainPush(repository, kind, push))
+		}
+	}
+	if isOutage(c.basic) {
+		primary := c.repositories[0]
+		add(primary, c.basic, fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), c.basic))
+	}
+	if len(notAsked) > 0 {
+		list = append(list, fmt.Errorf("%w: %s", errNotAsked, strings.Join(notAsked, ", ")))
+	}
+	return errors.Join(list...)
+}
+
+// judge turns the answers to a token that is good enough into warnings.
+func (c *check) judge(p Proof) Proof {
+	for i, repository := range c.repositories {
+		switch push := c.pushes[i]; {
+		case push == nil && !c.requireWrite:
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", repository.CloneURL(), readPermission(p.Kind)))
+		case isOutage(push):
+			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", repository.CloneURL(), push))
+		}
+	}
+	if p.BearerOnly = c.basic != nil; p.BearerOnly {
 		p.Warnings = append(p.Warnings, "the server takes this token as Bearer only, so git in the image must be 2.46 or newer")
 	}
-	return p, nil
+	return p
 }
 
 // readPermission names what a token needs to clone.

@@ -1,0 +1,404 @@
+package preflight_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+)
+
+const (
+	head   = "1111111111111111111111111111111111111111"
+	commit = "2222222222222222222222222222222222222222"
+)
+
+// server is a Bitbucket in memory. A question that it has no answer to it
+// answers with yes.
+type server struct {
+	refs    bitbucket.Refs
+	answers map[string]error // by question; the most exact one counts
+	delay   time.Duration
+
+	mu       sync.Mutex
+	asked    []string
+	underWay int
+	most     int // questions under way at the same time
+	failures int // answers of 401
+}
+
+// ListRefs looks the answer up as "SLUG clone LOGIN", "SLUG clone", "clone
+// LOGIN", "clone" or "".
+func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	what := map[bitbucket.Service]string{bitbucket.UploadPack: "clone", bitbucket.ReceivePack: "push"}[service]
+	login := cmp.Or(as.User, "nobody")
+	if as.Bearer {
+		login = "Bearer"
+	}
+	refs := s.refs
+	if wanted != "main" {
+		refs.Branch = ""
+	}
+	return refs, s.answer(ctx, r.Slug+" "+what+" "+login, r.Slug+" "+what, what+" "+login, what, "")
+}
+
+func (s *server) answer(ctx context.Context, questions ...string) error {
+	s.mu.Lock()
+	s.asked = append(s.asked, questions[0])
+	s.underWay++
+	s.most = max(s.most, s.underWay)
+	s.mu.Unlock()
+	if s.delay > 0 {
+		select {
+		case <-time.After(s.delay):
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.underWay--
+	if ctx.Err() != nil {
+		return fmt.Errorf("ask: %w", ctx.Err())
+	}
+	for _, question := range questions {
+		if err, known := s.answers[question]; known {
+			var refused *bitbucket.Refusal
+			if errors.As(err, &refused) && refused.Status == 401 {
+				s.failures++
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) count(question string) int {
+	n := 0
+	for _, asked := range s.asked {
+		if strings.Contains(asked, question) {
+			n++
+		}
+	}
+	return n
+}
+
+func no(status int, text string) error { return &bitbucket.Refusal{Status: status, Text: text} }
+
+// Answers as the real servers give them.
+var (
+	unauthorized = no(401, "Invalid credentials")
+	noScope      = no(403, "Your credentials lack one or more required privilege scopes.")
+	missing      = no(200, "Repository not found The requested repository does not exist, or you do not have permission to access it.")
+	busy         = no(503, "a page of HTML")
+)
+
+// The kinds of token as they are named in tests.
+var (
+	apiToken  = preflight.Token{Kind: bitbucket.APIToken, Certain: true}
+	access    = preflight.Token{Kind: bitbucket.AccessToken, Certain: true}
+	httpToken = preflight.Token{Kind: bitbucket.HTTPAccessToken, Certain: true}
+	guess     = preflight.Token{Kind: bitbucket.APIToken}
+	asAPI     = "x-bitbucket-api-token-auth"
+	asAccess  = "x-token-auth"
+	readOnly  = map[string]error{"push": noScope}
+	onlyReads = func(more map[string]error) map[string]error {
+		more["push"] = cmp.Or(more["push"], noScope)
+		return more
+	}
+)
+
+func cloud(slugs ...string) []bitbucket.Repository {
+	var list []bitbucket.Repository
+	for _, slug := range slugs {
+		list = append(list, bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: slug})
+	}
+	return list
+}
+
+func dataCenter(slugs ...string) []bitbucket.Repository {
+	var list []bitbucket.Repository
+	for _, slug := range slugs {
+		list = append(list, bitbucket.Repository{Flavor: bitbucket.DataCenter, Scheme: "https", Host: "git.example", Owner: "PRJ", Slug: slug})
+	}
+	return list
+}
+
+func TestATokenThatIsGoodEnough(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		repositories []bitbucket.Repository
+		token        preflight.Token
+		answers      map[string]error
+		empty        bool
+		wanted       string
+		write        bool
+
+		kind       bitbucket.TokenKind
+		bearerOnly bool
+		head       string
+		warnings   []string // words of each
+		asked      []string // sorted; nil: not looked at
+	}{
+		"an API token": {
+			repositories: cloud("a"), token: apiToken, answers: readOnly, kind: bitbucket.APIToken,
+			asked: []string{"a clone " + asAPI, "a push " + asAPI},
+		},
+		"an access token of several repositories": {
+			repositories: cloud("a", "b"), token: access, answers: readOnly, kind: bitbucket.AccessToken,
+			asked: []string{"a clone " + asAccess, "a push " + asAccess, "b clone " + asAccess, "b push " + asAccess},
+		},
+		"an HTTP access token": {
+			repositories: dataCenter("a"), token: httpToken, answers: readOnly, kind: bitbucket.HTTPAccessToken,
+			asked: []string{"a clone Bearer", "a clone " + asAccess, "a push Bearer"},
+		},
+		"a guess that was right": {repositories: cloud("a"), token: guess, answers: readOnly, kind: bitbucket.APIToken},
+		"a guess that was wrong": {
+			repositories: cloud("a"), token: guess, answers: onlyReads(map[string]error{"clone " + asAPI: unauthorized}), kind: bitbucket.AccessToken,
+			asked: []string{"a clone " + asAPI, "a clone " + asAccess, "a push " + asAccess},
+		},
+		"a server that takes Bearer only": {
+			repositories: dataCenter("a"), token: httpToken, kind: bitbucket.HTTPAccessToken, bearerOnly: true, warnings: []string{"git in the image must be 2.46 or newer"},
+			answers: onlyReads(map[string]error{"clone " + asAccess: no(403, "Basic Authentication has been disabled on this instance.")}),
+		},
+		"a server that does not know a token as Basic": {
+			repositories: dataCenter("a"), token: httpToken, kind: bitbucket.HTTPAccessToken, bearerOnly: true, warnings: []string{"Bearer only"},
+			answers: onlyReads(map[string]error{"clone " + asAccess: unauthorized}),
+		},
+		"a server that answers 401 to every push": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, answers: map[string]error{"push": unauthorized}, kind: bitbucket.HTTPAccessToken,
+		},
+		"that and Bearer only": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, kind: bitbucket.HTTPAccessToken, bearerOnly: true, warnings: []string{"Bearer only"},
+			answers: map[string]error{"push": unauthorized, "clone " + asAccess: unauthorized},
+		},
+		"a token that can push": {
+			repositories: cloud("a", "b"), token: apiToken, answers: map[string]error{"b push": noScope}, kind: bitbucket.APIToken,
+			warnings: []string{"the token can push to https://bitbucket.org/acme/a.git; a token with the scope read:repository:bitbucket is enough"},
+		},
+		"an access token that can push": {
+			repositories: cloud("a"), token: access, kind: bitbucket.AccessToken, warnings: []string{"a token with the scope repository (Repositories: Read) is enough"},
+		},
+		"a Data Center token that can push": {
+			repositories: dataCenter("a"), token: httpToken, kind: bitbucket.HTTPAccessToken, warnings: []string{"a token with the permission Repository read is enough"},
+		},
+		"a token that has to push, and can": {repositories: cloud("a", "b"), token: apiToken, write: true, kind: bitbucket.APIToken},
+		"nobody knows whether it can push": {
+			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, kind: bitbucket.APIToken,
+			warnings: []string{"nobody knows whether the token can push to https://bitbucket.org/acme/a.git: 503"},
+		},
+		"a branch": {repositories: cloud("a"), token: apiToken, answers: readOnly, wanted: "main", kind: bitbucket.APIToken, head: commit},
+		"an empty repository": {
+			repositories: cloud("a"), token: apiToken, answers: readOnly, empty: true, kind: bitbucket.APIToken, head: "-",
+			warnings: []string{"https://bitbucket.org/acme/a.git has no commit on its default branch yet"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{answers: tt.answers}
+			if !tt.empty {
+				s.refs = bitbucket.Refs{Head: head, Branch: commit}
+			}
+			proof, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
+			require.NoError(t, err)
+			assert.Equal(t, tt.kind, proof.Kind)
+			assert.Equal(t, tt.bearerOnly, proof.BearerOnly)
+			assert.Equal(t, strings.Trim(cmp.Or(tt.head, head), "-"), proof.Head)
+			require.Len(t, proof.Warnings, len(tt.warnings), "%q", proof.Warnings)
+			for i, words := range tt.warnings {
+				assert.Contains(t, proof.Warnings[i], words)
+			}
+			assert.LessOrEqual(t, s.failures, 2)
+			if tt.asked != nil {
+				slices.Sort(s.asked)
+				slices.Sort(tt.asked)
+				assert.Equal(t, tt.asked, s.asked)
+			}
+		})
+	}
+}
+
+func TestATokenThatIsNotGoodEnough(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		repositories []bitbucket.Repository
+		token        preflight.Token
+		answers      map[string]error
+		wanted       string
+		write        bool
+
+		lines []string // words of each line of the error
+		asked int      // questions
+	}{
+		"the primary refuses, and nothing else is asked": {
+			repositories: cloud("a", "b", "c"), token: apiToken, answers: map[string]error{"": unauthorized}, asked: 1,
+			lines: []string{"https://bitbucket.org/acme/a.git: 401: Invalid credentials"},
+		},
+		"on Data Center too": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, answers: map[string]error{"": unauthorized}, asked: 1,
+			lines: []string{"https://git.example/scm/PRJ/a.git: 401: Invalid credentials"},
+		},
+		"the primary refuses both kinds of a guess": {
+			repositories: cloud("a", "b"), token: guess, answers: map[string]error{"": unauthorized}, asked: 2,
+			lines: []string{"https://bitbucket.org/acme/a.git: 401: Invalid credentials"},
+		},
+		"a guess that is refused for another reason is not repeated": {
+			repositories: cloud("a"), token: guess, answers: map[string]error{"": noScope}, asked: 1, lines: []string{"privilege scopes"},
+		},
+		"the other kind is known, but lacks a scope": {
+			repositories: cloud("a"), token: guess, answers: map[string]error{"clone " + asAPI: unauthorized, "clone " + asAccess: noScope}, asked: 2,
+			lines: []string{"403: Your credentials lack one or more required privilege scopes.: the token lacks a scope; create one with the scope repository (Repositories: Read)"},
+		},
+		"all that refuse are named, in order": {
+			repositories: dataCenter("a", "b", "c", "d"), token: httpToken, asked: 9,
+			answers: onlyReads(map[string]error{"b clone": missing, "d clone": no(403, "no way")}),
+			lines:   []string{"https://git.example/scm/PRJ/b.git: 200: Repository not found", "https://git.example/scm/PRJ/d.git: 403: no way"},
+		},
+		"two of 401 are enough": {
+			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 3,
+			answers: map[string]error{"clone": unauthorized, "a clone": nil, "push": unauthorized},
+			lines:   []string{"acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git, https://bitbucket.org/acme/e.git"},
+		},
+		"one of 401 is enough after a guess that was wrong": {
+			repositories: cloud("a", "b", "c"), token: guess, asked: 3,
+			answers: map[string]error{"clone": unauthorized, "a clone " + asAccess: nil},
+			lines:   []string{"acme/b.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/c.git"},
+		},
+		"none may push": {
+			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 4,
+			lines: []string{
+				"the token cannot push to https://bitbucket.org/acme/a.git, and require_write asks for it: 403: Your credentials",
+				"the token cannot push to https://bitbucket.org/acme/b.git, and require_write asks for it: 403: Your credentials lack one or more required privilege scopes.; create one with the scope repository:write (Repositories: Write)",
+			},
+		},
+		"one may not be read and one not be pushed to": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 7,
+			answers: map[string]error{"b clone": missing, "b push": missing, "c push": no(401, "You are not permitted to access this resource")},
+			lines:   []string{"prove the token against https://git.example/scm/PRJ/b.git", "cannot push to https://git.example/scm/PRJ/c.git"},
+		},
+		"no more than two pushes of 401": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 6,
+			lines: []string{"cannot push to https://git.example/scm/PRJ/a.git", "cannot push to https://git.example/scm/PRJ/b.git", "not asked, for the server had refused the token with 401 before: https://git.example/scm/PRJ/c.git"},
+		},
+		"nobody knows whether it can push, and it has to": {
+			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 2,
+			lines: []string{"ask https://bitbucket.org/acme/a.git whether the token may push: 503"},
+		},
+		"nobody knows whether Basic works": {
+			repositories: dataCenter("a"), token: httpToken, answers: onlyReads(map[string]error{"clone " + asAccess: busy}), asked: -1,
+			lines: []string{"ask https://git.example/scm/PRJ/a.git whether it takes the token as Basic: 503"},
+		},
+		"no such branch": {
+			repositories: cloud("a", "b"), token: apiToken, answers: readOnly, wanted: "mian", asked: 1,
+			lines: []string{`https://bitbucket.org/acme/a.git has no branch or tag "mian"; check the input branch`},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head, Branch: commit}}
+			_, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
+			require.Error(t, err)
+			lines := strings.Split(err.Error(), "\n")
+			require.Len(t, lines, len(tt.lines), err.Error())
+			for i, words := range tt.lines {
+				assert.Contains(t, lines[i], words)
+			}
+			assert.LessOrEqual(t, s.failures, 2)
+			if tt.asked >= 0 {
+				assert.Len(t, s.asked, tt.asked, "%q", s.asked)
+			}
+		})
+	}
+}
+
+// TestNoMoreThanTwoFailedLogins revokes the token after each number of answers.
+func TestNoMoreThanTwoFailedLogins(t *testing.T) {
+	t.Parallel()
+	for _, repositories := range [][]bitbucket.Repository{cloud("a", "b", "c", "d"), dataCenter("a", "b", "c", "d")} {
+		for good := range 10 {
+			for _, write := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %d good, %t", repositories[0].Flavor, good, write), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						s := &revoked{server: server{refs: bitbucket.Refs{Head: head}, delay: time.Second}, good: good}
+						token := httpToken
+						if repositories[0].Flavor == bitbucket.Cloud {
+							token = guess
+						}
+						_, err := preflight.Check(t.Context(), s, repositories, token, "", write)
+						assert.LessOrEqual(t, s.failures, 2)
+						assert.LessOrEqual(t, s.most, 2)
+						if good < 4 || write && good < 8 {
+							require.Error(t, err)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// revoked is a server that answers 401 to everything after some good answers.
+type revoked struct {
+	server
+	good int
+}
+
+func (r *revoked) ListRefs(ctx context.Context, at bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	r.mu.Lock()
+	if r.good--; r.good < 0 {
+		r.answers = map[string]error{"": unauthorized}
+	}
+	r.mu.Unlock()
+	return r.server.ListRefs(ctx, at, service, as, wanted)
+}
+
+func TestAnOutageEndsTheCheckEarly(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]error{"a connection": errors.New("connection reset"), "the server": busy, "the rate": no(429, "Rate limit")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{refs: bitbucket.Refs{Head: head}, delay: time.Second, answers: map[string]error{"b clone": missing, "d clone": outage}}
+				_, err := preflight.Check(t.Context(), s, cloud("a", "b", "c", "d", "e", "f", "g", "h"), apiToken, "", false)
+				require.ErrorIs(t, err, outage)
+				lines := strings.Split(err.Error(), "\n")
+				require.Len(t, lines, 2, err.Error())
+				assert.Contains(t, lines[0], "acme/b.git: 200: Repository not found")
+				assert.Contains(t, lines[1], "acme/d.git")
+				assert.Zero(t, s.count("push"))
+				assert.Less(t, s.count("clone"), 8)
+			})
+		})
+	}
+}
+
+func TestACheckEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(after, func() { cancel(errors.New("it took too long")) })
+			synctest.Wait()
+			s := &server{refs: bitbucket.Refs{Head: head}, delay: time.Second}
+			_, err := preflight.Check(ctx, s, cloud("a", "b", "c"), apiToken, "", true)
+			require.Error(t, err)
+			assert.Less(t, len(s.asked), 4)
+			if after > time.Second {
+				assert.ErrorContains(t, err, "it took too long")
+			}
+		})
+	}
+}
