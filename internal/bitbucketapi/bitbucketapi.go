@@ -1,11 +1,12 @@
-// Package bitbucketapi asks Bitbucket as git will: by smart HTTP, with the same
-// host, user and credential. It only reads, reveals one sensitive value, the
-// token, in one header, and follows no redirect.
+// Package bitbucketapi asks Bitbucket as git will, by smart HTTP, with the same
+// host, user and credential, and where git cannot tell, its REST. It reveals one
+// sensitive value, the token, in one header, and follows no redirect.
 package bitbucketapi
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return bitbucket.Refs{}, c.refusal(answer)
+		return bitbucket.Refs{}, c.refusal(answer, r.Flavor)
 	}
 	if kind := answer.Header.Get("Content-Type"); kind != "application/x-"+string(service)+"-advertisement" {
 		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.plain(answer, fmt.Sprintf("the answer is %q, not git's", kind))}
@@ -78,10 +79,20 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 	return c.reads.Do(request)
 }
 
-// refusal reads an answer other than 200.
-func (c *Client) refusal(answer *http.Response) *bitbucket.Refusal {
+// refusal reads an answer other than 200. Bitbucket gives git its reasons in
+// plain text: a page instead comes from somebody in front of it, or from another
+// path of the server. But a missing repository may be a page on Cloud.
+//
+// Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
+func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
 	content, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, string(content))}
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, cmp.Or(words(content), string(content)))}
+	switch answer.StatusCode {
+	case http.StatusForbidden:
+		refused.NotGit = refused.Text == page
+	case http.StatusNotFound:
+		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
+	}
 	if at, err := answer.Location(); err == nil {
 		refused.Text = "redirected to " + at.Scheme + "://" + at.Host
 		refused.NotGit = true
@@ -98,6 +109,9 @@ func (c *Client) plain(answer *http.Response, text string) string {
 	return plain([]byte(text))
 }
 
+// page stands for a text that is for browsers.
+const page = "a page of HTML"
+
 // plain is a foreign text on one line, at most 300 characters, nothing of a
 // page of HTML.
 func plain(content []byte) string {
@@ -105,7 +119,7 @@ func plain(content []byte) string {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
 	if strings.HasPrefix(text, "<") {
-		return "a page of HTML"
+		return page
 	}
 	if runes := []rune(text); len(runes) > 300 {
 		text = string(runes[:300]) + " ..."

@@ -151,13 +151,15 @@ func TestRefusals(t *testing.T) {
 		answer http.HandlerFunc
 		want   bitbucket.Refusal
 	}{
-		"words of several lines":   {says(403, "text/plain", "no\n\n  way\x1b[31m\x00!"), bitbucket.Refusal{Status: 403, Text: "no way [31m !"}},
-		"words that are not UTF-8": {says(403, "text/plain", "no \xff\xfeway"), bitbucket.Refusal{Status: 403, Text: "no way"}},
-		"words without end":        {says(403, "text/plain", strings.Repeat("é", 9000)), bitbucket.Refusal{Status: 403, Text: strings.Repeat("é", 300) + " ..."}},
-		"a page":                   {says(404, "text/html", " \n<!doctype html><title>x"), bitbucket.Refusal{Status: 404, Text: "a page of HTML"}},
-		"a login page with 200":    {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html", not git's`}},
-		"the other service's type": {git(bitbucket.ReceivePack, advertisement(bitbucket.ReceivePack)), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "application/x-git-receive-pack-advertisement", not git's`}},
-		"the dumb protocol":        {says(200, "text/plain", one+"\trefs/heads/main\n"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/plain", not git's`}},
+		"words of several lines":     {says(403, "text/plain", "no\n\n  way\x1b[31m\x00!"), bitbucket.Refusal{Status: 403, Text: "no way [31m !"}},
+		"words that are not UTF-8":   {says(403, "text/plain", "no \xff\xfeway"), bitbucket.Refusal{Status: 403, Text: "no way"}},
+		"words without end":          {says(403, "text/plain", strings.Repeat("é", 9000)), bitbucket.Refusal{Status: 403, Text: strings.Repeat("é", 300) + " ..."}},
+		"a page":                     {says(404, "text/html", " \n<!doctype html><title>x"), bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}},
+		"a page of a firewall":       {says(403, "text/html", "<html>"), bitbucket.Refusal{Status: 403, NotGit: true, Text: "a page of HTML"}},
+		"a page for bad credentials": {says(401, "text/html", "<html>"), bitbucket.Refusal{Status: 401, Text: "a page of HTML"}},
+		"a login page with 200":      {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html", not git's`}},
+		"the other service's type":   {git(bitbucket.ReceivePack, advertisement(bitbucket.ReceivePack)), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "application/x-git-receive-pack-advertisement", not git's`}},
+		"the dumb protocol":          {says(200, "text/plain", one+"\trefs/heads/main\n"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/plain", not git's`}},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example/login?next=/x", http.StatusFound)
 		}, bitbucket.Refusal{Status: 302, NotGit: true, Text: "redirected to https://sso.example"}},
@@ -313,4 +315,47 @@ func FuzzListRefs(f *testing.F) {
 			assert.Equal(t, bitbucket.Refs{}, refs)
 		}
 	})
+}
+
+func TestTheRESTTellsOfALogin(t *testing.T) {
+	t.Parallel()
+	const yes = `{"slug": "app", "name": "App", "public": true}`
+	tests := map[string]struct {
+		owner  string
+		status int
+		body   string
+		asked  string
+		want   *bitbucket.Refusal
+	}{
+		"accepted":                   {"PRJ", 200, yes, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", nil},
+		"of a personal repository":   {"~jane.doe", 200, yes, "/bitbucket/rest/api/latest/users/jane.doe/repos/app", nil},
+		"a login page with 200":      {"PRJ", 200, "<html>", "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer is not a repository's"}},
+		"somebody else's JSON":       {"PRJ", 200, `{"state": "RUNNING"}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer is not a repository's"}},
+		"refused by Data Center":     {"PRJ", 401, `{"errors":[{"context":null,"message":"Authentication failed.","exceptionName":"com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException"}]}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 401, Text: "Authentication failed. (bitbucket.auth.IncorrectPasswordAuthenticationException)"}},
+		"refused by Cloud":           {"PRJ", 403, `{"type":"error","error":{"message":"You lack scopes.","detail":{"required":["repository"],"granted":["pipeline","runner"]}}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 403, Text: "You lack scopes. (required: repository; granted: pipeline, runner)"}},
+		"refused with other details": {"PRJ", 404, `{"type":"error","error":{"message":"gone","detail":"There is no API hosted at this URL."}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: "gone"}},
+		"refused by who knows":       {"PRJ", 404, `{"message":"HTTP 404 Not Found"}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: `{"message":"HTTP 404 Not Found"}`}},
+		"said back":                  {"PRJ", 401, `{"error":{"message":"no: ` + token + `"}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 401, Text: "no: [redacted]"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan string, 1)
+			client, repository := against(t, func(w http.ResponseWriter, r *http.Request) {
+				asked <- r.URL.Path
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body)
+			})
+			repository.Owner = tt.owner
+			err := client.CheckREST(t.Context(), repository, bearer)
+			assert.Equal(t, tt.asked, <-asked)
+			if tt.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			var refused *bitbucket.Refusal
+			require.ErrorAs(t, err, &refused)
+			assert.Equal(t, tt.want, refused)
+		})
+	}
 }

@@ -221,22 +221,12 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	return answer.Header, nil
 }
 
-// refusal reads {"errors": [{"message", "exceptionName"}]}. What has no such
-// list is not Bitbucket's REST, or a part of it that this version lacks.
+// refusal reads Bitbucket's own words. An answer without them is not
+// Bitbucket's REST, or a part of it that this version lacks.
 func (t *Tokens) refusal(answer *http.Response, content []byte) *bitbucket.Refusal {
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: t.credential.Secret.Redact(plain(content))}
-	var document struct {
-		Errors []struct{ Message, ExceptionName string }
+	text := words(content)
+	if text == "" {
+		return &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: plain([]byte(t.credential.Secret.Redact(string(content))))}
 	}
-	if json.Unmarshal(content, &document) != nil || len(document.Errors) == 0 {
-		return refused
-	}
-	refused.NotGit = false
-	texts := make([]string, len(document.Errors))
-	for i, e := range document.Errors {
-		_, exception, _ := strings.Cut(e.ExceptionName, "com.atlassian.")
-		texts[i] = plain([]byte(e.Message)) + " (" + exception + ")"
-	}
-	refused.Text = t.credential.Secret.Redact(strings.Join(texts, "; "))
-	return refused
+	return &bitbucket.Refusal{Status: answer.StatusCode, Text: plain([]byte(t.credential.Secret.Redact(text)))}
 }

@@ -1,6 +1,6 @@
 // Package preflight proves a token against every repository before anything is
 // written, with the protocol and the credential that git will use. It reaches
-// Bitbucket only through the Lister that it is handed, and only reads.
+// Bitbucket only through the Server that it is handed, and only reads.
 package preflight
 
 import (
@@ -15,9 +15,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Lister asks a repository for its refs. A *bitbucket.Refusal is its no.
-type Lister interface {
+// Server is a Bitbucket. A *bitbucket.Refusal is its no.
+type Server interface {
+	// ListRefs asks a repository for its refs, as git does.
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
+	// CheckREST asks for a repository in a way that takes no bad token, even
+	// where everybody may read.
+	CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error
 }
 
 // Token is what is known of the token to prove.
@@ -40,8 +44,8 @@ type Proof struct {
 // the branch or tag of the primary repository, empty for HEAD. Whatever happens,
 // the server answers 401 at most twice (see mostFailures); what could not be
 // asked for that reason is named too.
-func Check(ctx context.Context, l Lister, repositories []bitbucket.Repository, token Token, wanted string, requireWrite bool) (Proof, error) {
-	c := check{lister: l, repositories: repositories, chances: newChances(), requireWrite: requireWrite}
+func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, token Token, wanted string, requireWrite bool) (Proof, error) {
+	c := check{server: s, repositories: repositories, chances: newChances(), requireWrite: requireWrite}
 	primary := repositories[0]
 	proof, refs, err := c.login(ctx, token, wanted)
 	if err != nil {
@@ -66,7 +70,7 @@ func Check(ctx context.Context, l Lister, repositories []bitbucket.Repository, t
 
 // check is one proof under way.
 type check struct {
-	lister       Lister
+	server       Server
 	repositories []bitbucket.Repository
 	chances      *chances
 	requireWrite bool
@@ -74,6 +78,9 @@ type check struct {
 	reads  []error // answers to a clone, by repository; the primary's is known
 	pushes []error // answers to a push, by repository
 	basic  error   // Data Center's answer to the token as Basic
+
+	public bool  // everybody may clone the primary repository
+	rest   error // then, the answer of the REST to the token
 }
 
 // ask presents the token once, if there is a chance left.
@@ -81,7 +88,7 @@ func (c *check) ask(ctx context.Context, r bitbucket.Repository, service bitbuck
 	if err := c.chances.take(ctx); err != nil {
 		return bitbucket.Refs{}, err
 	}
-	refs, err := c.lister.ListRefs(ctx, r, service, as, wanted)
+	refs, err := c.server.ListRefs(ctx, r, service, as, wanted)
 	c.chances.settle(err)
 	return refs, err
 }
@@ -120,7 +127,7 @@ func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error 
 			return
 		}
 		group.Go(func() error {
-			_, err := c.lister.ListRefs(within, r, service, as, "")
+			_, err := c.server.ListRefs(within, r, service, as, "")
 			c.chances.settle(err)
 			*answer = err
 			if needed && isOutage(err) {
@@ -129,6 +136,7 @@ func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error 
 			return nil
 		})
 	}
+	c.askWhoeverReads(within, group, kind)
 	for i, repository := range c.repositories {
 		if i > 0 {
 			ask(&c.reads[i], repository, bitbucket.UploadPack, as, true)
@@ -141,6 +149,40 @@ func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error 
 		ask(&c.pushes[i], repository, bitbucket.ReceivePack, as, c.requireWrite)
 	}
 	return group.Wait() // the error is in its place too
+}
+
+// errNoEmail stands for the REST's answer to an API token.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/
+var errNoEmail = errors.New("the REST takes an API token only beside its owner's e-mail address")
+
+// askWhoeverReads asks whether the primary repository is public. A server may
+// give what is public to everybody and never look at the token; then the REST
+// has to tell. Its chance is set aside before anything else can spend it.
+func (c *check) askWhoeverReads(ctx context.Context, group *errgroup.Group, kind bitbucket.TokenKind) {
+	if c.chances.take(ctx) != nil {
+		return
+	}
+	group.Go(func() error {
+		primary := c.repositories[0]
+		_, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, bitbucket.Login{}, "")
+		if c.public = err == nil; !c.public {
+			c.chances.settle(nil)
+			return nil
+		}
+		if c.rest = errNoEmail; kind != bitbucket.APIToken {
+			c.rest = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
+		}
+		c.chances.settle(c.rest)
+		return nil
+	})
+}
+
+// isKnown reports whether an answer shows that the server knows the token,
+// whatever the token may do.
+func isKnown(err error) bool {
+	var refused *bitbucket.Refusal
+	return err == nil || errors.As(err, &refused) && refused.Status == 403 && !refused.NotGit
 }
 
 // isOutage tells an error that says nothing of the token from a refusal.
@@ -165,6 +207,9 @@ func (c *check) refusals(kind bitbucket.TokenKind) error {
 			list = append(list, explained)
 		}
 	}
+	if primary := c.repositories[0]; isUnauthorized(c.rest) {
+		add(primary, c.rest, explain(primary, kind, fmt.Errorf("everybody may clone it, and the REST refused: %w", c.rest)))
+	}
 	for i, repository := range c.repositories {
 		if read := c.reads[i]; read != nil {
 			add(repository, read, explain(repository, kind, read))
@@ -184,6 +229,12 @@ func (c *check) refusals(kind bitbucket.TokenKind) error {
 
 // judge turns the answers to a token that is good enough into warnings.
 func (c *check) judge(p Proof) Proof {
+	switch primary := c.repositories[0].CloneURL(); {
+	case c.public && (isKnown(c.rest) || isKnown(c.pushes[0])):
+		p.Warnings = append(p.Warnings, primary+" is public: a clone works without the token")
+	case c.public:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.rest))
+	}
 	for i, repository := range c.repositories {
 		switch push := c.pushes[i]; {
 		case push == nil && !c.requireWrite:

@@ -29,6 +29,7 @@ const (
 type server struct {
 	refs    bitbucket.Refs
 	answers map[string]error // by question; the most exact one counts
+	public  bool
 	delay   time.Duration
 
 	mu       sync.Mutex
@@ -46,11 +47,22 @@ func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	if as.Bearer {
 		login = "Bearer"
 	}
+	if login == "nobody" && !s.public {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked = append(s.asked, r.Slug+" "+what+" nobody")
+		return bitbucket.Refs{}, unauthorized // no failed login: there was none
+	}
 	refs := s.refs
 	if wanted != "main" {
 		refs.Branch = ""
 	}
 	return refs, s.answer(ctx, r.Slug+" "+what+" "+login, r.Slug+" "+what, what+" "+login, what, "")
+}
+
+// CheckREST looks the answer up as "rest".
+func (s *server) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+	return s.answer(ctx, fmt.Sprintf("%s rest %+v", r.Slug, as), "rest")
 }
 
 func (s *server) answer(ctx context.Context, questions ...string) error {
@@ -152,20 +164,20 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 	}{
 		"an API token": {
 			repositories: cloud("a"), token: apiToken, answers: readOnly, kind: bitbucket.APIToken,
-			asked: []string{"a clone " + asAPI, "a push " + asAPI},
+			asked: []string{"a clone nobody", "a clone " + asAPI, "a push " + asAPI},
 		},
 		"an access token of several repositories": {
 			repositories: cloud("a", "b"), token: access, answers: readOnly, kind: bitbucket.AccessToken,
-			asked: []string{"a clone " + asAccess, "a push " + asAccess, "b clone " + asAccess, "b push " + asAccess},
+			asked: []string{"a clone nobody", "a clone " + asAccess, "a push " + asAccess, "b clone " + asAccess, "b push " + asAccess},
 		},
 		"an HTTP access token": {
 			repositories: dataCenter("a"), token: httpToken, answers: readOnly, kind: bitbucket.HTTPAccessToken,
-			asked: []string{"a clone Bearer", "a clone " + asAccess, "a push Bearer"},
+			asked: []string{"a clone nobody", "a clone Bearer", "a clone " + asAccess, "a push Bearer"},
 		},
 		"a guess that was right": {repositories: cloud("a"), token: guess, answers: readOnly, kind: bitbucket.APIToken},
 		"a guess that was wrong": {
 			repositories: cloud("a"), token: guess, answers: onlyReads(map[string]error{"clone " + asAPI: unauthorized}), kind: bitbucket.AccessToken,
-			asked: []string{"a clone " + asAPI, "a clone " + asAccess, "a push " + asAccess},
+			asked: []string{"a clone nobody", "a clone " + asAPI, "a clone " + asAccess, "a push " + asAccess},
 		},
 		"a server that takes Bearer only": {
 			repositories: dataCenter("a"), token: httpToken, kind: bitbucket.HTTPAccessToken, bearerOnly: true, warnings: []string{"git in the image must be 2.46 or newer"},
@@ -261,38 +273,38 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			lines: []string{"403: Your credentials lack one or more required privilege scopes.: the token lacks a scope; create one with the scope repository (Repositories: Read)"},
 		},
 		"all that refuse are named, in order": {
-			repositories: dataCenter("a", "b", "c", "d"), token: httpToken, asked: 9,
+			repositories: dataCenter("a", "b", "c", "d"), token: httpToken, asked: 10,
 			answers: onlyReads(map[string]error{"b clone": missing, "d clone": no(403, "no way")}),
 			lines:   []string{"https://git.example/scm/PRJ/b.git: 200: Repository not found", "https://git.example/scm/PRJ/d.git: 403: no way"},
 		},
 		"two of 401 are enough": {
-			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 3,
+			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 4,
 			answers: map[string]error{"clone": unauthorized, "a clone": nil, "push": unauthorized},
 			lines:   []string{"acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git, https://bitbucket.org/acme/e.git"},
 		},
 		"one of 401 is enough after a guess that was wrong": {
-			repositories: cloud("a", "b", "c"), token: guess, asked: 3,
+			repositories: cloud("a", "b", "c"), token: guess, asked: 4,
 			answers: map[string]error{"clone": unauthorized, "a clone " + asAccess: nil},
 			lines:   []string{"acme/b.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/c.git"},
 		},
 		"none may push": {
-			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 4,
+			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 5,
 			lines: []string{
 				"the token cannot push to https://bitbucket.org/acme/a.git, and require_write asks for it: 403: Your credentials",
 				"the token cannot push to https://bitbucket.org/acme/b.git, and require_write asks for it: 403: Your credentials lack one or more required privilege scopes.; create one with the scope repository:write (Repositories: Write)",
 			},
 		},
 		"one may not be read and one not be pushed to": {
-			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 7,
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 8,
 			answers: map[string]error{"b clone": missing, "b push": missing, "c push": no(401, "You are not permitted to access this resource")},
 			lines:   []string{"prove the token against https://git.example/scm/PRJ/b.git", "cannot push to https://git.example/scm/PRJ/c.git"},
 		},
 		"no more than two pushes of 401": {
-			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 6,
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 7,
 			lines: []string{"cannot push to https://git.example/scm/PRJ/a.git", "cannot push to https://git.example/scm/PRJ/b.git", "not asked, for the server had refused the token with 401 before: https://git.example/scm/PRJ/c.git"},
 		},
 		"nobody knows whether it can push, and it has to": {
-			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 2,
+			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 3,
 			lines: []string{"ask https://bitbucket.org/acme/a.git whether the token may push: 503"},
 		},
 		"nobody knows whether Basic works": {
@@ -319,6 +331,58 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			if tt.asked >= 0 {
 				assert.Len(t, s.asked, tt.asked, "%q", s.asked)
 			}
+		})
+	}
+}
+
+// TestAPublicRepositoryProvesNothing: the server gives it to everybody and does
+// not look at the token.
+func TestAPublicRepositoryProvesNothing(t *testing.T) {
+	t.Parallel()
+	const fine, open = "is public: a clone works without the token", "so nothing proves that the token is good: "
+	tests := map[string]struct {
+		repositories []bitbucket.Repository
+		token        preflight.Token
+		answers      map[string]error
+		warning      string // words of the one warning
+		err          string // words of the error, instead
+		rest         string // what the REST was asked
+	}{
+		"Cloud's REST knows the token":       {cloud("a"), access, readOnly, fine, "", "a rest {Bearer:true User:}"},
+		"Data Center's REST knows the token": {dataCenter("a", "b"), httpToken, readOnly, fine, "", "a rest {Bearer:true User:}"},
+		"the REST knows it and says no":      {cloud("a"), access, map[string]error{"push": unauthorized, "rest": noScope}, fine, "", "a rest"},
+		"a push shows that the token is known, whatever the REST": {
+			cloud("a"), access, map[string]error{"push": noScope, "rest": busy}, fine, "", "a rest",
+		},
+		"a push shows that an API token is known": {cloud("a"), apiToken, readOnly, fine, "", ""},
+		"nothing tells of an API token": {
+			cloud("a"), apiToken, map[string]error{"push": unauthorized}, open + "the REST takes an API token only beside its owner's e-mail address", "", "",
+		},
+		"the REST is not to be had":  {cloud("a"), access, map[string]error{"push": unauthorized, "rest": errors.New("no route")}, open + "no route", "", "a rest"},
+		"Cloud's REST refuses":       {cloud("a"), access, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://bitbucket.org/acme/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
+		"Data Center's REST refuses": {dataCenter("a"), httpToken, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://git.example/scm/PRJ/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
+		"whoever else refuses, the REST is asked": {
+			dataCenter("a", "b", "c", "d"), httpToken, map[string]error{"push": unauthorized, "clone " + asAccess: unauthorized, "rest": unauthorized}, "", "the REST refused: 401", "a rest",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head}, public: true, delay: time.Second}
+				proof, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, "", false)
+				if tt.err != "" {
+					require.ErrorContains(t, err, tt.err)
+				} else {
+					require.NoError(t, err)
+					require.Len(t, proof.Warnings, 1, "%q", proof.Warnings)
+					assert.Contains(t, proof.Warnings[0], tt.warning)
+				}
+				assert.LessOrEqual(t, s.failures, 2)
+				assert.Equal(t, 1, s.count("nobody"))
+				assert.Equal(t, len(tt.rest) > 0, s.count("a rest") == 1)
+				assert.True(t, slices.ContainsFunc(s.asked, func(asked string) bool { return tt.rest == "" || strings.HasPrefix(asked, tt.rest) }))
+			})
 		})
 	}
 }
@@ -379,7 +443,7 @@ func TestAnOutageEndsTheCheckEarly(t *testing.T) {
 				assert.Contains(t, lines[0], "acme/b.git: 200: Repository not found")
 				assert.Contains(t, lines[1], "acme/d.git")
 				assert.Zero(t, s.count("push"))
-				assert.Less(t, s.count("clone"), 8)
+				assert.Less(t, s.count("clone "+asAPI), 8)
 			})
 		})
 	}
@@ -395,7 +459,7 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 			s := &server{refs: bitbucket.Refs{Head: head}, delay: time.Second}
 			_, err := preflight.Check(ctx, s, cloud("a", "b", "c"), apiToken, "", true)
 			require.Error(t, err)
-			assert.Less(t, len(s.asked), 4)
+			assert.Less(t, len(s.asked), 5)
 			if after > time.Second {
 				assert.ErrorContains(t, err, "it took too long")
 			}

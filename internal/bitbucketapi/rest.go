@@ -1,0 +1,88 @@
+package bitbucketapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+)
+
+// cloudREST is where Bitbucket Cloud serves its REST.
+const cloudREST = "https://api.bitbucket.org/2.0"
+
+// CheckREST asks the REST for a repository. It tells a good token from a bad one
+// even where everybody may read the repository. nil means that the login was
+// accepted; every other answer of the server is a *bitbucket.Refusal, and a page
+// that is not the REST's has NotGit.
+//
+// Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/
+// and https://developer.atlassian.com/server/bitbucket/rest/, Repository.
+func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+	// GET https://api.bitbucket.org/2.0/repositories/acme/app
+	answer, err := c.get(ctx, restURL(r), as)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return c.refusal(answer, r.Flavor)
+	}
+	var repository struct{ Slug string }
+	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if json.Unmarshal(content, &repository) != nil || repository.Slug == "" {
+		return &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer is not a repository's"}
+	}
+	return nil
+}
+
+// restURL is where the REST describes a repository.
+func restURL(r bitbucket.Repository) string {
+	if r.Flavor == bitbucket.Cloud {
+		return cloudREST + "/repositories/" + url.PathEscape(r.Owner) + "/" + url.PathEscape(r.Slug)
+	}
+	owner := "/projects/" + url.PathEscape(r.Owner)
+	if user, personal := strings.CutPrefix(r.Owner, "~"); personal {
+		owner = "/users/" + url.PathEscape(user)
+	}
+	return r.Origin() + r.Context + "/rest/api/latest" + owner + "/repos/" + url.PathEscape(r.Slug)
+}
+
+// words is what Bitbucket's JSON says about an error, of Data Center or Cloud:
+//
+//	{"errors": [{"message": "...", "exceptionName": "com.atlassian...."}]}
+//	{"type": "error", "error": {"message": "...", "detail": {"required": ["..."], "granted": ["..."]}}}
+//
+// It is empty for everything else.
+func words(content []byte) string {
+	var document struct {
+		Errors []struct{ Message, ExceptionName string }
+		Error  struct {
+			Message string
+			Detail  json.RawMessage
+		}
+	}
+	if json.Unmarshal(content, &document) != nil {
+		return ""
+	}
+	var texts []string
+	for _, e := range document.Errors {
+		_, exception, _ := strings.Cut(e.ExceptionName, "com.atlassian.")
+		texts = append(texts, e.Message+" ("+exception+")")
+	}
+	if text := document.Error.Message; text != "" {
+		var scopes struct{ Required, Granted []string }
+		if json.Unmarshal(document.Error.Detail, &scopes) == nil && len(scopes.Required) > 0 {
+			text += " (required: " + strings.Join(scopes.Required, ", ") + "; granted: " + strings.Join(scopes.Granted, ", ") + ")"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "; ")
+}
