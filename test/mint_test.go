@@ -21,7 +21,7 @@ func (w *world) minting(changes map[string]string) map[string]string {
 	w.must(w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "smoke_test": "false"}))
 	w.bitbucket.AddUser("jane", password)
 	for _, owner := range []string{"users/jane", "projects/PRJ", "projects/PRJ/repos/sample"} {
-		w.bitbucket.AddAccessToken(owner, "oz-bitbucket BITBUCKET_TOKEN "+teamUID, "REPO_READ")
+		w.bitbucket.AddAccessToken(owner, "oz-bitbucket BITBUCKET_TOKEN "+teamUID, "REPO_READ", 0)
 	}
 	inputs := w.inputs(map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "bitbucket_username": "jane", "bitbucket_password": password})
 	delete(inputs, "repo_url")

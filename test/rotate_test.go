@@ -283,3 +283,22 @@ func (w *world) kill(script *fault.Script, operation string, when fault.When, in
 	require.Error(w.t, command.Wait())
 	require.Equal(w.t, -1, command.ProcessState.ExitCode(), "the job did not come to %s", operation)
 }
+
+func TestDataCenterTellsWhenATokenExpires(t *testing.T) {
+	t.Parallel()
+	for _, owner := range []string{"users/jane", "projects/PRJ", "projects/PRJ/repos/sample"} {
+		t.Run(owner, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				token := w.bitbucket.AddAccessToken(owner, "by hand", "REPO_READ", 5)
+				inputs := w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": token.Value, "smoke_test": "false"})
+				for range 2 {
+					r := w.must(inputs)
+					assert.Equal(t, "4", r.outputs["token_expires_in_days"])
+					assert.Contains(t, r.log, "expires in 4 days")
+				}
+				inputs["mode"], inputs["fail_on_expiry"] = "plan", "true"
+				assert.Equal(t, 1, w.run(inputs).code)
+			})
+		})
+	}
+}

@@ -113,20 +113,22 @@ type run struct {
 	on     platform.Platform
 	log    *slog.Logger
 	facts  *report.Facts
+
+	clients transport.Clients
 }
 
 // all is the whole of the program in order. What it gets to know goes into
 // facts as it goes.
-func (r run) all(ctx context.Context) error {
-	clients, err := transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
+func (r run) all(ctx context.Context) (err error) {
+	r.clients, err = transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
 	if err != nil {
 		return err
 	}
-	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, clients, Version())
+	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, r.clients, Version())
 	if r.config.Mode == config.Rotate {
-		return r.rotate(ctx, oz, clients)
+		return r.rotate(ctx, oz)
 	}
-	bitbucket := bitbucketapi.New(r.config.Token, clients)
+	bitbucket := bitbucketapi.New(r.config.Token, r.clients)
 
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()
@@ -149,13 +151,15 @@ func (r run) plan(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 	if r.config.SmokeTest && smoketest.Names(r.config.SmokeTestPrompt, proof.Head) {
 		return reconcile.Plan{}, proof, fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", proof.Head)
 	}
-	plan, err := reconcile.Diff(desired(r.config, proof), observed)
+	want := desired(r.config, proof)
+	want.Expires = r.facts.Expires
+	plan, err := reconcile.Diff(want, observed)
 	if err != nil {
 		return plan, proof, err
 	}
 	plan.Warnings = slices.Concat(r.config.Warnings, proof.Warnings, plan.Warnings)
 	r.facts.Plan, r.facts.Now = &plan, plan.At
-	if r.facts.Expires = r.config.TokenExpiresAt; r.facts.DryRun && r.facts.Expires.IsZero() {
+	if r.facts.DryRun && r.facts.Expires.IsZero() {
 		r.facts.Expires = plan.Secret.Was.Expires
 	}
 
@@ -176,11 +180,15 @@ func (r run) look(ctx context.Context, oz *warpapi.Client, bitbucket *bitbucketa
 		proof    = preflight.Proof{Kind: r.config.TokenKind}
 		observed reconcile.Observed
 	)
+	r.facts.Expires = r.config.TokenExpiresAt
 	reads, within := errgroup.WithContext(ctx)
 	if r.config.VerifyToken && !r.config.Token.IsEmpty() {
 		reads.Go(func() (err error) {
 			token := preflight.Token{Kind: r.config.TokenKind, Certain: r.config.KindCertain}
 			proof, err = preflight.Check(within, bitbucket, r.config.Repositories, token, r.config.Branch, r.config.RequireWrite)
+			if err == nil {
+				r.facts.Expires = r.reportedExpiry(within, r.config.Primary())
+			}
 			return err
 		})
 	}

@@ -1,12 +1,34 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
+
+// askLimit bounds the question when a token expires, which nothing depends on.
+const askLimit = 10 * time.Second
+
+// reportedExpiry is when the token ends, as the inputs or Data Center say; zero
+// when nobody does. The token must have been accepted before.
+func (r run) reportedExpiry(ctx context.Context, repository bitbucket.Repository) time.Time {
+	if known := r.config.TokenExpiresAt; !known.IsZero() || repository.Flavor != bitbucket.DataCenter {
+		return known
+	}
+	asking, stop := context.WithTimeout(ctx, askLimit)
+	defer stop()
+	record, err := bitbucketapi.NewTokens(repository, bitbucketapi.Credential{Secret: r.config.Token}, r.clients).FindSelf(asking, repository)
+	if err != nil {
+		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
+	}
+	return record.Expires
+}
 
 // expiry warns when the token ends soon or has ended. With fail_on_expiry that
 // is an error, unless the smoke test has already brought a worse one.

@@ -20,7 +20,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
@@ -32,15 +31,14 @@ import (
 type rotation struct {
 	run
 	oz      *warpapi.Client
-	clients transport.Clients
 	plan    reconcile.Plan
 	radius  radius
 	token   sensitive.String // the new one
 	expires time.Time        // of the new one; zero: unknown
 }
 
-func (r run) rotate(ctx context.Context, oz *warpapi.Client, clients transport.Clients) error {
-	rotation := rotation{run: r, oz: oz, clients: clients, token: r.config.Token, expires: r.config.TokenExpiresAt}
+func (r run) rotate(ctx context.Context, oz *warpapi.Client) error {
+	rotation := rotation{run: r, oz: oz, token: r.config.Token, expires: r.config.TokenExpiresAt}
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()
 	if err := rotation.look(bounded); err != nil {
@@ -51,6 +49,10 @@ func (r run) rotate(ctx context.Context, oz *warpapi.Client, clients transport.C
 	}
 	if err := rotation.prove(bounded, "the new token", rotation.token); err != nil {
 		return fmt.Errorf("%w\nnothing was written", err)
+	}
+	if len(rotation.radius.repositories) > 0 && r.config.VerifyToken {
+		rotation.expires = r.reportedExpiry(bounded, rotation.radius.repositories[0])
+		r.facts.Expires = rotation.expires
 	}
 	if err := rotation.store(bounded, rotation.token, rotation.expires); err != nil {
 		return err

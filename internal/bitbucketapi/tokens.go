@@ -62,16 +62,11 @@ func TokenID(token sensitive.String) string {
 
 // FindUser is the slug of the credential's user.
 func (t *Tokens) FindUser(ctx context.Context) (string, error) {
-	const users = "/rest/api/latest/users"
 	name := t.credential.Username
 	if name == "" {
-		// X-AUSERNAME: jane
-		header, err := t.send(ctx, http.MethodGet, users+"?limit=1", nil, nil)
-		if err != nil {
+		var err error
+		if name, err = t.whoami(ctx); err != nil {
 			return "", err
-		}
-		if name, err = url.QueryUnescape(header.Get("X-AUSERNAME")); err != nil || name == "" {
-			return "", errors.New("the server does not tell whose token this is")
 		}
 	}
 	var page struct{ Values []struct{ Name, Slug string } }
@@ -84,6 +79,47 @@ func (t *Tokens) FindUser(ctx context.Context) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the server knows no user %q", name)
+}
+
+const users = "/rest/api/latest/users"
+
+// whoami is the name of the user that a token acts as.
+func (t *Tokens) whoami(ctx context.Context) (string, error) {
+	// X-AUSERNAME: jane
+	header, err := t.send(ctx, http.MethodGet, users+"?limit=1", nil, nil)
+	if err != nil {
+		return "", err
+	}
+	name, err := url.QueryUnescape(header.Get("X-AUSERNAME"))
+	if err != nil || name == "" {
+		return "", errors.New("the server does not tell whose token this is")
+	}
+	return name, nil
+}
+
+// FindSelf returns the record of the token that is the credential, as far as
+// the server shows a token its own: as one of the repository, of its project or
+// of its user. It presents the token at most four times, and must be called only
+// when the server is known to accept it.
+func (t *Tokens) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
+	id := TokenID(t.credential.Secret)
+	if id == "" {
+		return bitbucket.TokenRecord{}, errors.New("the token does not tell its ID")
+	}
+	owners := []bitbucket.TokenOwner{{Project: r.Owner, Slug: r.Slug}, {Project: r.Owner}}
+	if name, err := t.whoami(ctx); err == nil {
+		owners = append(owners, bitbucket.TokenOwner{User: strings.ToLower(name)})
+	}
+	var failures []error
+	for _, owner := range owners {
+		var item tokenItem
+		_, err := t.send(ctx, http.MethodGet, tokensPath(owner)+"/"+id, nil, &item)
+		if err == nil {
+			return item.record(), nil
+		}
+		failures = append(failures, err)
+	}
+	return bitbucket.TokenRecord{}, errors.Join(failures...)
 }
 
 // ListTokens returns every token of the owner.

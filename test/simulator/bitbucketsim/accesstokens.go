@@ -32,11 +32,11 @@ func (s *Server) AddUser(name, password string) {
 	s.users[name] = password
 }
 
-// AddAccessToken makes a token as a person would on the website.
-func (s *Server) AddAccessToken(owner, name, permission string) HTTPToken {
+// AddAccessToken makes a token as a person would on the website; 0 days is for ever.
+func (s *Server) AddAccessToken(owner, name, permission string, days int) HTTPToken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mint(owner, name, permission, 0)
+	return s.mint(owner, name, permission, days)
 }
 
 // AccessTokens returns the tokens that exist, oldest first.
