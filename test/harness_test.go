@@ -272,7 +272,7 @@ func (w *world) requireClean() {
 // refuseMarkers looks for the credentials, also as Basic sends them.
 func (w *world) refuseMarkers(where, text string) {
 	w.t.Helper()
-	for _, secret := range append(w.bitbucket.MintedValues(), apiKey, serviceKey, cloudToken, dcToken, nextToken, password) {
+	for _, secret := range append(w.bitbucket.MintedValues(), apiKey, serviceKey, cloudToken, accessToken, dcToken, nextToken, password) {
 		forms := []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))}
 		for _, user := range []string{"x-bitbucket-api-token-auth", "x-token-auth"} {
 			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+secret)))

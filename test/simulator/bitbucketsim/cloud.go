@@ -61,12 +61,15 @@ func (s *Server) serveCloudGit(w http.ResponseWriter, r *http.Request, call gitC
 
 // judgeCloudGit decides a call to Cloud's git: 200, or a refusal and its text. The repository may be nil.
 //
-// Bad credentials are refused for a public repository, too. The address and two-step rules protect private
+// Bad credentials are refused for a public repository, too, unless it is Unchecked. The address and two-step rules protect private
 // repositories only.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/control-access-to-private-content-in-a-workspace/
 func (s *Server) judgeCloudGit(c credentials, call gitCall, repository *Repository) (status int, text string) {
 	open := repository != nil && repository.Public && call.service == UploadPack
+	if repository.unchecked(call) {
+		return http.StatusOK, ""
+	}
 	if !c.sent() {
 		if open {
 			return http.StatusOK, ""

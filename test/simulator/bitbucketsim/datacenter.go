@@ -143,6 +143,10 @@ func (s *Server) routeDataCenterGit(r *http.Request, path string) route {
 
 func (s *Server) serveDataCenterGit(w http.ResponseWriter, r *http.Request, call gitCall) {
 	repository := s.repository(DataCenter, call.owner, call.slug)
+	if repository.unchecked(call) {
+		s.serveGit(w, r, call, repository)
+		return
+	}
 	token, standing := s.identifyDataCenter(credentialsOf(r))
 	push := call.service == ReceivePack
 	switch {

@@ -39,6 +39,10 @@ type Repository struct {
 	Slug  string
 	// Public lets anybody read.
 	Public bool
+	// Unchecked serves reads of a public repository without a look at the credentials that were sent, so a
+	// clone with a bad token works. No source says which of the two the real servers do; a client has to
+	// stand both.
+	Unchecked bool
 	// Empty leaves out the first commit, with README.md, main.go and script/greet.sh.
 	Empty bool
 	// Archived refuses pushes. Data Center only.
@@ -78,6 +82,11 @@ func (s *Server) AddRepository(r Repository) *Repository {
 	defer s.mu.Unlock()
 	s.repositories[repositoryKey(r.Flavor, r.Owner, r.Slug)] = &r
 	return &r
+}
+
+// unchecked reports whether a call is served to everybody, whatever the credentials. The repository may be nil.
+func (r *Repository) unchecked(call gitCall) bool {
+	return r != nil && r.Public && r.Unchecked && call.service == UploadPack
 }
 
 // repository returns the repository of this name, or nil.

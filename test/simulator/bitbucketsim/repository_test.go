@@ -78,6 +78,29 @@ func TestEmptyRepository(t *testing.T) {
 	assert.Equal(t, first, machine.in("sample").git("rev-parse", "origin/main"))
 }
 
+// TestUncheckedIsServedToEverybody: reads only, and the REST still looks.
+func TestUncheckedIsServedToEverybody(t *testing.T) {
+	t.Parallel()
+	for _, flavor := range []bitbucketsim.Flavor{bitbucketsim.Cloud, bitbucketsim.DataCenter} {
+		t.Run(string(flavor), func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			open := s.AddRepository(bitbucketsim.Repository{Flavor: flavor, Owner: "acme", Slug: "open", Public: true, Unchecked: true})
+			private := s.AddRepository(bitbucketsim.Repository{Flavor: flavor, Owner: "acme", Slug: "private", Unchecked: true})
+			rest := "https://api.bitbucket.org/2.0/repositories/acme/open"
+			if flavor == bitbucketsim.DataCenter {
+				rest = s.DataCenterURL() + "/rest/api/latest/projects/acme/repos/open"
+			}
+			assert.Equal(t, 200, get(t, s, refs(open.CloneURL(), "upload-pack"), basic("x-token-auth", "unknown")).status)
+			assert.Zero(t, s.FailedLogins("unknown"))
+			assert.Equal(t, 401, get(t, s, refs(open.CloneURL(), "receive-pack"), basic("x-token-auth", "unknown")).status)
+			assert.Equal(t, 401, get(t, s, refs(private.CloneURL(), "upload-pack"), basic("x-token-auth", "other")).status)
+			assert.Equal(t, 401, get(t, s, rest, "Bearer other").status)
+			assertNoViolations(t, s)
+		})
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	s := start(t)
