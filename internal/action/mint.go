@@ -99,7 +99,10 @@ func (r *rotation) letGo(ctx context.Context, minter mint.Minter, current bitbuc
 		r.log.Warn("the secret may have been written by another job meanwhile; no token is revoked")
 		return nil
 	}
-	return minter.RevokeReplaced(ctx, current, using, r.config.Rotation.RevokeAfter)
+	if err := minter.RevokeReplaced(ctx, current, using, r.config.Rotation.RevokeAfter); err != nil {
+		return fmt.Errorf("the new token is stored and works, but what it replaced may live on until the next rotation: %w", err)
+	}
+	return nil
 }
 
 // tokenOwner is whom the token shall belong to: who the inputs name, else the

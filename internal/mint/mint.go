@@ -62,6 +62,10 @@ func (m Marker) marks(name string) bool {
 // tries bounds how often a lost answer is made good.
 const tries = 3
 
+// lookLimit bounds the look for a token whose creation had no answer, which goes
+// on when the job is told to stop.
+const lookLimit = 8 * time.Second
+
 // Request says what to make.
 type Request struct {
 	Permission bitbucket.Permission
@@ -84,7 +88,10 @@ func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sen
 			return record, token, err
 		}
 		m.Log.Info(fmt.Sprintf("looking for the token: %v", err))
-		if lookErr := m.revokeNamed(context.WithoutCancel(ctx), name); lookErr != nil {
+		looking, stop := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+		lookErr := m.revokeNamed(looking, name)
+		stop()
+		if lookErr != nil {
 			return record, token, fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		}
 		if try == tries || ctx.Err() != nil {
