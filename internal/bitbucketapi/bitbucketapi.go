@@ -5,15 +5,13 @@ package bitbucketapi
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"mime"
 	"net/http"
 	"strings"
-	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -51,8 +49,10 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	if answer.StatusCode != http.StatusOK {
 		return bitbucket.Refs{}, c.refusal(answer, r.Flavor)
 	}
-	if kind := answer.Header.Get("Content-Type"); kind != "application/x-"+string(service)+"-advertisement" {
-		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.plain(answer, fmt.Sprintf("the answer is %q, not git's", kind))}
+	// The type may have parameters, as in remote-curl.c of git.
+	said := answer.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(said); err != nil || kind != "application/x-"+string(service)+"-advertisement" {
+		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.plain(answer, fmt.Sprintf("the answer is %q, not git's", said))}
 	}
 	refs, err := readRefs(bufio.NewReader(answer.Body), service, wanted)
 	var refused *bitbucket.Refusal
@@ -76,7 +76,8 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 		// Authorization: Basic base64(x-token-auth:ATCTT...)
 		request.SetBasicAuth(as.User, c.token.Reveal())
 	}
-	return c.reads.Do(request)
+	answer, err := c.reads.Do(request)
+	return answer, echoOf(request, c.token).safe(err)
 }
 
 // refusal reads an answer other than 200. Bitbucket gives git its reasons in
@@ -85,16 +86,16 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
-	content, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, cmp.Or(words(content), string(content)))}
+	content := echoOf(answer.Request, c.token).read(answer.Body)
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, cmp.Or(words([]byte(content)), content))}
 	switch answer.StatusCode {
 	case http.StatusForbidden:
 		refused.NotGit = refused.Text == page
 	case http.StatusNotFound:
 		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
 	}
-	if at, err := answer.Location(); err == nil {
-		refused.Text = "redirected to " + at.Scheme + "://" + at.Host
+	if answer.Header.Get("Location") != "" {
+		refused.Text = strings.TrimSuffix("redirected to "+echoOf(answer.Request, c.token).origin(answer), " to ")
 		refused.NotGit = true
 	}
 	return refused
@@ -102,27 +103,5 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 
 // plain is a server's text for people, without the credential that it was sent.
 func (c *Client) plain(answer *http.Response, text string) string {
-	text = c.token.Redact(text)
-	if _, sent, found := strings.Cut(answer.Request.Header.Get("Authorization"), " "); found {
-		text = sensitive.New(sent).Redact(text) // Base64 of user and token
-	}
-	return plain([]byte(text))
-}
-
-// page stands for a text that is for browsers.
-const page = "a page of HTML"
-
-// plain is a foreign text on one line, at most 300 characters, nothing of a
-// page of HTML.
-func plain(content []byte) string {
-	text := strings.Join(strings.FieldsFunc(string(bytes.ToValidUTF8(content, nil)), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
-	if strings.HasPrefix(text, "<") {
-		return page
-	}
-	if runes := []rune(text); len(runes) > 300 {
-		text = string(runes[:300]) + " ..."
-	}
-	return text
+	return plain([]byte(echoOf(answer.Request, c.token).redact(text)))
 }

@@ -109,6 +109,18 @@ func TestRefsOfAnAdvertisement(t *testing.T) {
 	}
 }
 
+// TestTheTypeMayHaveParameters, as git's own client lets it.
+func TestTheTypeMayHaveParameters(t *testing.T) {
+	t.Parallel()
+	client, repository := against(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "Application/X-git-upload-pack-advertisement; charset=utf-8")
+		_, _ = io.WriteString(w, advertisement(bitbucket.UploadPack, one+" HEAD"))
+	})
+	refs, err := client.ListRefs(t.Context(), repository, bitbucket.UploadPack, bearer, "")
+	require.NoError(t, err)
+	assert.Equal(t, one, refs.Head)
+}
+
 func TestALoginIsSentAtOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -210,34 +222,41 @@ func TestAnAdvertisementThatBreaksOffIsNoRefusal(t *testing.T) {
 	}
 }
 
-// endless advertises branches until nobody listens.
-func endless(service bitbucket.Service, written *atomic.Int64) http.HandlerFunc {
+// endless advertises some refs, and then tags until nobody listens.
+func endless(service bitbucket.Service, written *atomic.Int64, refs ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-"+string(service)+"-advertisement")
-		n, err := io.WriteString(w, strings.TrimSuffix(advertisement(service, one+" HEAD", two+" refs/heads/dev"), flush))
+		n, err := io.WriteString(w, strings.TrimSuffix(advertisement(service, refs...), flush))
 		for i := 0; err == nil && r.Context().Err() == nil; i++ {
 			written.Add(int64(n))
-			n, err = io.WriteString(w, line(fmt.Sprintf("%s refs/heads/x%d\n", one, i)))
+			n, err = io.WriteString(w, line(fmt.Sprintf("%s refs/tags/x%d\n", one, i)))
 		}
 	}
 }
 
 func TestAHugeAdvertisementIsNotReadToItsEnd(t *testing.T) {
 	t.Parallel()
+	full := []string{one + " HEAD", two + " refs/heads/dev", two + " refs/tags/light", two + " refs/tags/v1", three + " refs/tags/v1^{}"}
 	for name, tt := range map[string]struct {
 		service bitbucket.Service
 		wanted  string
+		refs    []string
+		commit  string
 	}{
-		"HEAD":     {bitbucket.UploadPack, ""},
-		"a branch": {bitbucket.UploadPack, "dev"},
-		"a push":   {bitbucket.ReceivePack, ""},
+		"HEAD":             {bitbucket.UploadPack, "", full, one},
+		"no HEAD":          {bitbucket.UploadPack, "", full[1:], ""},
+		"a branch":         {bitbucket.UploadPack, "dev", full, two},
+		"a light tag":      {bitbucket.UploadPack, "light", full, two},
+		"an annotated tag": {bitbucket.UploadPack, "v1", full, three},
+		"a push":           {bitbucket.ReceivePack, "", full[1:], ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var written atomic.Int64
-			client, repository := against(t, endless(tt.service, &written))
-			_, err := client.ListRefs(t.Context(), repository, tt.service, bearer, tt.wanted)
+			client, repository := against(t, endless(tt.service, &written, tt.refs...))
+			refs, err := client.ListRefs(t.Context(), repository, tt.service, bearer, tt.wanted)
 			require.NoError(t, err)
+			assert.Equal(t, tt.commit, refs.Commit(tt.wanted))
 			assert.Less(t, written.Load(), int64(64<<20))
 		})
 	}

@@ -21,6 +21,11 @@ import (
 //	HASH refs/tags/v1\n
 //	HASH refs/tags/v1^{}\n
 //	0000
+//
+// HEAD comes first when it exists, and the commit of an annotated tag right
+// after the tag, so there is no need to read on for them.
+//
+// Source: https://git-scm.com/docs/gitprotocol-pack ("Reference Discovery")
 func readRefs(body *bufio.Reader, service bitbucket.Service, wanted string) (bitbucket.Refs, error) {
 	if first, _, err := readLine(body); err != nil || first != "# service="+string(service) {
 		return bitbucket.Refs{}, notRefs(err)
@@ -45,6 +50,7 @@ func readRefs(body *bufio.Reader, service bitbucket.Service, wanted string) (bit
 		if service == bitbucket.ReceivePack {
 			return bitbucket.Refs{}, nil
 		}
+		tagged := refs.Tag != ""
 		switch name {
 		case "HEAD":
 			refs.Head = hash
@@ -53,7 +59,7 @@ func readRefs(body *bufio.Reader, service bitbucket.Service, wanted string) (bit
 		case "refs/tags/" + wanted, "refs/tags/" + wanted + "^{}": // the commit of an annotated tag comes second
 			refs.Tag = hash
 		}
-		if wanted == "" && refs.Head != "" || refs.Branch != "" {
+		if wanted == "" || refs.Branch != "" || tagged {
 			return refs, nil
 		}
 	}

@@ -236,9 +236,10 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	if method != http.MethodGet {
 		client = t.clients.Writes
 	}
+	echo := echoOf(request, t.credential.Secret)
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, echo.safe(err)
 	}
 	defer answer.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
@@ -246,9 +247,9 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	case err != nil:
 		return nil, fmt.Errorf("read the answer: %w", err)
 	case answer.StatusCode >= 500, answer.StatusCode == http.StatusRequestTimeout:
-		return nil, errors.New(answer.Status)
+		return nil, errors.New(echo.redact(answer.Status))
 	case answer.StatusCode >= 300:
-		return nil, t.refusal(answer, content)
+		return nil, refusalOf(answer.StatusCode, echo.redact(words(content)), echo.redact(string(content)))
 	case out != nil:
 		if err := json.Unmarshal(content, out); err != nil {
 			return nil, errors.New("the answer is not Bitbucket's")
@@ -257,12 +258,11 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	return answer.Header, nil
 }
 
-// refusal reads Bitbucket's own words. An answer without them is not
+// refusalOf is a refusal in Bitbucket's own words. An answer without them is not
 // Bitbucket's REST, or a part of it that this version lacks.
-func (t *Tokens) refusal(answer *http.Response, content []byte) *bitbucket.Refusal {
-	text := words(content)
-	if text == "" {
-		return &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: plain([]byte(t.credential.Secret.Redact(string(content))))}
+func refusalOf(code int, words, body string) *bitbucket.Refusal {
+	if words == "" {
+		return &bitbucket.Refusal{Status: code, NotGit: true, Text: plain([]byte(body))}
 	}
-	return &bitbucket.Refusal{Status: answer.StatusCode, Text: plain([]byte(t.credential.Secret.Redact(text)))}
+	return &bitbucket.Refusal{Status: code, Text: plain([]byte(words))}
 }
