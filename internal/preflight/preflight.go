@@ -48,17 +48,18 @@ func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, t
 	c := check{server: s, repositories: repositories, chances: newChances(), requireWrite: requireWrite}
 	primary := repositories[0]
 	proof, refs, err := c.login(ctx, token, wanted)
-	if err != nil {
+	if err != nil && !isOfRepository(err) {
 		return proof, explain(primary, proof.Kind, err)
 	}
 	proof.Head = refs.Commit(wanted)
 	switch {
+	case err != nil: // what the others say is asked all the same
 	case wanted != "" && proof.Head == "":
 		return proof, fmt.Errorf("%s has no branch or tag %q; check the input branch", primary.CloneURL(), wanted)
 	case proof.Head == "":
 		proof.Warnings = append(proof.Warnings, fmt.Sprintf("%s has no commit on its default branch yet", primary.CloneURL()))
 	}
-	outage := c.askTheRest(ctx, proof.Kind)
+	outage := c.askTheRest(ctx, proof.Kind, err)
 	if ctx.Err() != nil {
 		return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
 	}
@@ -117,10 +118,12 @@ func (c *check) login(ctx context.Context, token Token, wanted string) (Proof, b
 
 // askTheRest asks all that the primary repository's answer left open, the
 // necessary first: where chances run out, it is questions about pushes that are
-// left. An outage ends it early, for it says nothing of the token.
-func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error {
+// left. After a refusal only the other clones are open, so that all that refuse
+// are named. An outage ends it early, for it says nothing of the token.
+func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind, refused error) error {
 	primary, as := c.repositories[0], kind.Login()
 	c.reads, c.pushes = make([]error, len(c.repositories)), make([]error, len(c.repositories))
+	c.reads[0] = refused
 	group, within := errgroup.WithContext(ctx)
 	ask := func(answer *error, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, needed bool) {
 		if *answer = c.chances.take(within); *answer != nil { // not in the goroutine: chances go in order
@@ -136,11 +139,16 @@ func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind) error 
 			return nil
 		})
 	}
-	c.askWhoeverReads(within, group, kind)
+	if refused == nil {
+		c.askWhoeverReads(within, group, kind)
+	}
 	for i, repository := range c.repositories {
 		if i > 0 {
 			ask(&c.reads[i], repository, bitbucket.UploadPack, as, true)
 		}
+	}
+	if refused != nil {
+		return group.Wait()
 	}
 	if primary.Flavor == bitbucket.DataCenter {
 		ask(&c.basic, primary, bitbucket.UploadPack, bitbucket.Login{User: kind.User()}, true)
@@ -183,6 +191,18 @@ func (c *check) askWhoeverReads(ctx context.Context, group *errgroup.Group, kind
 func isKnown(err error) bool {
 	var refused *bitbucket.Refusal
 	return err == nil || errors.As(err, &refused) && refused.Status == 403 && !refused.NotGit
+}
+
+// isOfRepository reports whether a refusal says that the token is known and
+// stands against one repository. A locked or unlicensed owner is refused
+// everywhere, and asking on could prolong the lock.
+func isOfRepository(err error) bool {
+	var refused *bitbucket.Refusal
+	if !errors.As(err, &refused) || refused.NotGit || refused.Status != 200 && refused.Status != 403 && refused.Status != 404 {
+		return false
+	}
+	text := strings.ToLower(refused.Text)
+	return !strings.Contains(text, "captcha") && !strings.Contains(text, "licensed")
 }
 
 // isOutage tells an error that says nothing of the token from a refusal.

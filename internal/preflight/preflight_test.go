@@ -277,6 +277,31 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			answers: onlyReads(map[string]error{"b clone": missing, "d clone": no(403, "no way")}),
 			lines:   []string{"https://git.example/scm/PRJ/b.git: 200: Repository not found", "https://git.example/scm/PRJ/d.git: 403: no way"},
 		},
+		"the primary too, and then nothing but clones is asked": {
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 3,
+			answers: onlyReads(map[string]error{"a clone": missing, "c clone": no(403, "no way")}),
+			lines:   []string{"https://git.example/scm/PRJ/a.git: 200: Repository not found", "https://git.example/scm/PRJ/c.git: 403: no way"},
+		},
+		"the primary alone": {
+			repositories: cloud("a", "b"), token: apiToken, asked: 2, answers: onlyReads(map[string]error{"a clone": noScope}),
+			lines: []string{"https://bitbucket.org/acme/a.git: 403"},
+		},
+		"the primary and then two of 401": {
+			repositories: cloud("a", "b", "c", "d"), token: apiToken, asked: 3, answers: map[string]error{"clone": unauthorized, "a clone": noScope},
+			lines: []string{"acme/a.git: 403", "acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git"},
+		},
+		"a locked owner is asked for nothing more": {
+			repositories: dataCenter("a", "b"), token: httpToken, asked: 1, answers: map[string]error{"clone": no(200, "CAPTCHA required")},
+			lines: []string{"solve the CAPTCHA"},
+		},
+		"an unlicensed owner neither": {
+			repositories: dataCenter("a", "b"), token: httpToken, asked: 1, answers: map[string]error{"clone": no(200, "You are not currently licensed to use Bitbucket.")},
+			lines: []string{"licence"},
+		},
+		"nor is a stranger": {
+			repositories: cloud("a", "b"), token: apiToken, asked: 1, answers: map[string]error{"clone": &bitbucket.Refusal{Status: 200, NotGit: true, Text: "a page of HTML"}},
+			lines: []string{"not a git server's answer"},
+		},
 		"two of 401 are enough": {
 			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 4,
 			answers: map[string]error{"clone": unauthorized, "a clone": nil, "push": unauthorized},
