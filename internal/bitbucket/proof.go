@@ -20,6 +20,17 @@ type Login struct {
 	User   string // for Basic
 }
 
+// String names the way: "Bearer", "Basic with the user x-token-auth" or "nobody".
+func (l Login) String() string {
+	switch {
+	case l.Bearer:
+		return "Bearer"
+	case l.User != "":
+		return "Basic with the user " + l.User
+	}
+	return "nobody"
+}
+
 // Refs are the commits that matter, as a server advertises them. A missing one
 // is empty.
 type Refs struct {

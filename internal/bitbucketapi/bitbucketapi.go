@@ -91,6 +91,10 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 	switch answer.StatusCode {
 	case http.StatusForbidden:
 		refused.NotGit = refused.Text == page
+	case http.StatusTooManyRequests:
+		if wait := answer.Header.Get("Retry-After"); wait != "" {
+			refused.Text += " (Retry-After: " + c.plain(answer, wait) + ")"
+		}
 	case http.StatusNotFound:
 		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
 	}

@@ -163,10 +163,14 @@ func TestRefusals(t *testing.T) {
 		answer http.HandlerFunc
 		want   bitbucket.Refusal
 	}{
-		"words of several lines":     {says(403, "text/plain", "no\n\n  way\x1b[31m\x00!"), bitbucket.Refusal{Status: 403, Text: "no way [31m !"}},
-		"words that are not UTF-8":   {says(403, "text/plain", "no \xff\xfeway"), bitbucket.Refusal{Status: 403, Text: "no way"}},
-		"words without end":          {says(403, "text/plain", strings.Repeat("é", 9000)), bitbucket.Refusal{Status: 403, Text: strings.Repeat("é", 300) + " ..."}},
-		"a page":                     {says(404, "text/html", " \n<!doctype html><title>x"), bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}},
+		"words of several lines":   {says(403, "text/plain", "no\n\n  way\x1b[31m\x00!"), bitbucket.Refusal{Status: 403, Text: "no way [31m !"}},
+		"words that are not UTF-8": {says(403, "text/plain", "no \xff\xfeway"), bitbucket.Refusal{Status: 403, Text: "no way"}},
+		"words without end":        {says(403, "text/plain", strings.Repeat("é", 9000)), bitbucket.Refusal{Status: 403, Text: strings.Repeat("é", 300) + " ..."}},
+		"a page":                   {says(404, "text/html", " \n<!doctype html><title>x"), bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}},
+		"a limit": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "0")
+			http.Error(w, "slow down.", http.StatusTooManyRequests)
+		}, bitbucket.Refusal{Status: 429, Text: "slow down (Retry-After: 0)"}},
 		"a page of a firewall":       {says(403, "text/html", "<html>"), bitbucket.Refusal{Status: 403, NotGit: true, Text: "a page of HTML"}},
 		"a page for bad credentials": {says(401, "text/html", "<html>"), bitbucket.Refusal{Status: 401, Text: "a page of HTML"}},
 		"a login page with 200":      {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html", not git's`}},
@@ -175,7 +179,7 @@ func TestRefusals(t *testing.T) {
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example/login?next=/x", http.StatusFound)
 		}, bitbucket.Refusal{Status: 302, NotGit: true, Text: "redirected to https://sso.example"}},
-		"ERR":                           {packs(begin + line("ERR Repository not found\nThe requested repository does not exist.")), bitbucket.Refusal{Status: 200, Text: "Repository not found The requested repository does not exist."}},
+		"ERR":                           {packs(begin + line("ERR Repository not found\nThe requested repository does not exist.")), bitbucket.Refusal{Status: 200, Text: "Repository not found The requested repository does not exist"}},
 		"ERR at the very start":         {packs(line("ERR upload-pack: not our ref")), bitbucket.Refusal{Status: 200, Text: "upload-pack: not our ref"}},
 		"ERR after a ref":               {packs(begin + line(two+" refs/heads/a\x00x") + line("ERR busy")), bitbucket.Refusal{Status: 200, Text: "busy"}},
 		"a wrong first line":            {packs(line("# service=git-receive-pack\n") + flush), bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer is not a list of refs"}},

@@ -86,8 +86,8 @@ func (r redacted) Unwrap() error { return r.err }
 // page stands for a text that is for browsers.
 const page = "a page of HTML"
 
-// plain is a foreign text on one line, at most 300 characters, nothing of a
-// page of HTML.
+// plain is a foreign text on one line, at most 300 characters and without its
+// full stop, nothing of a page of HTML.
 func plain(content []byte) string {
 	text := strings.Join(strings.FieldsFunc(string(bytes.ToValidUTF8(content, nil)), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
@@ -96,7 +96,7 @@ func plain(content []byte) string {
 		return page
 	}
 	if runes := []rune(text); len(runes) > 300 {
-		text = string(runes[:300]) + " ..."
+		return string(runes[:300]) + " ..."
 	}
-	return text
+	return strings.TrimSuffix(text, ".")
 }

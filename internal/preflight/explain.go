@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,28 +9,48 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// explain says what a refusal means and what to do. The server's text decides
-// where a status has several meanings.
+// explain says what an answer to a clone means and what to do.
 func explain(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error {
-	if err == nil {
-		return nil
-	}
-	var refused *bitbucket.Refusal
-	if !errors.As(err, &refused) {
-		return fmt.Errorf("prove the token against %s: %w", r.CloneURL(), err)
-	}
-	return fmt.Errorf("prove the token against %s: %w: %s", r.CloneURL(), err, meaning(r, kind, refused))
+	return fmt.Errorf("prove the token against %s: %w", r.CloneURL(), explained(r, kind, readPermission(kind), err))
 }
 
-// explainPush says why require_write is not met.
+// explainPush says why require_write is not met. A server that answers 401 to a
+// token that may read means the push.
 func explainPush(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error {
-	if isOutage(err) {
-		return fmt.Errorf("ask %s whether the token may push: %w", r.CloneURL(), err)
+	need := writePermission(kind)
+	switch {
+	case isUnauthorized(err):
+		err = fmt.Errorf("%w: the token may read and not push; %s", err, create(r, kind, need))
+	case isOutage(err):
+		return fmt.Errorf("ask %s whether the token may push: %w", r.CloneURL(), explained(r, kind, need, err))
+	default:
+		err = explained(r, kind, need, err)
 	}
-	return fmt.Errorf("the token cannot push to %s, and require_write asks for it: %w; create one with %s", r.CloneURL(), err, writePermission(kind))
+	return fmt.Errorf("the token cannot push to %s, and require_write asks for it: %w", r.CloneURL(), err)
 }
 
-func meaning(r bitbucket.Repository, kind bitbucket.TokenKind, refused *bitbucket.Refusal) string {
+// explained adds to an answer what it means and what to do.
+func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, err error) error {
+	var refused *bitbucket.Refusal
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w: %s", err, meaning(r, kind, need, refused))
+	case errors.As(err, &certificate): // the error says what to do
+		return err
+	}
+	return fmt.Errorf("%w; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too", err)
+}
+
+// meaning tells the classes of refusals apart. The server's text decides where a
+// status has several meanings, and its wording has changed over the years, so a
+// few words of it have to do. Need is the permission that is asked for.
+//
+// Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
+// for Cloud; for Data Center https://github.com/go-git/go-git/issues/552 (a
+// refusal is 200 with ERR) and the exceptions in
+// https://docs.atlassian.com/bitbucket-server/javadoc/
+func meaning(r bitbucket.Repository, kind bitbucket.TokenKind, need string, refused *bitbucket.Refusal) string {
 	text := strings.ToLower(refused.Text)
 	says := func(words ...string) bool {
 		for _, word := range words {
@@ -41,29 +62,95 @@ func meaning(r bitbucket.Repository, kind bitbucket.TokenKind, refused *bitbucke
 	}
 	switch {
 	case refused.NotGit:
-		return "that is not a git server's answer but a login page, a proxy or a wrong context path; check repo_url"
+		return stranger(r, refused)
+	case refused.Status == 429:
+		return "Bitbucket limits the rate and the token may be good; run again later"
+	case refused.Status >= 500:
+		return "Bitbucket is down or being restarted and the token may be good; run again later"
+	case refused.Status == 410:
+		return "this is how Bitbucket refuses app passwords, which it removed on 2026-07-28; " + create(r, kind, need)
 	case says("captcha"):
-		return "the server has locked the account after failed logins; log in once in a browser as the token's owner and solve the CAPTCHA"
-	case says("not currently licensed"):
-		return "the token's owner has no Bitbucket licence; ask an administrator for one"
-	case says("whitelist", "allowlist"):
-		return "the workspace admits listed IP addresses only; add the runner's and the agent's"
-	case says("two-step"):
+		return "the server has locked the token's owner out after failed logins; log in once at " + r.Origin() + r.Context + " as the owner, solve the CAPTCHA, then run again"
+	case says("not currently licensed", "noaccessauthentication"):
+		return "the token is known, but its owner has no Bitbucket licence; ask an administrator for one"
+	case says("whitelist", "allowlist", "allow list"):
+		return "the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere"
+	case says("two-step", "two-factor"):
 		return "the workspace demands two-step verification; enable it for the token's owner, or use a repository access token"
 	case says("privilege scope"):
-		return "the token lacks a scope; create one with " + readPermission(kind)
-	case refused.Status == 429:
-		return "Bitbucket limits the rate; run again later"
-	case refused.Status >= 500:
-		return "Bitbucket is down or being restarted; run again later"
-	case refused.Status == 410:
-		return "app passwords were removed on 2026-07-28; create an API token with scopes"
-	case refused.Status == 401 && says("not permitted"):
-		return "the token's owner is known but may not read the repository; grant " + readPermission(kind)
-	case refused.Status == 401 && r.Flavor == bitbucket.Cloud:
-		return fmt.Sprintf("the token was not accepted for the user %s: it is expired, revoked, cut off, made without scopes, or of another kind; create one with %s", kind.User(), readPermission(kind))
+		return "the token is known, but lacks a scope; " + create(r, kind, need)
+	case says("archived"):
+		return "the repository is archived and takes no push; take it out of the archive, or set require_write to false"
+	case says("authentication is required", "authenticationrequired"):
+		return "no credential has reached Bitbucket; a proxy in front of it has dropped the Authorization header"
+	case refused.Status == 401 && says("not permitted", "authorisationexception"):
+		return "the token is known, but may not see the repository; check " + grant(r, need)
+	case refused.Status == 401 && says("token expired", "has expired"):
+		return "the token has expired; " + create(r, kind, need)
+	case refused.Status == 401 && kind == bitbucket.APIToken:
+		return "the token was not accepted: it is expired, revoked, cut off, of another kind, or an API token without scopes, which looks the same; " + create(r, kind, need)
 	case refused.Status == 401:
-		return "the token was not accepted: it is expired, revoked or cut off; create one with " + readPermission(kind)
+		return "the token was not accepted: it is expired, revoked, cut off or of another kind; " + create(r, kind, need)
+	case refused.Status == 404, says("not exist", "no longer exists", "not found", "not have access"):
+		return fmt.Sprintf("%s does not exist, or the token may not see it, and the server does not tell which; check the name, and %s; a repository's own token fits that one only", r, grant(r, need))
+	case refused.Status == 403 && says("permission"):
+		return "the token is known, but may not do this; check " + grant(r, need)
 	}
-	return fmt.Sprintf("%s does not exist, or the token may not see it; check the name, and that the token is for this repository", r)
+	return "the server does not say why; check " + grant(r, need)
+}
+
+// stranger says who has answered instead of Bitbucket's git.
+func stranger(r bitbucket.Repository, refused *bitbucket.Refusal) string {
+	who := "that is not a git server's answer but a login page's or a proxy's"
+	if refused.Status >= 300 && refused.Status < 400 {
+		who = "git's address does not move, so this is a sign-in proxy, or repo_url is an old one; the token is not sent on"
+	}
+	if r.Flavor == bitbucket.Cloud {
+		return who + "; let bitbucket.org through the proxy of this network"
+	}
+	return who + "; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy"
+}
+
+// grant is what to check of a token that is known.
+func grant(r bitbucket.Repository, need string) string {
+	return fmt.Sprintf("that the token has %s and its owner access to %s", need, r)
+}
+
+// create is what to do instead of a token that is no good.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/,
+// https://support.atlassian.com/bitbucket-cloud/docs/repository-access-tokens/ and
+// https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html
+func create(r bitbucket.Repository, kind bitbucket.TokenKind, need string) string {
+	switch kind {
+	case bitbucket.APIToken:
+		return "create an API token with " + need + " (scopes do not imply each other) at https://id.atlassian.com/manage-profile/security/api-tokens"
+	case bitbucket.AccessToken:
+		return "create an access token with " + need + " in the settings of " + r.String() + ", Security, Access tokens"
+	}
+	return "create an HTTP access token with " + need + " in the settings of " + r.String() + ", of its project or of a user"
+}
+
+// readPermission names what a token needs to clone.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/api-token-permissions/
+func readPermission(k bitbucket.TokenKind) string {
+	switch k {
+	case bitbucket.APIToken:
+		return "the scope read:repository:bitbucket"
+	case bitbucket.AccessToken:
+		return "the scope repository (Repositories: Read)"
+	}
+	return "the permission Repository read"
+}
+
+// writePermission names what a token needs to clone and push.
+func writePermission(k bitbucket.TokenKind) string {
+	switch k {
+	case bitbucket.APIToken:
+		return "the scopes read:repository:bitbucket and write:repository:bitbucket"
+	case bitbucket.AccessToken:
+		return "the scope repository:write (Repositories: Write)"
+	}
+	return "the permission Repository write"
 }

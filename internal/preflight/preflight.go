@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,9 @@ func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, t
 	primary := repositories[0]
 	proof, refs, err := c.login(ctx, token, wanted)
 	if err != nil && !isOfRepository(err) {
+		if isOutage(err) && ctx.Err() != nil {
+			return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
+		}
 		return proof, explain(primary, proof.Kind, err)
 	}
 	proof.Head = refs.Commit(wanted)
@@ -84,36 +88,29 @@ type check struct {
 	rest   error // then, the answer of the REST to the token
 }
 
-// ask presents the token once, if there is a chance left.
-func (c *check) ask(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
-	if err := c.chances.take(ctx); err != nil {
-		return bitbucket.Refs{}, err
-	}
-	refs, err := c.server.ListRefs(ctx, r, service, as, wanted)
-	c.chances.settle(err)
-	return refs, err
-}
-
 // login finds the way in which the primary repository accepts the token. When
 // the kind is a guess that is refused with 401, the other kind is tried, and its
 // answer counts unless that is 401 too.
 func (c *check) login(ctx context.Context, token Token, wanted string) (Proof, bitbucket.Refs, error) {
-	primary := c.repositories[0]
-	refs, err := c.ask(ctx, primary, bitbucket.UploadPack, token.Kind.Login(), wanted)
-	if token.Certain || !isUnauthorized(err) {
-		return Proof{Kind: token.Kind}, refs, err
+	primary, kinds := c.repositories[0], []bitbucket.TokenKind{token.Kind}
+	if !token.Certain {
+		kinds = append(kinds, slices.DeleteFunc(primary.Flavor.TokenKinds(), func(k bitbucket.TokenKind) bool { return k == token.Kind })...)
 	}
-	for _, other := range primary.Flavor.TokenKinds() {
-		if other == token.Kind {
-			continue
+	var refused error
+	var presented []string
+	for _, kind := range kinds {
+		if err := c.chances.take(ctx); err != nil {
+			return Proof{Kind: kind}, bitbucket.Refs{}, err
 		}
-		refs, again := c.ask(ctx, primary, bitbucket.UploadPack, other.Login(), wanted)
-		if !isUnauthorized(again) {
-			return Proof{Kind: other}, refs, again
+		refs, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, kind.Login(), wanted)
+		c.chances.settle(err)
+		if !isUnauthorized(err) {
+			return Proof{Kind: kind}, refs, err
 		}
-		break
+		refused = cmp.Or(refused, err)
+		presented = append(presented, kind.Login().String())
 	}
-	return Proof{Kind: token.Kind}, refs, err
+	return Proof{Kind: token.Kind}, bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
 
 // askTheRest asks all that the primary repository's answer left open, the
@@ -264,30 +261,7 @@ func (c *check) judge(p Proof) Proof {
 		}
 	}
 	if p.BearerOnly = c.basic != nil; p.BearerOnly {
-		p.Warnings = append(p.Warnings, "the server takes this token as Bearer only, so git in the image must be 2.46 or newer")
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the server takes this token as Bearer only, so git in the image must be 2.46 or newer (as Basic: %v)", c.basic))
 	}
 	return p
-}
-
-// readPermission names what a token needs to clone.
-//
-// Source: https://support.atlassian.com/bitbucket-cloud/docs/api-token-permissions/
-func readPermission(k bitbucket.TokenKind) string {
-	switch k {
-	case bitbucket.APIToken:
-		return "the scope read:repository:bitbucket"
-	case bitbucket.AccessToken:
-		return "the scope repository (Repositories: Read)"
-	}
-	return "the permission Repository read"
-}
-
-func writePermission(k bitbucket.TokenKind) string {
-	switch k {
-	case bitbucket.APIToken:
-		return "the scopes read:repository:bitbucket and write:repository:bitbucket"
-	case bitbucket.AccessToken:
-		return "the scope repository:write (Repositories: Write)"
-	}
-	return "the permission Repository write"
 }
