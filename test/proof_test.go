@@ -1,12 +1,15 @@
 package test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -66,4 +69,143 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 		}
 		w.requireNothingWritten()
 	})
+}
+
+// TestEachRefusalWritesNothing has one row for each class of refusal, as the
+// service gives it.
+//
+// Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
+// for Cloud, https://github.com/go-git/go-git/issues/552 for Data Center; the
+// simulator names the sources of each answer.
+func TestEachRefusalWritesNothing(t *testing.T) {
+	t.Parallel()
+	const tokenPage = "https://id.atlassian.com/manage-profile/security/api-tokens"
+	api := func(state string) bitbucketsim.Token {
+		return bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: state}
+	}
+	access := func(state string) bitbucketsim.Token {
+		return bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: state}
+	}
+	dc := func(state string) bitbucketsim.Token {
+		return bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: state}
+	}
+	// answers is a proxy or an outage in front of git.
+	answers := func(status int, header map[string]string, body string) *fault.Fault {
+		f := fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: status, Body: body, Header: http.Header{}, Times: -1}
+		for name, value := range header {
+			f.Header.Set(name, value)
+		}
+		return &f
+	}
+	tests := []struct {
+		name   string
+		token  bitbucketsim.Token
+		inputs map[string]string
+		fault  *fault.Fault
+		failed int // failed logins
+		says   []string
+	}{
+		{"an API token that is expired", api(bitbucketsim.Expired), nil, nil, 1, []string{"401: Invalid credentials", "the token was not accepted: it is expired, revoked, cut off", tokenPage, "read:repository:bitbucket"}},
+		{"an API token that is revoked", api(bitbucketsim.Revoked), nil, nil, 1, []string{"revoked", tokenPage}},
+		{"an API token made without scopes", api(bitbucketsim.Unscoped), nil, nil, 1, []string{"an API token without scopes, which looks the same", tokenPage}},
+		{"a token that is cut off", bitbucketsim.Token{Value: cloudToken + "E4", Kind: bitbucketsim.APIToken}, map[string]string{"bitbucket_token": cloudToken + "E"}, nil, 1, []string{"cut off"}},
+		{"a token of no known prefix", bitbucketsim.Token{Value: "MARKER-of-old", Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired}, nil, nil, 2, []string{"presented as Basic with the user x-bitbucket-api-token-auth, then as Basic with the user x-token-auth"}},
+		{"an access token that is expired", access(bitbucketsim.Expired), nil, nil, 1, []string{"presented as Basic with the user x-token-auth", "in the settings of acme/sample, Security, Access tokens"}},
+		{"a Data Center token that is revoked", dc(bitbucketsim.Revoked), nil, nil, 1, []string{"401: Authentication failed", "presented as Bearer", "the permission Repository read"}},
+		{"an API token that lacks the scope", api(bitbucketsim.NoScope), nil, nil, 0, []string{"403: Your credentials lack one or more required privilege scopes", "the scope read:repository:bitbucket (scopes do not imply each other)", tokenPage}},
+		{"an access token that lacks the scope", access(bitbucketsim.NoScope), nil, nil, 0, []string{"the scope repository (Repositories: Read)"}},
+		{"a Data Center token that lacks the permission", dc(bitbucketsim.NoScope), nil, nil, 0, []string{"Repository not found", "check the name, and that the token has the permission Repository read"}},
+		{"a repository that does not exist", api(""), map[string]string{"repo_url": "https://bitbucket.org/acme/smaple"}, nil, 0, []string{"acme/smaple does not exist, or the token may not see it"}},
+		{"a repository token of another repository", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Repositories: []string{"acme/other"}}, nil, nil, 0, []string{"a repository's own token fits that one only"}},
+		{"an address that is not on the list", api(bitbucketsim.IPBlocked), nil, nil, 0, []string{"whitelist your IP", "this runner's and those of the agents"}},
+		{"two-step verification", api(bitbucketsim.TwoStep), nil, nil, 0, []string{"enable it for the token's owner"}},
+		{"CAPTCHA", dc(bitbucketsim.CAPTCHA), nil, nil, 0, []string{"CAPTCHA required", "log in once at http://127.0.0.1:"}},
+		{"no licence", dc(bitbucketsim.Unlicensed), nil, nil, 0, []string{"its owner has no Bitbucket licence"}},
+		{"an app password", bitbucketsim.Token{Value: "MARKER-app-password", Kind: bitbucketsim.AppPassword}, nil, nil, 0, []string{"410: App passwords", "create an API token with", tokenPage}},
+		{"a limit", api(""), nil, answers(http.StatusTooManyRequests, map[string]string{"Retry-After": "0"}, "Rate limit for this resource has been exceeded"), 0, []string{"Rate limit for this resource has been exceeded (Retry-After: 0)", "run again later"}},
+		{"a server that is being restarted", dc(""), nil, answers(http.StatusServiceUnavailable, map[string]string{"Retry-After": "0", "Content-Type": "text/html"}, "<html>Starting</html>"), 0, []string{"503: a page of HTML", "the token may be good; run again later"}},
+		{"a certificate that nobody trusts", api(""), map[string]string{"ca_certificate": ""}, nil, 0, []string{"certificate signed by unknown authority", "set ca_certificate"}},
+		{"a sign-in proxy that redirects", dc(""), nil, answers(http.StatusFound, map[string]string{"Location": "https://sso.example.test/login?next=%2F"}, ""), 0, []string{"302: redirected to https://sso.example.test:", "the token is not sent on"}},
+		{"a sign-in proxy that shows a page", dc(""), nil, answers(http.StatusOK, map[string]string{"Content-Type": "text/html"}, "<html>Log in</html>"), 0, []string{"that is not a git server's answer"}},
+		{"a proxy that shows a page for Cloud", api(""), nil, answers(http.StatusForbidden, map[string]string{"Content-Type": "text/html"}, "<html>Blocked</html>"), 0, []string{"let bitbucket.org through the proxy"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				w.bitbucket.AddToken(tt.token)
+				if tt.fault != nil {
+					w.bitbucket.Script.Add(*tt.fault)
+				}
+				inputs := w.inputs(map[string]string{"bitbucket_token": tt.token.Value})
+				if tt.token.Kind == bitbucketsim.HTTPAccessToken {
+					inputs["repo_url"] = w.dc.CloneURL()
+				}
+				for name, value := range tt.inputs {
+					inputs[name] = value
+				}
+				log := w.refuses(inputs)
+				for _, words := range tt.says {
+					assert.Contains(t, log, words)
+				}
+				assert.Equal(t, tt.failed, w.bitbucket.FailedLogins(inputs["bitbucket_token"]))
+			})
+		})
+	}
+}
+
+func TestAWrongContextPathWritesNothing(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		elsewhere := strings.Replace(w.dc.CloneURL(), "/bitbucket/", "/", 1)
+		log := w.refuses(w.inputs(map[string]string{"repo_url": elsewhere, "bitbucket_token": dcToken}))
+		assert.Contains(t, log, "404: a page of HTML")
+		assert.Contains(t, log, "the path in front of /scm/")
+	})
+}
+
+func TestBearerOnlyIsAWarning(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.bitbucket.SetPolicy(bitbucketsim.DataCenterPolicy{BasicRefused: true})
+		r := w.must(w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "mode": "plan"}))
+		assert.Contains(t, r.log, "git in the image must be 2.46 or newer (as Basic: 403: Basic Authentication has been disabled on this instance)")
+		w.requireNothingWritten()
+	})
+}
+
+func TestEveryRepositoryThatRefusesIsNamed(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		var urls []string
+		for _, slug := range []string{"one", "two", "three"} {
+			urls = append(urls, w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: slug}).CloneURL())
+		}
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/sample", "acme/two"}})
+		log := w.refuses(w.inputs(map[string]string{"repo_url": w.cloud.CloneURL() + "\n" + strings.Join(urls, "\n")}))
+		one, three := strings.Index(log, "against "+urls[0]), strings.Index(log, "against "+urls[2])
+		assert.Positive(t, one, log)
+		assert.Greater(t, three, one, log)
+		assert.NotContains(t, log, "against "+urls[1])
+		assert.NotContains(t, log, "against "+w.cloud.CloneURL())
+	})
+}
+
+func TestATokenThatHasToPushAndCannotWritesNothing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, token, says string }{
+		{"an API token", cloudToken, "the scopes read:repository:bitbucket and write:repository:bitbucket"},
+		{"a Data Center token", dcToken, "the permission Repository write"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inputs := w.inputs(map[string]string{"bitbucket_token": tt.token, "require_write": "true"})
+				if tt.token == dcToken {
+					inputs["repo_url"] = w.dc.CloneURL()
+				}
+				log := w.refuses(inputs)
+				assert.Contains(t, log, "and require_write asks for it: 403")
+				assert.Contains(t, log, tt.says)
+			})
+		})
+	}
 }

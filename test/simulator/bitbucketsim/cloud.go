@@ -19,6 +19,12 @@ const (
 	cloudTwoStep        = "To access this repository, enable two-step authentication."
 )
 
+// cloudAppPassword is what git hears of an app password since 2026-07-28. The status is announced, the words
+// are not.
+//
+// Source: https://community.atlassian.com/ article 3237429 (CHANGE-3222)
+const cloudAppPassword = "App passwords are no longer supported. Use an API token."
+
 // The fixed user names of Cloud's git.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/ and
@@ -78,6 +84,8 @@ func (s *Server) judgeCloudGit(c credentials, call gitCall, repository *Reposito
 	}
 	token, valid := s.identifyCloudGit(c)
 	switch {
+	case token.Kind == AppPassword:
+		return http.StatusGone, cloudAppPassword
 	case !valid:
 		s.failLogin(c.secret)
 		return http.StatusUnauthorized, cloudInvalid
@@ -105,7 +113,7 @@ func (s *Server) identifyCloudGit(c credentials) (Token, bool) {
 	}
 	token, known := s.token(Cloud, c.secret)
 	if c.scheme != "basic" || !known || !token.live() {
-		return Token{}, false
+		return Token{Kind: token.Kind}, false
 	}
 	if token.Kind == AccessToken {
 		return token, c.user == accessTokenUser

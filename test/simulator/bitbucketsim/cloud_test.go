@@ -131,6 +131,10 @@ func TestCloudGitVerdicts(t *testing.T) {
 		{"names a blocked address", in("ip_blocked"), basic(user, apiToken), "acme/sample.git", "upload-pack", 403, "whitelist your IP"},
 		{"names two-step verification", in("two_step"), basic(user, apiToken), "acme/sample.git", "upload-pack", 403, "two-step"},
 		{"lets a read token only read", in(""), basic(user, apiToken), "acme/sample.git", "receive-pack", 403, "privilege scopes"},
+		{
+			"is done with app passwords", bitbucketsim.Token{Value: apiToken, Kind: bitbucketsim.AppPassword},
+			basic("ann", apiToken), "acme/sample.git", "upload-pack", 410, "App passwords",
+		},
 		{"hides what is missing", good, basic(user, apiToken), "acme/missing.git", "upload-pack", 403, "does not exist or you do not have access"},
 		{
 			"hides what the token does not reach",

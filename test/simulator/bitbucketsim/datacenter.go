@@ -45,9 +45,12 @@ func (s *Server) routeDataCenter(r *http.Request) route {
 	}
 }
 
-// serveOutsideContext stands for the servlet container's own 404.
+// serveOutsideContext stands for the servlet container's own 404. A clone URL with the wrong context path gets
+// here with its credentials; nothing else may.
 func (s *Server) serveOutsideContext(w http.ResponseWriter, r *http.Request) {
-	s.forbidCredentials(r)
+	if !strings.Contains(r.URL.Path, "/scm/") {
+		s.forbidCredentials(r)
+	}
 	writeHTML(w, http.StatusNotFound, "<!doctype html>\n<html>\n<title>HTTP Status 404 – Not Found</title>\n<h1>HTTP Status 404 – Not Found</h1>\n</html>\n")
 }
 

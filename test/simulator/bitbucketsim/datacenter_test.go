@@ -220,6 +220,7 @@ func TestDataCenterForeignPaths(t *testing.T) {
 	assert.Equal(t, 302, get(t, s, s.DataCenterURL()+"/dashboard", "").status)
 	outside := strings.TrimSuffix(s.DataCenterURL(), "/bitbucket") + "/scm/PROJ/sample.git"
 	assert.Equal(t, 404, get(t, s, refs(outside, "upload-pack"), "").status)
+	assert.Equal(t, 404, get(t, s, refs(outside, "upload-pack"), "Bearer "+httpToken).status, "a wrong context path")
 	assertNoViolations(t, s)
 
 	bearer := get(t, s, whoami, "Bearer "+httpToken)

@@ -13,6 +13,7 @@ const (
 	APIToken        = "api_token"         // Cloud, of a user
 	AccessToken     = "access_token"      // Cloud, of a repository, project or workspace
 	HTTPAccessToken = "http_access_token" // Data Center, every owner
+	AppPassword     = "app_password"      // Cloud, removed: git answers 410, REST 401
 )
 
 // The states of a token, for Token.State. The empty state is a good token.
@@ -32,12 +33,13 @@ var states = map[string][]string{
 	APIToken:        {"", Expired, Revoked, Unscoped, NoScope, IPBlocked, TwoStep},
 	AccessToken:     {"", Expired, Revoked, NoScope, IPBlocked, TwoStep},
 	HTTPAccessToken: {"", Expired, Revoked, NoScope, CAPTCHA, Unlicensed},
+	AppPassword:     {""},
 }
 
 // Token is a token that the simulated Bitbucket has issued.
 type Token struct {
 	Value string
-	// Kind is one of APIToken, AccessToken and HTTPAccessToken.
+	// Kind is one of APIToken, AccessToken, HTTPAccessToken and AppPassword.
 	Kind string
 	// Write lets it push, too.
 	Write bool
@@ -86,7 +88,7 @@ func (t Token) flavor() Flavor {
 
 // live reports whether the token still signs anybody in.
 func (t Token) live() bool {
-	return t.State != Expired && t.State != Revoked && t.State != Unscoped
+	return t.State != Expired && t.State != Revoked && t.State != Unscoped && t.Kind != AppPassword
 }
 
 // reaches reports whether the repository exists as far as the token's owner can see.
