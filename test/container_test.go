@@ -207,7 +207,7 @@ func TestPipeInItsContainer(t *testing.T) {
 
 	secured := map[string]string{"WARP_API_KEY": apiKey, "OZ_BITBUCKET_TOKEN": cloudToken}
 	args, environ := pipeFlags(clone), os.Environ()
-	variables := pipelineExample(t).Variables
+	variables := pipelineExample(t, "bitbucket-pipelines.yml", "oz-environment").Variables
 	require.NotContains(t, variables, "REPO_URL")
 	for variable, value := range variables {
 		args = append(args, "--env="+variable)

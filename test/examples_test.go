@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
 // actionlint is the linter that .ci/run has, too.
@@ -130,8 +131,10 @@ func TestExamplesNameInputs(t *testing.T) {
 	for name := range azure.Steps[0].Env {
 		named["azure-pipelines.yml"] = append(named["azure-pipelines.yml"], name)
 	}
-	for name := range pipelineExample(t).Variables {
-		named["bitbucket-pipelines.yml"] = append(named["bitbucket-pipelines.yml"], name)
+	for file, pipeline := range map[string]string{"bitbucket-pipelines.yml": "oz-environment", "bitbucket-rotate.yml": "rotate-token"} {
+		for name := range pipelineExample(t, file, pipeline).Variables {
+			named[file] = append(named[file], name)
+		}
 	}
 	for _, variable := range cronJobExample(t).Env {
 		named["kubernetes-cronjob.yaml"] = append(named["kubernetes-cronjob.yaml"], variable.Name)
@@ -142,7 +145,7 @@ func TestExamplesNameInputs(t *testing.T) {
 			named[name] = append(named[name], match[1])
 		}
 	}
-	assert.Len(t, named, 5)
+	assert.Len(t, named, 6)
 	for file, names := range named {
 		assert.Greater(t, len(names), 2, file)
 		for _, name := range names {
@@ -172,7 +175,7 @@ type pipeStep struct {
 	Variables map[string]string
 }
 
-func pipelineExample(t *testing.T) pipeStep {
+func pipelineExample(t *testing.T, name, pipeline string) pipeStep {
 	t.Helper()
 	var file struct {
 		Pipelines struct {
@@ -181,12 +184,33 @@ func pipelineExample(t *testing.T) pipeStep {
 			}
 		}
 	}
-	decodeLoosely(t, "bitbucket-pipelines.yml", &file)
-	steps := file.Pipelines.Custom["oz-environment"]
+	decodeLoosely(t, name, &file)
+	steps := file.Pipelines.Custom[pipeline]
 	require.Len(t, steps, 1)
 	var used pipeStep
 	require.NoError(t, steps[0].Step.Script[0].Decode(&used))
 	return used
+}
+
+// TestRotationExampleRotates runs the program with the variables of the example.
+func TestRotationExampleRotates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	w.environments(2)
+	values := map[string]string{
+		"$OZ_BITBUCKET_TOKEN": nextToken, "$OZ_BITBUCKET_TOKEN_PREVIOUS": cloudToken,
+		"$OZ_BITBUCKET_TOKEN_EXPIRES_AT": "2099-01-31", "$WARP_API_KEY": apiKey,
+	}
+	inputs := w.rotation(nil)
+	for name, value := range pipelineExample(t, "bitbucket-rotate.yml", "rotate-token").Variables {
+		if known, isVariable := values[value]; isVariable {
+			value = known
+		}
+		inputs[strings.ToLower(name)] = value
+	}
+	assert.Equal(t, "passed", w.must(inputs).outputs["smoke_test"])
+	w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+	w.requireClean()
 }
 
 // container is a container of a pod.
