@@ -13,7 +13,7 @@ import (
 )
 
 // shell is one long-lived bash with history expansion, as the real thing is an interactive one: exports
-// last, and a "!f" in double quotes fails.
+// last, and a line with an unknown "!f" in double quotes is not executed, which leaves the exit code alone.
 type shell struct {
 	command *exec.Cmd
 	input   io.WriteCloser
