@@ -49,6 +49,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 			{"an API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken}, fine, 0},
 			{"a dead API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired}, open, 0},
 			{"an access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken}, fine, 0},
+			{"an access token that may do more", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Write: true}, "scopes that its work here does not need: repository:write\n", 0},
 			{"a dead access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1},
 			{"a Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken}, fine, 0},
 			{"a dead Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1},

@@ -37,6 +37,8 @@ type Refs struct {
 	Head   string
 	Branch string // of the wanted name
 	Tag    string // of the wanted name; of an annotated one, the commit that it points to
+
+	Scopes []string // of the token, where Cloud's answer tells them
 }
 
 // Commit is what a clone of the wanted branch or tag, or of HEAD, checks out.

@@ -1,5 +1,10 @@
 package bitbucket
 
+import (
+	"slices"
+	"strings"
+)
+
 // TokenKind is a kind of token, as far as git and REST treat it differently.
 type TokenKind string
 
@@ -43,6 +48,27 @@ func (k TokenKind) Login() Login {
 		return Login{Bearer: true}
 	}
 	return Login{User: k.User()}
+}
+
+// Surplus lists those of a Cloud token's scopes that change something, and so go
+// beyond a clone: "write:repository:bitbucket", "repository:write", "webhook" and
+// so on. With push, the scope to push is not among them.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/api-token-permissions/
+// and https://support.atlassian.com/bitbucket-cloud/docs/repository-access-token-permissions/
+func Surplus(scopes []string, push bool) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool {
+		if scope == "write:repository:bitbucket" || scope == "repository:write" {
+			return push
+		}
+		for part := range strings.SplitSeq(scope, ":") {
+			switch part {
+			case "write", "admin", "delete", "manage", "webhook":
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // KindOf tells the kind of a token from the flavor and the token's prefix.

@@ -69,3 +69,18 @@ func TestUser(t *testing.T) {
 	assert.Equal(t, "x-token-auth", bitbucket.AccessToken.User())
 	assert.Equal(t, "x-token-auth", bitbucket.HTTPAccessToken.User())
 }
+
+func TestSurplus(t *testing.T) {
+	t.Parallel()
+	all := []string{
+		"read:repository:bitbucket", "write:repository:bitbucket", "admin:repository:bitbucket", "delete:repository:bitbucket", "manage:org",
+		"read:user:bitbucket", "repository", "repository:write", "repository:admin", "repository:delete", "pullrequest", "pullrequest:write", "pipeline", "webhook",
+	}
+	rest := []string{
+		"admin:repository:bitbucket", "delete:repository:bitbucket", "manage:org", "repository:admin", "repository:delete", "pullrequest:write", "webhook",
+	}
+	assert.ElementsMatch(t, rest, bitbucket.Surplus(all, true))
+	assert.ElementsMatch(t, append(rest, "write:repository:bitbucket", "repository:write"), bitbucket.Surplus(all, false))
+	assert.Empty(t, bitbucket.Surplus([]string{"repository", "read:repository:bitbucket"}, false))
+	assert.Empty(t, bitbucket.Surplus(nil, false))
+}

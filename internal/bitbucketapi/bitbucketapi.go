@@ -59,6 +59,9 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	if errors.As(err, &refused) {
 		refused.Text = c.plain(answer, refused.Text)
 	}
+	if err == nil {
+		refs.Scopes = c.scopes(answer)
+	}
 	return refs, err
 }
 

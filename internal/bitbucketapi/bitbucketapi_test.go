@@ -340,6 +340,37 @@ func FuzzListRefs(f *testing.F) {
 	})
 }
 
+func TestAnAnswerMayTellTheScopes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header string
+		want   []string
+	}{
+		"none":                 {"", nil},
+		"one":                  {"repository", []string{"repository"}},
+		"two":                  {"read:repository:bitbucket, write:repository:bitbucket", []string{"read:repository:bitbucket", "write:repository:bitbucket"}},
+		"the token, said back": {token, []string{"[redacted]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, repository := against(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-OAuth-Scopes", tt.header)
+				if strings.Contains(r.URL.Path, "/rest/") {
+					_, _ = io.WriteString(w, `{"slug": "app"}`)
+					return
+				}
+				git(bitbucket.UploadPack, advertisement(bitbucket.UploadPack, one+" HEAD"))(w, r)
+			})
+			refs, err := client.ListRefs(t.Context(), repository, bitbucket.UploadPack, bearer, "")
+			require.NoError(t, err)
+			scopes, err := client.CheckREST(t.Context(), repository, bearer)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, refs.Scopes)
+			assert.Equal(t, tt.want, scopes)
+		})
+	}
+}
+
 func TestTheRESTTellsOfALogin(t *testing.T) {
 	t.Parallel()
 	const yes = `{"slug": "app", "name": "App", "public": true}`
@@ -370,7 +401,7 @@ func TestTheRESTTellsOfALogin(t *testing.T) {
 				_, _ = io.WriteString(w, tt.body)
 			})
 			repository.Owner = tt.owner
-			err := client.CheckREST(t.Context(), repository, bearer)
+			_, err := client.CheckREST(t.Context(), repository, bearer)
 			assert.Equal(t, tt.asked, <-asked)
 			if tt.want == nil {
 				require.NoError(t, err)

@@ -16,31 +16,44 @@ import (
 const cloudREST = "https://api.bitbucket.org/2.0"
 
 // CheckREST asks the REST for a repository. It tells a good token from a bad one
-// even where everybody may read the repository. nil means that the login was
-// accepted; every other answer of the server is a *bitbucket.Refusal, and a page
+// even where everybody may read the repository. No error means that the login was
+// accepted, and scopes are the token's where Cloud tells them; every other answer of the server is a *bitbucket.Refusal, and a page
 // that is not the REST's has NotGit.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/
 // and https://developer.atlassian.com/server/bitbucket/rest/, Repository.
-func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error) {
 	// GET https://api.bitbucket.org/2.0/repositories/acme/app
 	answer, err := c.get(ctx, restURL(r), as)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return c.refusal(answer, r.Flavor)
+		return nil, c.refusal(answer, r.Flavor)
 	}
 	var repository struct{ Slug string }
 	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if json.Unmarshal(content, &repository) != nil || repository.Slug == "" {
-		return &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer is not a repository's"}
+		return nil, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer is not a repository's"}
 	}
-	return nil
+	return c.scopes(answer), nil
+}
+
+// scopes are the token's scopes. The REST tells them; whether git's addresses do
+// is not documented.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/kb/how-to-fetch-the-scope-of-a-token-via-command-line/
+func (c *Client) scopes(answer *http.Response) []string {
+	// x-oauth-scopes: repository, repository:write
+	header := c.plain(answer, answer.Header.Get("X-Oauth-Scopes"))
+	if header == "" {
+		return nil
+	}
+	return strings.Split(strings.ReplaceAll(header, " ", ""), ",")
 }
 
 // restURL is where the REST describes a repository.

@@ -22,7 +22,7 @@ type Server interface {
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
 	// CheckREST asks for a repository in a way that takes no bad token, even
 	// where everybody may read.
-	CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error
+	CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error)
 }
 
 // Token is what is known of the token to prove.
@@ -55,7 +55,7 @@ func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, t
 		}
 		return proof, explain(primary, proof.Kind, err)
 	}
-	proof.Head = refs.Commit(wanted)
+	proof.Head, c.scopes = refs.Commit(wanted), refs.Scopes
 	switch {
 	case err != nil: // what the others say is asked all the same
 	case wanted != "" && proof.Head == "":
@@ -86,6 +86,9 @@ type check struct {
 
 	public bool  // everybody may clone the primary repository
 	rest   error // then, the answer of the REST to the token
+
+	scopes  []string // of the token, where git's address tells them
+	granted []string // the same, where the REST does
 }
 
 // login finds the way in which the primary repository accepts the token. When
@@ -176,7 +179,7 @@ func (c *check) askWhoeverReads(ctx context.Context, group *errgroup.Group, kind
 			return nil
 		}
 		if c.rest = errNoEmail; kind != bitbucket.APIToken {
-			c.rest = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
+			c.granted, c.rest = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
 		}
 		c.chances.settle(c.rest)
 		return nil
@@ -259,6 +262,10 @@ func (c *check) judge(p Proof) Proof {
 		case isOutage(push):
 			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", repository.CloneURL(), push))
 		}
+	}
+	if surplus := bitbucket.Surplus(slices.Concat(c.scopes, c.granted), c.requireWrite); len(surplus) > 0 {
+		slices.Sort(surplus)
+		p.Warnings = append(p.Warnings, "the token has scopes that its work here does not need: "+strings.Join(slices.Compact(surplus), ", "))
 	}
 	if p.BearerOnly = c.basic != nil; p.BearerOnly {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the server takes this token as Bearer only, so git in the image must be 2.46 or newer (as Basic: %v)", c.basic))

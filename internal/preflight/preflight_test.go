@@ -30,6 +30,7 @@ type server struct {
 	refs    bitbucket.Refs
 	answers map[string]error // by question; the most exact one counts
 	public  bool
+	scopes  []string // of the token, as the REST tells them
 	delay   time.Duration
 
 	mu       sync.Mutex
@@ -61,8 +62,8 @@ func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 }
 
 // CheckREST looks the answer up as "rest".
-func (s *server) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
-	return s.answer(ctx, r.Slug+" rest "+as.String(), "rest")
+func (s *server) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) ([]string, error) {
+	return s.scopes, s.answer(ctx, r.Slug+" rest "+as.String(), "rest")
 }
 
 func (s *server) answer(ctx context.Context, questions ...string) error {
@@ -408,6 +409,40 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 				assert.Equal(t, len(tt.rest) > 0, s.count("a rest") == 1)
 				assert.True(t, slices.ContainsFunc(s.asked, func(asked string) bool { return tt.rest == "" || strings.HasPrefix(asked, tt.rest) }))
 			})
+		})
+	}
+}
+
+func TestScopesThatAreTooMuchAreNamed(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		git, rest []string
+		write     bool
+		want      string // empty: no warning
+	}{
+		"git's address tells":         {git: []string{"read:repository:bitbucket", "delete:repository:bitbucket"}, want: "delete:repository:bitbucket"},
+		"the REST tells":              {rest: []string{"repository", "repository:write", "pipeline:write"}, want: "pipeline:write, repository:write"},
+		"both tell":                   {git: []string{"repository:write"}, rest: []string{"repository:write"}, want: "repository:write"},
+		"the scope to push is needed": {rest: []string{"repository:write", "repository:admin"}, write: true, want: "repository:admin"},
+		"just enough":                 {git: []string{"repository"}, rest: []string{"repository"}},
+		"nobody tells":                {},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{refs: bitbucket.Refs{Head: head, Scopes: tt.git}, scopes: tt.rest, public: true}
+			if !tt.write {
+				s.answers = readOnly
+			}
+			proof, err := preflight.Check(t.Context(), s, cloud("a"), access, "", tt.write)
+			require.NoError(t, err)
+			require.NotEmpty(t, proof.Warnings) // the first says that the repository is public
+			if tt.want == "" {
+				assert.Len(t, proof.Warnings, 1)
+				return
+			}
+			require.Len(t, proof.Warnings, 2)
+			assert.Equal(t, "the token has scopes that its work here does not need: "+tt.want, proof.Warnings[1])
 		})
 	}
 }
