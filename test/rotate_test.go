@@ -302,3 +302,18 @@ func TestDataCenterTellsWhenATokenExpires(t *testing.T) {
 		})
 	}
 }
+
+func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(1)
+		w.oz.Behave(warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Environment setup failed"})
+		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", Skip: 1, Status: 403, Body: `{"error":"no"}`})
+		r := w.run(w.rotation(map[string]string{"previous_token": cloudToken}))
+		assert.Equal(t, 3, r.code, r.log)
+		assert.Equal(t, "false", r.outputs["rolled_back"])
+		assert.Contains(t, r.log, "the new value is stored")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+		w.must(w.rotation(nil))
+	})
+}

@@ -51,7 +51,7 @@ func (m Model) With(key string, value any) Model {
 	}
 	member := encode(key) + ":" + encoded
 	body := bytes.TrimRight([]byte(text[:len(bytes.TrimRight([]byte(text), " \t\r\n"))-1]), " \t\r\n")
-	if len(body) > 1 {
+	if !bytes.Equal(bytes.TrimSpace(body), []byte("{")) {
 		member = "," + member
 	}
 	return Model{string(body) + member + text[len(body):]}

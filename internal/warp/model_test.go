@@ -18,6 +18,7 @@ func TestWithLeavesEveryOtherByteAlone(t *testing.T) {
 		{"appends to an object", `{"a": {"name":"inner"}}`, "name", `{"a": {"name":"inner"},"name":"new"}`},
 		{"appends before trailing space", "{\"a\":1 }\n", "name", "{\"a\":1,\"name\":\"new\" }\n"},
 		{"appends to an empty object", `{ }`, "name", `{"name":"new" }`},
+		{"appends to an empty object after a space", " {}", "name", ` {"name":"new"}`},
 		{"replaces a null", `{"name":null}`, "name", `{"name":"new"}`},
 		{"replaces the one that counts", `{"name":"a","name":"b"}`, "name", `{"name":"a","name":"new"}`},
 		{"knows an escaped key", `{"n\u0061me":"old"}`, "name", `{"n\u0061me":"new"}`},
