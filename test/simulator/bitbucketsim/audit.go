@@ -15,7 +15,7 @@ const allowedFailures = 2
 // Violations returns what no careful client does, oldest first; no entry holds a token. They are:
 //
 //   - a proxy request for anything but the simulated hosts, or with an Authorization header
-//   - a known token, or any user part, in a URL; a known token in a header other than Authorization
+//   - a known token or password, or any user part, in a URL; a known token or password in a header other than Authorization
 //   - two Authorization headers in one request
 //   - credentials for a Data Center path outside /rest and /scm, or for a page of bitbucket.org
 //   - a Data Center token sent to Cloud, or a Cloud token sent to Data Center
@@ -83,7 +83,7 @@ func (s *Server) inspect(r *http.Request) {
 	}
 }
 
-// holdsToken reports whether a known token stands in the text, as it is or percent-encoded.
+// holdsToken reports whether a known token or password stands in the text, as it is or percent-encoded.
 func (s *Server) holdsToken(text string) bool {
 	decoded, err := url.PathUnescape(text)
 	if err != nil {
@@ -93,6 +93,11 @@ func (s *Server) holdsToken(text string) bool {
 	defer s.mu.Unlock()
 	for value := range s.tokens {
 		if strings.Contains(text, value) || strings.Contains(decoded, value) {
+			return true
+		}
+	}
+	for _, p := range s.users {
+		if strings.Contains(decoded, p.password) {
 			return true
 		}
 	}

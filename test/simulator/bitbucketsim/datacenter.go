@@ -100,7 +100,7 @@ const (
 	unlicensed
 )
 
-// identifyDataCenter checks Bearer, and Basic with the fixed user or the token's owner.
+// identifyDataCenter checks Bearer, and Basic with a password, or a token with the fixed user or its owner.
 //
 // Source: https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html and
 // https://support.atlassian.com/bitbucket-data-center/kb/git-commands-failing-with-url-rejected-when-using-http-access-tokens-as-basic-auth/
@@ -111,6 +111,9 @@ func (s *Server) identifyDataCenter(c credentials) (Token, standing) {
 	token, known := s.token(DataCenter, c.secret)
 	if c.scheme == "basic" && s.currentPolicy().BasicRefused {
 		return Token{}, basicRefused
+	}
+	if p, ok := s.person(c); ok {
+		return p.token(), signedIn
 	}
 	named := c.scheme == "basic" && (c.user == accessTokenUser || token.User != "" && c.user == token.User)
 	switch {

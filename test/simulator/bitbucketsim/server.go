@@ -70,10 +70,11 @@ type Server struct {
 	tokens       map[string]Token
 	failures     map[string]int // failed authentications by token value
 	violations   []string
-	users        map[string]string // passwords by name
+	users        map[string]person // by slug
 	minted       []HTTPToken
 	mintedValues []string
-	deleted      []string // names of tokens
+	deleted      []DeletedToken
+	elapsed      time.Duration // how far Elapse has moved the clock
 }
 
 // Start starts a simulator that knows no repository and no token. It writes a temporary directory and
@@ -94,7 +95,7 @@ func start(o Options) (_ *Server, err error) {
 		repositories: map[string]*Repository{},
 		tokens:       map[string]Token{},
 		failures:     map[string]int{},
-		users:        map[string]string{},
+		users:        map[string]person{},
 	}
 	if o.Log != nil {
 		s.log.SetOutput(o.Log)

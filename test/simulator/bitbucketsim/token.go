@@ -71,6 +71,9 @@ func (s *Server) AddToken(t Token) {
 func (s *Server) token(flavor Flavor, value string) (Token, bool) {
 	s.mu.Lock()
 	t, known := s.tokens[value]
+	if known {
+		t = s.present(t)
+	}
 	s.mu.Unlock()
 	if known && t.flavor() != flavor {
 		s.violate("a token of %s was sent to %s", t.flavor(), flavor)

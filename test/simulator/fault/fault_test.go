@@ -57,6 +57,25 @@ func TestClearForgetsFaults(t *testing.T) {
 	assert.False(t, struck)
 }
 
+func TestDoIsCalledWhenTheFaultIsDue(t *testing.T) {
+	t.Parallel()
+	for when, strikes := range map[fault.When]bool{fault.Before: true, fault.After: true, fault.Meanwhile: false} {
+		var script fault.Script
+		var called int
+		script.Add(fault.Fault{Operation: "a", When: when, Skip: 1, Do: func() {
+			called++
+			script.Add(fault.Fault{Operation: "b"}) // it may use the script
+		}})
+
+		_, first := script.Next("a")
+		assert.Equal(t, []any{false, 0}, []any{first, called})
+		_, second := script.Next("a")
+		assert.Equal(t, []any{strikes, 1}, []any{second, called})
+		_, third := script.Next("a")
+		assert.Equal(t, []any{false, 1}, []any{third, called})
+	}
+}
+
 func TestStrike(t *testing.T) {
 	t.Parallel()
 	answer := httptest.NewRecorder()

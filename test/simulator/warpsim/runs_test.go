@@ -279,6 +279,57 @@ func TestBehaviours(t *testing.T) {
 	assert.Equal(t, "SUCCEEDED", c.ended().State)
 }
 
+// TestWhatTheServerTellsOfARun: links, usage and transcripts as the test wants
+// them.
+func TestWhatTheServerTellsOfARun(t *testing.T) {
+	t.Parallel()
+	c := start(t, warpsim.Options{})
+	c.oz.Behave(warpsim.Behaviour{Session: "https://session.test/1", UsageAfter: 1, Chatter: 3 << 20})
+	require.Equal(t, 200, c.startRun(c.oz.AddEnvironment(team, environment("")), ""))
+	run := c.ended()
+	var got struct {
+		SessionLink  string `json:"session_link"`
+		RequestUsage *struct {
+			Tokens int `json:"total_tokens"`
+		} `json:"request_usage"`
+	}
+	require.Equal(t, 200, c.rest("GET", "/agent/runs/"+run.ID, "", &got))
+	assert.Equal(t, "https://session.test/1", got.SessionLink)
+	assert.Nil(t, got.RequestUsage)
+	require.Equal(t, 200, c.rest("GET", "/agent/runs/"+run.ID, "", &got))
+	assert.Equal(t, 1234, got.RequestUsage.Tokens)
+
+	transcript, err := c.send("GET", "/api/v1/agent/runs/"+run.ID+"/conversation", "")
+	require.NoError(t, err)
+	assert.Greater(t, len(transcript.body), 3<<20)
+	assert.Contains(t, transcript.body[len(transcript.body)-200:], run.Reply)
+}
+
+// TestSlowStartAndCancel: an hour that Close does not wait for, on either side
+// of the start's effect, and a cancel that was taken and has no effect yet.
+func TestSlowStartAndCancel(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string]warpsim.Behaviour{"before": {StartAfter: time.Hour}, "after": {Queued: true, AnswerAfter: time.Hour}} {
+		c := start(t, warpsim.Options{})
+		uid := c.oz.AddEnvironment(team, environment(""))
+		c.oz.Behave(b)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = c.send("POST", "/api/v1/agent/runs", `{"prompt":"p","config":{"environment_id":"`+uid+`"}}`)
+		}()
+		eventually(t, func() bool { return len(c.oz.Journal.All()) == 1 && (name == "before" || len(c.oz.Runs()) == 1) })
+		assert.Len(t, c.oz.Runs(), map[string]int{"before": 0, "after": 1}[name])
+		c.oz.Close()
+		<-done
+	}
+	c := start(t, warpsim.Options{})
+	c.oz.Behave(warpsim.Behaviour{Queued: true, CancelAfter: time.Hour})
+	require.Equal(t, 200, c.startRun(c.oz.AddEnvironment(team, environment("")), ""))
+	assert.Equal(t, 200, c.rest("POST", "/agent/runs/"+c.oz.Runs()[0].ID+"/cancel", "", nil))
+	assert.True(t, c.oz.Runs()[0].Going())
+}
+
 func TestStartIsRefused(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
