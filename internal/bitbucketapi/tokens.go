@@ -159,7 +159,7 @@ func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name 
 	}
 	_, err := t.send(ctx, http.MethodPut, tokensPath(of), in, &created)
 	if err == nil && (created.Token.IsEmpty() || created.ID == "") {
-		err = fmt.Errorf("%w: the answer holds no token", bitbucket.ErrAnswerLost)
+		err = fmt.Errorf("PUT %s: %w: the answer holds no token", tokensPath(of), bitbucket.ErrAnswerLost)
 	}
 	return created.record(), created.Token, err
 }
