@@ -317,3 +317,17 @@ func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
 		w.must(w.rotation(nil))
 	})
 }
+
+// TestRotationInAPipelineIsNotNarrowedToItsRepository: the default of repo_url
+// is for the other modes.
+func TestRotationInAPipelineIsNotNarrowedToItsRepository(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	w.environments(3)
+	w.environ = []string{"BITBUCKET_BUILD_NUMBER=42", "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=app-1"}
+	for range 2 {
+		r := w.must(w.rotation(map[string]string{"smoke_test": "all"}))
+		assert.Equal(t, 3, strings.Count(r.outputs["environments"], `"verdict":"passed"`), r.log)
+	}
+	w.requireClean()
+}

@@ -90,10 +90,7 @@ func read(on platform.Platform, log *slog.Logger, args []string) (config.Config,
 	for _, input := range config.Inputs() {
 		names = append(names, input.Name)
 	}
-	inputs := on.Inputs(names)
-	if len(args) > 0 {
-		inputs["mode"] = args[0]
-	}
+	inputs := on.Inputs(names, strings.Join(args[:min(1, len(args))], ""))
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	c, err := config.Parse(inputs, on.ReadFile)
 	if len(args) > 1 {

@@ -17,8 +17,9 @@ import (
 // Platform is a CI host. Every method means something on every host.
 type Platform interface {
 	// Inputs returns the inputs that are not empty, by snake_case name. A list
-	// has one element a line.
-	Inputs(names []string) map[string]string
+	// has one element a line. A mode that is not empty takes the place of the
+	// input.
+	Inputs(names []string, mode string) map[string]string
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
 	// Mask keeps secrets out of everything that is printed from now on. outputs
@@ -65,8 +66,8 @@ type host struct {
 
 // Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In
 // Bitbucket Pipelines an input may be a list, and the pipeline's own repository
-// is the default for repo_url.
-func (h host) Inputs(names []string) map[string]string {
+// is the default for repo_url, but in a rotation, which it would narrow.
+func (h host) Inputs(names []string, mode string) map[string]string {
 	prefix := ""
 	for _, name := range names {
 		if h.variables["INPUT_"+strings.ToUpper(name)] != "" {
@@ -83,10 +84,11 @@ func (h host) Inputs(names []string) map[string]string {
 	if key := h.variables["WARP_API_KEY"]; inputs["warp_api_key"] == "" && !fromFile && key != "" {
 		inputs["warp_api_key"] = key
 	}
-	if inputs["repo_url"] == "" {
-		if own := h.ownRepository(); own != "" {
-			inputs["repo_url"] = own
-		}
+	if mode != "" {
+		inputs["mode"] = mode
+	}
+	if own := h.ownRepository(); own != "" && inputs["repo_url"] == "" && strings.TrimSpace(inputs["mode"]) != "rotate" {
+		inputs["repo_url"] = own
 	}
 	return inputs
 }

@@ -105,6 +105,10 @@ func TestInputs(t *testing.T) {
 			"a repository that is given wins", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "REPO_URL=u"},
 			map[string]string{"repo_url": "u"},
 		},
+		{
+			"no repository in a rotation", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MODE= rotate "},
+			map[string]string{"mode": " rotate "},
+		},
 		{"half of a repository", []string{pipeline, "BITBUCKET_WORKSPACE=acme"}, map[string]string{}},
 		{"somebody else's variables", []string{"BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api"}, map[string]string{}},
 	}
@@ -112,9 +116,11 @@ func TestInputs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, start(tt.environ...).Inputs(names))
+			assert.Equal(t, tt.want, start(tt.environ...).Inputs(names, ""))
 		})
 	}
+	own := []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MODE=apply"}
+	assert.Equal(t, map[string]string{"mode": "rotate"}, start(own...).Inputs(names, "rotate"), "the argument wins")
 }
 
 func TestPlainToTheByte(t *testing.T) {
