@@ -164,8 +164,8 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
+// Before the parallel tests, as those of signals: its time is real too.
 func TestHeadMayMoveDuringTheTest(t *testing.T) {
-	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		before := w.cloud.Head()
 		w.oz.Behave(warpsim.Behaviour{StartAfter: pauseForTheTest})
