@@ -22,11 +22,9 @@ const (
 	// start, and half of what it has to find the run.
 	longerThanTheAnswer = 2500 * time.Millisecond
 
-	// What GitHub leaves between the first signal and SIGTERM, and then until it
-	// kills.
+	// leaves is what GitHub leaves between SIGINT and SIGTERM.
 	// Source: actions/runner, ProcessInvoker.cs.
-	untilTerm = 7500 * time.Millisecond
-	untilKill = 2500 * time.Millisecond
+	leaves = 7500 * time.Millisecond
 )
 
 // job is a process that has not ended.
@@ -51,17 +49,17 @@ func (w *world) start(inputs map[string]string) *job {
 func (j *job) wait() result {
 	j.w.t.Helper()
 	_ = j.command.Wait() // the exit code is in the result
+	require.True(j.w.t, j.command.ProcessState.Exited(), "%s; it had said:\n%s%s", j.command.ProcessState, &j.stdout, &j.stderr)
 	return j.w.finished(j.command, j.directory, j.stdout.String(), j.stderr.String())
 }
 
-// stop ends a job as GitHub does: a signal, then another one, then a kill.
+// stop sends a signal and waits for the end. A job that goes on until the host
+// would send the next one is killed, which wait reports.
 func (j *job) stop(signal syscall.Signal) result {
 	j.w.t.Helper()
 	require.NoError(j.w.t, j.command.Process.Signal(signal))
-	kill := time.AfterFunc(untilTerm+untilKill, func() { _ = j.command.Process.Kill() })
+	kill := time.AfterFunc(leaves, func() { _ = j.command.Process.Kill() })
 	defer kill.Stop()
-	term := time.AfterFunc(untilTerm, func() { _ = j.command.Process.Signal(syscall.SIGTERM) })
-	defer term.Stop()
 	return j.wait()
 }
 
