@@ -209,7 +209,8 @@ func explained(run warp.Run, lasts bool) string {
 }
 
 // final reports whether a failed poll ends the watch. Only a considered no does,
-// and one that may be about a run too new to be known not at once.
+// and one that may be about a run too new to be known not at once. A 429 without a
+// code passes: it limits requests.
 func final(err error, failures int) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
 	switch {
