@@ -27,10 +27,11 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	w.log.Info("Oz says: " + clean(run.Message))
 	stopped, came := w.cancel(run)
 	run.Usage = stopped.Usage
+	reason := fmt.Sprintf("the run is in the state %q, which this version does not know; look for a newer version", clean(string(run.State)))
 	if run.State == warp.Blocked {
-		return Verdict{Failed, "the agent waits for a human; the session shows for what, and smoke_test_prompt may be why", run}
+		reason = "the agent waits for a human; the session shows for what, and smoke_test_prompt may be why"
 	}
-	return Verdict{Failed, fmt.Sprintf("the run is in the state %q, which this version does not know; %s; look for a newer version", clean(string(run.State)), came), run}
+	return Verdict{Result: Failed, Reason: reason + "; " + came, Run: run}
 }
 
 // compare holds what the agent reported against what Bitbucket served before

@@ -21,6 +21,12 @@ const (
 	other  = "3333333333333333333333333333333333333333"
 )
 
+// The usage of a run that ended, and of one that was cancelled.
+var (
+	usage          = warp.Usage{Credits: 1.5, Tokens: 100}
+	cancelledUsage = warp.Usage{Credits: 2, Tokens: 150}
+)
+
 // oz is an Oz in memory. Its clock is the bubble's. The zero value runs every
 // agent for a minute, and each one finds the commit.
 type oz struct {
@@ -106,11 +112,11 @@ func (o *oz) now(m *memory) warp.Run {
 	}
 	switch {
 	case !m.stopped.IsZero() && time.Since(m.stopped) >= o.obeys:
-		run.State = warp.Cancelled
+		run.State, run.Usage = warp.Cancelled, cancelledUsage
 	case time.Since(m.began) >= lasts:
 		run.State, run.ErrorCode, run.Message, run.Retryable = m.end.State, m.end.ErrorCode, m.end.Message, m.end.Retryable
 		if m.reads++; !o.usageLate || m.reads > 1 {
-			run.Usage = warp.Usage{Credits: 1.5, Tokens: 100}
+			run.Usage = usage
 		}
 	}
 	return run
@@ -184,7 +190,7 @@ func (o *oz) CancelRun(ctx context.Context, id string) error {
 		return err
 	}
 	m := o.find(id)
-	if state := o.now(m).State; state.Over() && state != warp.Blocked {
+	if o.now(m).State.Over() {
 		return refusal(400, "invalid_request")
 	}
 	if m.stopped.IsZero() {

@@ -29,8 +29,6 @@ func TestAnEndHasAVerdictAndANextStep(t *testing.T) {
 	}{
 		"succeeded":           {warp.Run{State: warp.Succeeded}, smoketest.Passed, before, ""},
 		"cancelled elsewhere": {warp.Run{State: warp.Cancelled}, smoketest.Cancelled, "someone cancelled", ""},
-		"blocked":             {warp.Run{State: warp.Blocked, Message: "May I?"}, smoketest.Failed, "waits for a human", "May I?"},
-		"a state of tomorrow": {warp.Run{State: "PAUSED"}, smoketest.Failed, `"PAUSED", which this version does not know`, ""},
 		"the clone":           {setup("git clone https://x:$T@bitbucket.org/acme/sample.git"), smoketest.Failed, "the clone failed", "git clone https://x:$T@"},
 		"a setup command":     {setup("cd sample && npm ci"), smoketest.Failed, "a setup command failed", "cd sample && npm ci"},
 		"setup, nobody knows": {warp.Run{State: warp.Failed, ErrorCode: "environment_setup_failed", Message: "no"}, smoketest.Failed, "the clone or a setup command failed", ""},
@@ -54,7 +52,7 @@ func TestAnEndHasAVerdictAndANextStep(t *testing.T) {
 			assert.Equal(t, tt.end.State, tr.verdict.Run.State, "the state that was judged")
 			assert.Equal(t, "run-1", tr.verdict.Run.ID)
 			assert.NotEmpty(t, tr.verdict.Run.SessionLink)
-			assert.Equal(t, warp.Usage{Credits: 1.5, Tokens: 100}, tr.verdict.Run.Usage)
+			assert.Equal(t, usage, tr.verdict.Run.Usage)
 			assert.Len(t, o.runs, 1)
 			assert.Empty(t, tr.going)
 			assert.Equal(t, 1, tr.lines("session: https://oz.example.test/session/run-1"))
@@ -199,7 +197,7 @@ func TestUsageThatComesLateIsRead(t *testing.T) {
 	tr := trial{Test: smoketest.Test{Commit: before}}
 	tr.in(t, &oz{usageLate: true})
 	assert.Equal(t, smoketest.Passed, tr.verdict.Result)
-	assert.Equal(t, warp.Usage{Credits: 1.5, Tokens: 100}, tr.verdict.Run.Usage)
+	assert.Equal(t, usage, tr.verdict.Run.Usage)
 }
 
 func TestForeignTextIsInert(t *testing.T) {

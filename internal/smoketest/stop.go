@@ -70,7 +70,8 @@ func advice(ctx context.Context, run warp.Run, failure error) string {
 // in words.
 //
 //	200       accepted; another end may still win
-//	400       over already, if its state says so too
+//	400       over already, if its state says so too; one that is BLOCKED, or in a
+//	          state that we do not know, goes on no more
 //	409, 404  being prepared or too new: again
 //	5xx, lost again: to cancel twice does no harm
 //	422, 403  it cannot be cancelled
@@ -98,7 +99,7 @@ func (w watch) cancel(run warp.Run) (warp.Run, string) {
 			return run, "the run is cancelled"
 		case run.State.Over():
 			return run, fmt.Sprintf("the run had ended by itself (%s)", run.State)
-		case !run.State.Going() && (accepted || refusedWith(err, 400)): // a state that we do not know
+		case !run.State.Going() && refusedWith(err, 400):
 			return run, "the run goes on no more"
 		case refusedWith(err, 401, 403, 422), !pause(ctx, firstPoll):
 			return run, w.leftover(run, accepted, err)

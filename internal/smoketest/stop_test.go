@@ -3,6 +3,8 @@ package smoketest_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,15 +69,13 @@ func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
 	}
 }
 
+// again is one answer, several times.
+func again(err error, times int) []error {
+	return slices.Repeat([]error{err}, times)
+}
+
 func TestEveryAnswerToACancelIsUnderstood(t *testing.T) {
 	t.Parallel()
-	again := func(err error, times int) []error {
-		var answers []error
-		for range times {
-			answers = append(answers, err)
-		}
-		return answers
-	}
 	for name, tt := range map[string]struct {
 		cancels []error
 		state   warp.RunState
@@ -103,6 +103,54 @@ func TestEveryAnswerToACancelIsUnderstood(t *testing.T) {
 			assert.Equal(t, tt.goes, len(tr.going) > 0)
 			assert.LessOrEqual(t, tr.took, 5*time.Minute+30*time.Second)
 		})
+	}
+}
+
+// TestARunThatNobodyWillContinueIsCancelled, and the reason says what came of it.
+func TestARunThatNobodyWillContinueIsCancelled(t *testing.T) {
+	t.Parallel()
+	const stays = "run run-1 could not be cancelled and may go on; cancel it in Oz"
+	for state, means := range map[warp.RunState]string{
+		warp.Blocked: "the agent waits for a human",
+		"PAUSED":     `the run is in the state "PAUSED", which this version does not know`,
+	} {
+		for name, tt := range map[string]struct {
+			cancels []error
+			obeys   time.Duration
+			came    string
+			orders  int // 0: as many as its time allows
+			usage   warp.Usage
+		}{
+			"at once":               {nil, 0, "the run is cancelled", 1, cancelledUsage},
+			"slowly":                {nil, 20 * time.Second, "the run is cancelled", 1, cancelledUsage},
+			"too slowly":            {nil, time.Hour, "Oz has taken the order to cancel run run-1, which may go on for a moment", 1, usage},
+			"not yet":               {again(refusal(409, "conflict"), 20), 0, "the run is cancelled", 21, cancelledUsage},
+			"never":                 {again(refusal(409, "conflict"), 99), 0, stays, 0, usage},
+			"in an outage":          {again(refusal(503, ""), 10), 0, "the run is cancelled", 11, cancelledUsage},
+			"with lost answers":     {again(errLost, 10), 0, "the run is cancelled", 11, cancelledUsage},
+			"not allowed":           {again(refusal(403, "not_authorized"), 99), 0, stays, 1, usage},
+			"over, says the server": {again(refusal(400, "invalid_request"), 99), 0, "the run goes on no more", 1, usage},
+		} {
+			t.Run(string(state)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				o := &oz{ends: []warp.Run{{State: state, Message: "May I?"}}, cancels: tt.cancels, obeys: tt.obeys}
+				tr := trial{Test: smoketest.Test{Commit: before}}
+				tr.in(t, o)
+				assert.Equal(t, smoketest.Failed, tr.verdict.Result)
+				assert.True(t, strings.HasPrefix(tr.verdict.Reason, means), tr.verdict.Reason)
+				assert.True(t, strings.HasSuffix(tr.verdict.Reason, "; "+tt.came), tr.verdict.Reason)
+				assert.Contains(t, tr.log, "Oz says: May I?")
+				if tt.orders == 0 {
+					assert.Greater(t, o.orders, 20)
+				} else {
+					assert.Equal(t, tt.orders, o.orders)
+				}
+				assert.LessOrEqual(t, tr.took, 2*time.Minute)
+				assert.Equal(t, tt.usage == usage, len(tr.going) > 0)
+				assert.Equal(t, state, tr.verdict.Run.State, "the state that was judged")
+				assert.Equal(t, tt.usage, tr.verdict.Run.Usage)
+			})
+		}
 	}
 }
 

@@ -29,10 +29,11 @@ func (s RunState) Going() bool {
 	return false
 }
 
-// Over reports whether a run in this state has ended, for all we know.
+// Over reports whether a run in this state has ended, for all we know. A BLOCKED
+// one has not: it goes on when somebody answers it.
 func (s RunState) Over() bool {
 	switch s {
-	case Succeeded, Failed, Errored, Blocked, Cancelled:
+	case Succeeded, Failed, Errored, Cancelled:
 		return true
 	}
 	return false
