@@ -25,6 +25,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/seal"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -242,6 +243,7 @@ func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketap
 		Directory:       primary.Directory(),
 		Prompt:          r.config.SmokeTestPrompt,
 		Model:           r.config.SmokeTestModel,
+		Commands:        commands(desired(r.config, proof).SetupCommands(nil), r.config.SecretName),
 		Commit:          proof.Head,
 		Now: func(ctx context.Context) (string, error) {
 			as := bitbucket.Login{User: proof.Kind.User(), Bearer: proof.Kind == bitbucket.HTTPAccessToken}
@@ -251,11 +253,17 @@ func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketap
 		Timeout: r.config.SmokeTestTimeout,
 		Attempt: uuid.NewString(),
 	}
-	for _, clone := range clones(r.config, proof) {
-		test.Clones = append(test.Clones, clone.Command())
-	}
 	r.facts.Verdict = test.Run(ctx, oz, r.log)
 	return nil
+}
+
+// commands are setup commands with what the smoke test has to know of them.
+func commands(texts []string, secret string) []smoketest.Command {
+	var list []smoketest.Command
+	for _, text := range texts {
+		list = append(list, smoketest.Command{Text: text, Token: setup.Reads(text, secret), Clone: len(setup.Uses(text, secret)) > 0})
+	}
+	return list
 }
 
 // exitCode is what the facts come to.

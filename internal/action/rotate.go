@@ -1,7 +1,6 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +152,7 @@ func (r *rotation) test(ctx context.Context) error {
 	switch result := r.facts.Verdict.Result; {
 	case result == smoketest.Passed, result == smoketest.Skipped:
 		return nil
-	case r.facts.Verdict.SuspectsToken():
+	case r.facts.Verdict.Suspect:
 		return r.rollBack(ctx)
 	}
 	r.facts.Stored = "the new value is stored"
@@ -209,17 +208,7 @@ func (r *rotation) smokeTests(ctx context.Context, token sensitive.String) smoke
 		at := slices.IndexFunc(r.facts.Environments, func(e report.Environment) bool { return e.ID == t.UID })
 		r.facts.Environments[at].Verdict = verdicts[i].Result
 	}
-	return slices.MinFunc(verdicts, func(a, b smoketest.Verdict) int { return cmp.Compare(rank(a), rank(b)) })
-}
-
-// rank orders verdicts, the worst first: one that the token may have caused
-// outweighs the rest.
-func rank(v smoketest.Verdict) int {
-	order := []smoketest.Result{smoketest.Failed, smoketest.TimedOut, smoketest.Cancelled, smoketest.Passed}
-	if v.SuspectsToken() {
-		return -1
-	}
-	return slices.Index(order, v.Result)
+	return smoketest.Worst(verdicts)
 }
 
 func (r *rotation) testOne(ctx context.Context, t target, token sensitive.String) smoketest.Verdict {
@@ -244,13 +233,9 @@ func (r *rotation) testOne(ctx context.Context, t target, token sensitive.String
 		Secrets:   listed,
 		Directory: primary.Repository.Directory(),
 		Prompt:    r.config.SmokeTestPrompt, Model: r.config.SmokeTestModel,
-		Commit: commit, Now: now,
+		Commands: commands(t.Model.SetupCommands(), r.config.SecretName),
+		Commit:   commit, Now: now,
 		Timeout: r.config.SmokeTestTimeout, Attempt: uuid.NewString(),
-	}
-	for _, command := range t.Model.SetupCommands() {
-		if len(setup.Uses(command, r.config.SecretName)) > 0 {
-			test.Clones = append(test.Clones, command)
-		}
 	}
 	return test.Run(ctx, r.oz.For(t.Owner), r.log.With("environment", t.Model.Name()))
 }

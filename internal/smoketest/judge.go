@@ -19,10 +19,11 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	case warp.Succeeded:
 		return w.compare(ctx, run)
 	case warp.Cancelled:
-		return Verdict{Cancelled, "someone cancelled the run in Oz; run the job again", run}
+		return Verdict{Result: Cancelled, Reason: "someone cancelled the run in Oz; run the job again", Run: run}
 	case warp.Failed, warp.Errored:
 		w.log.Info("Oz says: " + clean(run.Message))
-		return Verdict{Failed, w.meaning(run), run}
+		reason, suspect := w.meaning(run)
+		return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: suspect}
 	}
 	w.log.Info("Oz says: " + clean(run.Message))
 	stopped, came := w.cancel(run)
@@ -38,16 +39,16 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 // or serves now.
 func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	if w.Commit == "" {
-		return Verdict{Passed, "the run succeeded; there was no commit to compare with", run}
+		return Verdict{Result: Passed, Reason: "the run succeeded; there was no commit to compare with", Run: run}
 	}
 	reply, err := w.reply(ctx, run)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return w.stopped(ctx, run, "the run had succeeded, but its transcript was not read yet")
 	case err != nil:
-		return Verdict{Failed, unread + unreadable(err), run}
+		return Verdict{Result: Failed, Reason: "the run succeeded, but its transcript cannot be read: " + unreadable(err), Run: run}
 	case Names(reply, w.Commit):
-		return Verdict{Passed, "the agent found commit " + w.Commit, run}
+		return Verdict{Result: Passed, Reason: "the agent found commit " + w.Commit, Run: run}
 	}
 	now, err := w.Now(ctx)
 	switch {
@@ -56,13 +57,14 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	case err != nil:
 		w.log.Info("Bitbucket cannot be asked again: " + clean(err.Error()))
 	case Names(reply, now) && !Names(w.Prompt, now):
-		return Verdict{Passed, "the agent found commit " + now + ", which came during the test", run}
+		return Verdict{Result: Passed, Reason: "the agent found commit " + now + ", which came during the test", Run: run}
 	}
 	w.log.Info("the agent says: " + clean(reply))
+	reason := "the agent did not report the commit " + w.Commit + "; the session shows what it found"
 	if reported := hashes(reply); len(reported) > 0 {
-		return Verdict{Failed, fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported[0], w.Commit), run}
+		reason = fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported[0], w.Commit)
 	}
-	return Verdict{Failed, "the agent did not report the commit " + w.Commit + "; the session shows what it found", run}
+	return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: true}
 }
 
 // reply reads the agent's last text. A transcript may come a little later than
@@ -78,9 +80,6 @@ func (w watch) reply(ctx context.Context, run warp.Run) (string, error) {
 		every *= 2
 	}
 }
-
-// unread begins the reason when nobody knows what the agent found.
-const unread = "the run succeeded, but its transcript cannot be read: "
 
 // unreadable says why there is no transcript, without the transcript's words.
 func unreadable(err error) string {

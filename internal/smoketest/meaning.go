@@ -39,31 +39,39 @@ var meanings = map[string]string{
 const setupFailed = "environment_setup_failed"
 
 // meaning says what the end of a run means, and so which part broke: the clone, a
-// setup command, or Oz. The token has been proved before.
-func (w watch) meaning(run warp.Run) string {
+// setup command, or Oz. Only the setup suspects the token.
+func (w watch) meaning(run warp.Run) (reason string, suspect bool) {
 	switch known := meanings[run.ErrorCode]; {
-	case run.ErrorCode == setupFailed && w.cloneFailed(run.Message):
-		return "the clone failed; check that the image has git and that Oz can reach Bitbucket; the session shows git's output"
-	case run.ErrorCode == setupFailed && strings.Contains(run.Message, "setup command"):
-		return "a setup command failed; the log names it, and the session shows its output"
 	case run.ErrorCode == setupFailed:
-		return "the clone or a setup command failed; the session shows the output"
+		return w.setupMeaning(run.Message)
 	case known != "":
-		return known
+		return known, false
 	case run.State == warp.Errored:
-		return fmt.Sprintf("Oz failed (%s); run the job again later", code(run))
+		return fmt.Sprintf("Oz failed (%s); run the job again later", code(run)), false
 	}
-	return fmt.Sprintf("the run failed (%s); the session shows why", code(run))
+	return fmt.Sprintf("the run failed (%s); the session shows why", code(run)), false
 }
 
-// cloneFailed reports whether the server's words name one of the clone commands.
-func (w watch) cloneFailed(message string) bool {
-	for _, clone := range w.Clones {
-		if strings.Contains(message, clone) {
-			return true
+// setupMeaning says what broke in the setup, by the command that the server's
+// words name. One command may be a part of another: the longest is meant. When
+// they name none, nobody knows whether it read the token.
+func (w watch) setupMeaning(message string) (reason string, suspect bool) {
+	var failed Command
+	for _, command := range w.Commands {
+		if len(command.Text) > len(failed.Text) && strings.Contains(message, command.Text) {
+			failed = command
 		}
 	}
-	return false
+	const aCommand = "a setup command failed; the log names it, and the session shows its output"
+	switch {
+	case failed.Clone:
+		return "the clone failed; check that the image has git and that Oz can reach Bitbucket; the session shows git's output", true
+	case failed.Text != "":
+		return aCommand, failed.Token
+	case strings.Contains(message, "setup command"): // one that we were not told of
+		return aCommand, true
+	}
+	return "the clone or a setup command failed; the session shows the output", true
 }
 
 func code(run warp.Run) string { return cmp.Or(clean(run.ErrorCode), "no error code") }

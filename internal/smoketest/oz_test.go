@@ -2,6 +2,7 @@ package smoketest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ const (
 	later  = "2222222222222222222222222222222222222222"
 	other  = "3333333333333333333333333333333333333333"
 )
+
+// cloneCommand is the setup command that clones with the token.
+const cloneCommand = "git clone https://x:$T@bitbucket.org/acme/sample.git"
 
 // The usage of a run that ended, and of one that was cancelled.
 var (
@@ -236,16 +240,14 @@ type trial struct {
 func (tr *trial) in(t *testing.T, o *oz) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test := smoketest.Test{
-			EnvironmentID: "En00000000000000000001", EnvironmentName: "acme-sample", Directory: "sample", Attempt: "attempt-1",
-			Clones: []string{"git clone https://x:$T@bitbucket.org/acme/sample.git"},
-			Team:   tr.Team, Secrets: tr.Secrets, Model: tr.Model, Prompt: tr.Prompt, Commit: tr.Commit, Now: tr.Now, Timeout: tr.Timeout,
-		}
-		if tr.Timeout == 0 {
-			test.Timeout = 20 * time.Minute
-		}
+		test := tr.Test
+		test.EnvironmentID, test.EnvironmentName, test.Directory, test.Attempt = "En00000000000000000001", "acme-sample", "sample", "attempt-1"
+		test.Timeout = cmp.Or(tr.Timeout, 20*time.Minute)
 		if tr.Now == nil {
 			test.Now = func(context.Context) (string, error) { return before, nil }
+		}
+		if test.Commands == nil {
+			test.Commands = []smoketest.Command{{Text: cloneCommand, Token: true, Clone: true}, {Text: "cd sample && npm ci"}}
 		}
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)

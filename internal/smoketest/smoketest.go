@@ -3,10 +3,12 @@
 package smoketest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -39,9 +41,30 @@ const (
 
 // Verdict is the judgement, why, and the run that was judged.
 type Verdict struct {
-	Result Result
-	Reason string   // one sentence without a full stop; never the agent's words
-	Run    warp.Run // its Usage is that of every run that the test started
+	Result  Result
+	Reason  string   // one sentence without a full stop; never the agent's words
+	Run     warp.Run // its Usage is that of every run that the test started
+	Suspect bool     // the token can be why the test did not pass
+}
+
+// Worst returns the verdict that decides over the rest: one that suspects the
+// token first, then failed, timed out, cancelled, passed, skipped. Of equal ones
+// it is the first. verdicts is not empty.
+func Worst(verdicts []Verdict) Verdict {
+	rank := func(v Verdict) int {
+		if v.Suspect {
+			return -1
+		}
+		return slices.Index([]Result{Failed, TimedOut, Cancelled, Passed, Skipped}, v.Result)
+	}
+	return slices.MinFunc(verdicts, func(a, b Verdict) int { return cmp.Compare(rank(a), rank(b)) })
+}
+
+// Command is a setup command of the environment.
+type Command struct {
+	Text  string
+	Token bool // it reads the token: a clone, or any other command that names the secret
+	Clone bool // it clones
 }
 
 // Test says what to run and what to expect.
@@ -50,9 +73,9 @@ type Test struct {
 	EnvironmentName string
 	Team            bool // else personal
 	Secrets         []string
-	Directory       string   // checkout of the primary repository, below the workspace
-	Clones          []string // the setup commands that clone; the others are the user's
-	Prompt          string   // added to the built-in one
+	Directory       string // checkout of the primary repository, below the workspace
+	Commands        []Command
+	Prompt          string // added to the built-in one
 	Model           string
 
 	// Commit is what Bitbucket served before, in lower case. Empty: nothing to
@@ -130,7 +153,7 @@ func (w watch) once(ctx context.Context) Verdict {
 	case err != nil && ctx.Err() != nil:
 		return w.stopped(ctx, run, "no run was started")
 	case err != nil:
-		return Verdict{Failed, "the run could not be started: " + remedy(err), run}
+		return Verdict{Result: Failed, Reason: "the run could not be started: " + remedy(err), Run: run}
 	}
 	w.log.Info("run " + run.ID)
 	if run.AtCapacity {
@@ -143,7 +166,7 @@ func (w watch) once(ctx context.Context) Verdict {
 		return w.stopped(ctx, stopped, came+advice(ctx, run, err))
 	case err != nil:
 		run, came := w.cancel(run)
-		return Verdict{Failed, fmt.Sprintf("the run could not be watched: %s; %s", remedy(err), came), run}
+		return Verdict{Result: Failed, Reason: fmt.Sprintf("the run could not be watched: %s; %s", remedy(err), came), Run: run}
 	}
 	return w.account(ctx, w.judge(ctx, run))
 }

@@ -16,30 +16,22 @@ import (
 
 func TestAnEndHasAVerdictAndANextStep(t *testing.T) {
 	t.Parallel()
-	setup := func(command string) warp.Run {
-		return warp.Run{State: warp.Failed, ErrorCode: "environment_setup_failed",
-			Message: "Environment setup failed: Failed to run setup command: " + command + ". Check your repository URLs and setup commands."}
-	}
 	failed := func(code string) warp.Run { return warp.Run{State: warp.Failed, ErrorCode: code} }
 	for name, tt := range map[string]struct {
 		end    warp.Run
 		want   smoketest.Result
 		reason string
-		log    string
 	}{
-		"succeeded":           {warp.Run{State: warp.Succeeded}, smoketest.Passed, before, ""},
-		"cancelled elsewhere": {warp.Run{State: warp.Cancelled}, smoketest.Cancelled, "someone cancelled", ""},
-		"the clone":           {setup("git clone https://x:$T@bitbucket.org/acme/sample.git"), smoketest.Failed, "the clone failed", "git clone https://x:$T@"},
-		"a setup command":     {setup("cd sample && npm ci"), smoketest.Failed, "a setup command failed", "cd sample && npm ci"},
-		"setup, nobody knows": {warp.Run{State: warp.Failed, ErrorCode: "environment_setup_failed", Message: "no"}, smoketest.Failed, "the clone or a setup command failed", ""},
-		"credits":             {failed("insufficient_credits"), smoketest.Failed, "no credits left; add some", ""},
-		"budget":              {failed("budget_exceeded"), smoketest.Failed, "spending limit is reached; raise it", ""},
-		"capacity":            {warp.Run{State: warp.Errored, ErrorCode: "resource_unavailable"}, smoketest.Failed, "no capacity at the moment; run the job again later", ""},
-		"authentication":      {warp.Run{State: warp.Errored, ErrorCode: "authentication_required"}, smoketest.Failed, "does not accept warp_api_key", ""},
-		"authorisation":       {failed("not_authorized"), smoketest.Failed, "warp_api_key may not start runs", ""},
-		"an unknown failure":  {failed("flux"), smoketest.Failed, "the run failed (flux); the session shows why", ""},
-		"an unknown error":    {warp.Run{State: warp.Errored, ErrorCode: "flux"}, smoketest.Failed, "Oz failed (flux); run the job again later", ""},
-		"no code":             {warp.Run{State: warp.Failed}, smoketest.Failed, "no error code", ""},
+		"succeeded":           {warp.Run{State: warp.Succeeded}, smoketest.Passed, before},
+		"cancelled elsewhere": {warp.Run{State: warp.Cancelled}, smoketest.Cancelled, "someone cancelled"},
+		"credits":             {failed("insufficient_credits"), smoketest.Failed, "no credits left; add some"},
+		"budget":              {failed("budget_exceeded"), smoketest.Failed, "spending limit is reached; raise it"},
+		"capacity":            {warp.Run{State: warp.Errored, ErrorCode: "resource_unavailable"}, smoketest.Failed, "no capacity at the moment; run the job again later"},
+		"authentication":      {warp.Run{State: warp.Errored, ErrorCode: "authentication_required"}, smoketest.Failed, "does not accept warp_api_key"},
+		"authorisation":       {failed("not_authorized"), smoketest.Failed, "warp_api_key may not start runs"},
+		"an unknown failure":  {failed("flux"), smoketest.Failed, "the run failed (flux); the session shows why"},
+		"an unknown error":    {warp.Run{State: warp.Errored, ErrorCode: "flux"}, smoketest.Failed, "Oz failed (flux); run the job again later"},
+		"no code":             {warp.Run{State: warp.Failed}, smoketest.Failed, "no error code"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -48,11 +40,11 @@ func TestAnEndHasAVerdictAndANextStep(t *testing.T) {
 			tr.in(t, o)
 			assert.Equal(t, tt.want, tr.verdict.Result)
 			assert.Contains(t, tr.verdict.Reason, tt.reason)
-			assert.Contains(t, tr.log, tt.log)
 			assert.Equal(t, tt.end.State, tr.verdict.Run.State, "the state that was judged")
 			assert.Equal(t, "run-1", tr.verdict.Run.ID)
 			assert.NotEmpty(t, tr.verdict.Run.SessionLink)
 			assert.Equal(t, usage, tr.verdict.Run.Usage)
+			assert.False(t, tr.verdict.Suspect)
 			assert.Len(t, o.runs, 1)
 			assert.Empty(t, tr.going)
 			assert.Equal(t, 1, tr.lines("session: https://oz.example.test/session/run-1"))
@@ -74,6 +66,7 @@ func TestARefusedStartIsExplainedAndNotRepeated(t *testing.T) {
 			tr.in(t, o)
 			assert.Equal(t, smoketest.Failed, tr.verdict.Result)
 			assert.Contains(t, tr.verdict.Reason, "could not be started")
+			assert.False(t, tr.verdict.Suspect)
 			assert.Contains(t, tr.verdict.Reason, reason)
 			assert.Empty(t, o.runs)
 			assert.Zero(t, tr.took)
@@ -109,6 +102,7 @@ func TestOnlyTheCommitPasses(t *testing.T) {
 			tr.in(t, &oz{reply: func(int) (string, error) { return tt.reply, nil }})
 			assert.Equal(t, tt.want, tr.verdict.Result)
 			assert.Contains(t, tr.verdict.Reason, tt.reason)
+			assert.Equal(t, tt.want == smoketest.Failed && tr.verdict.Run.ID != "", tr.verdict.Suspect)
 			assert.Empty(t, tr.going)
 		})
 	}
@@ -145,6 +139,8 @@ func TestATranscriptMayBeLate(t *testing.T) {
 			tr.in(t, o)
 			assert.Equal(t, tt.want, tr.verdict.Result)
 			assert.Contains(t, tr.verdict.Reason, tt.reason)
+			_, unreadable := tt.reply(tt.tries)
+			assert.Equal(t, tt.want == smoketest.Failed && unreadable == nil, tr.verdict.Suspect)
 			assert.Equal(t, tt.tries, o.replies)
 			assert.Less(t, tr.took, 2*time.Minute)
 		})

@@ -47,9 +47,9 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 // what came of the run.
 func (w watch) stopped(ctx context.Context, run warp.Run, came string) Verdict {
 	if errors.Is(context.Cause(ctx), errTimeout) {
-		return Verdict{TimedOut, fmt.Sprintf("the smoke test was not over within %s; %s", w.Timeout, came), run}
+		return Verdict{Result: TimedOut, Reason: fmt.Sprintf("the smoke test was not over within %s; %s", w.Timeout, came), Run: run}
 	}
-	return Verdict{Cancelled, "the job was told to stop; " + came, run}
+	return Verdict{Result: Cancelled, Reason: "the job was told to stop; " + came, Run: run}
 }
 
 // advice is what to do when the time was over, or nothing.

@@ -60,6 +60,7 @@ func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
 			tr := trial{Test: smoketest.Test{Commit: before}, signal: tt.signal}
 			tr.in(t, &tt.oz)
 			assert.Equal(t, smoketest.Cancelled, tr.verdict.Result)
+			assert.False(t, tr.verdict.Suspect)
 			assert.Contains(t, tr.verdict.Reason, "told to stop")
 			assert.Contains(t, tr.verdict.Reason, tt.reason)
 			assert.Less(t, tr.after, leaves)
@@ -98,6 +99,7 @@ func TestEveryAnswerToACancelIsUnderstood(t *testing.T) {
 			tr := trial{Test: smoketest.Test{Commit: before, Timeout: 5 * time.Minute}}
 			tr.in(t, o)
 			assert.Equal(t, smoketest.TimedOut, tr.verdict.Result)
+			assert.False(t, tr.verdict.Suspect)
 			assert.Contains(t, tr.verdict.Reason, tt.reason)
 			assert.Equal(t, tt.orders, o.orders)
 			assert.Equal(t, tt.goes, len(tr.going) > 0)
@@ -137,6 +139,7 @@ func TestARunThatNobodyWillContinueIsCancelled(t *testing.T) {
 				tr := trial{Test: smoketest.Test{Commit: before}}
 				tr.in(t, o)
 				assert.Equal(t, smoketest.Failed, tr.verdict.Result)
+				assert.False(t, tr.verdict.Suspect)
 				assert.True(t, strings.HasPrefix(tr.verdict.Reason, means), tr.verdict.Reason)
 				assert.True(t, strings.HasSuffix(tr.verdict.Reason, "; "+tt.came), tr.verdict.Reason)
 				assert.Contains(t, tr.log, "Oz says: May I?")
@@ -187,6 +190,7 @@ func TestALostStartIsFoundAndNeverRepeated(t *testing.T) {
 				assert.Equal(t, "run-1", tr.verdict.Run.ID)
 				return
 			}
+			assert.False(t, tr.verdict.Suspect)
 			assert.Contains(t, tr.verdict.Reason, `nobody knows whether the run was started`)
 			assert.Contains(t, tr.verdict.Reason, `look in Oz for "Smoke test of acme-sample (attempt-1)"`)
 			assert.LessOrEqual(t, tr.took, 35*time.Second)

@@ -9,25 +9,78 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-func TestSuspectsToken(t *testing.T) {
+func TestWorst(t *testing.T) {
 	t.Parallel()
-	verdict := func(result smoketest.Result, reason string, state warp.RunState, code string) smoketest.Verdict {
-		return smoketest.Verdict{Result: result, Reason: reason, Run: warp.Run{State: state, ErrorCode: code}}
+	order := []smoketest.Verdict{
+		{Result: smoketest.Failed, Suspect: true},
+		{Result: smoketest.Failed},
+		{Result: smoketest.TimedOut},
+		{Result: smoketest.Cancelled},
+		{Result: smoketest.Passed},
+		{Result: smoketest.Skipped},
 	}
-	for name, test := range map[string]struct {
-		verdict smoketest.Verdict
-		want    bool
+	for i, worse := range order {
+		assert.Equal(t, worse, smoketest.Worst([]smoketest.Verdict{worse}))
+		for _, better := range order[i:] {
+			assert.Equal(t, worse, smoketest.Worst([]smoketest.Verdict{worse, better}))
+			assert.Equal(t, worse, smoketest.Worst([]smoketest.Verdict{better, worse}))
+		}
+		first, second := worse, worse
+		first.Reason, second.Reason = "first", "second"
+		assert.Equal(t, "first", smoketest.Worst([]smoketest.Verdict{first, second}).Reason)
+	}
+}
+
+// setupFailed is a run whose setup failed, in the server's words.
+func setupFailed(message string) warp.Run {
+	return warp.Run{State: warp.Failed, ErrorCode: "environment_setup_failed", Message: "Environment setup failed: " + message}
+}
+
+func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
+	t.Parallel()
+	const (
+		aClone   = "the clone failed"
+		aCommand = "a setup command failed"
+		either   = "the clone or a setup command failed"
+	)
+	var (
+		clone   = smoketest.Command{Text: cloneCommand, Token: true, Clone: true}
+		longer  = smoketest.Command{Text: cloneCommand + " again && make"}
+		fetch   = smoketest.Command{Text: "cd sample && git fetch https://x:$T@bitbucket.org/acme/sample.git", Token: true}
+		build   = smoketest.Command{Text: "make"}
+		noToken = smoketest.Command{Text: "git clone https://bitbucket.org/acme/public.git", Clone: true}
+		nothing = smoketest.Command{}
+	)
+	ran := func(c smoketest.Command) string {
+		return "Failed to run setup command: " + c.Text + ". Check your repository URLs and setup commands."
+	}
+	for name, tt := range map[string]struct {
+		message  string
+		commands []smoketest.Command
+		reason   string
+		suspect  bool
 	}{
-		"a clone that failed":    {verdict(smoketest.Failed, "the clone failed", warp.Failed, "environment_setup_failed"), true},
-		"another commit":         {verdict(smoketest.Failed, "the agent found commit x", warp.Succeeded, ""), true},
-		"no transcript":          {verdict(smoketest.Failed, "the run succeeded, but its transcript cannot be read: Oz has none", warp.Succeeded, ""), false},
-		"no credits":             {verdict(smoketest.Failed, "no credits", warp.Failed, "insufficient_credits"), false},
-		"an error of Oz":         {verdict(smoketest.Failed, "Oz failed", warp.Errored, ""), false},
-		"a run that was refused": {verdict(smoketest.Failed, "refused", "", ""), false},
-		"out of time":            {verdict(smoketest.TimedOut, "late", warp.Cancelled, ""), false},
-		"told to stop":           {verdict(smoketest.Cancelled, "stop", warp.Succeeded, ""), false},
-		"passed":                 {verdict(smoketest.Passed, "", warp.Succeeded, ""), false},
+		"the clone":                           {ran(clone), []smoketest.Command{clone, build}, aClone, true},
+		"the clone, a part of another":        {ran(clone), []smoketest.Command{longer, clone}, aClone, true},
+		"one that holds the clone":            {ran(longer), []smoketest.Command{clone, longer}, aCommand, false},
+		"one that holds the clone, the first": {ran(longer), []smoketest.Command{longer, clone}, aCommand, false},
+		"a clone without the token":           {ran(noToken), []smoketest.Command{clone, noToken}, aClone, true},
+		"one that reads the token":            {ran(fetch), []smoketest.Command{clone, fetch}, aCommand, true},
+		"one that does not":                   {ran(build), []smoketest.Command{clone, fetch, build}, aCommand, false},
+		"one that nobody told of":             {ran(build), []smoketest.Command{clone}, aCommand, true},
+		"the shell exited in it":              {"The shell exited during setup command: " + build.Text, []smoketest.Command{clone, build}, aCommand, false},
+		"a number":                            {"The setup command #2 timed out", []smoketest.Command{clone, build}, aCommand, true},
+		"none":                                {"the directory exists", []smoketest.Command{clone, build}, either, true},
+		"an empty command is in no words":     {"the directory exists", []smoketest.Command{nothing}, either, true},
 	} {
-		assert.Equal(t, test.want, test.verdict.SuspectsToken(), name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := trial{Test: smoketest.Test{Commit: before, Commands: tt.commands}}
+			tr.in(t, &oz{ends: []warp.Run{setupFailed(tt.message)}})
+			assert.Equal(t, smoketest.Failed, tr.verdict.Result)
+			assert.Contains(t, tr.verdict.Reason, tt.reason+";")
+			assert.Contains(t, tr.log, tt.message, "the log names it")
+			assert.Equal(t, tt.suspect, tr.verdict.Suspect)
+		})
 	}
 }

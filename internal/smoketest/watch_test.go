@@ -116,6 +116,7 @@ func TestAConsideredNoEndsTheWatch(t *testing.T) {
 			assert.GreaterOrEqual(t, len(o.polls), tt.polls)
 			if tt.want == smoketest.Failed {
 				assert.Contains(t, tr.verdict.Reason, "could not be watched")
+				assert.False(t, tr.verdict.Suspect)
 				assert.Positive(t, o.orders, "it is cancelled")
 				assert.Less(t, tr.took, time.Minute)
 			}
