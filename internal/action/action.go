@@ -245,13 +245,15 @@ func (r run) smokeTest(ctx context.Context, oz *warpapi.Client, api *bitbucketap
 		Model:           r.config.SmokeTestModel,
 		Commands:        commands(desired(r.config, proof).SetupCommands(nil), r.config.SecretName),
 		Commit:          proof.Head,
-		Now: func(ctx context.Context) (string, error) {
+		Timeout:         r.config.SmokeTestTimeout,
+		Attempt:         uuid.NewString(),
+	}
+	if proof.Head != "" { // else nothing was proved, or there is no commit
+		test.Now = func(ctx context.Context) (string, error) {
 			as := bitbucket.Login{User: proof.Kind.User(), Bearer: proof.Kind == bitbucket.HTTPAccessToken}
 			refs, err := api.ListRefs(ctx, primary, bitbucket.UploadPack, as, r.config.Branch)
 			return refs.Commit(r.config.Branch), err
-		},
-		Timeout: r.config.SmokeTestTimeout,
-		Attempt: uuid.NewString(),
+		}
 	}
 	r.facts.Verdict = test.Run(ctx, oz, r.log)
 	return nil

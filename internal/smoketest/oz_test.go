@@ -243,9 +243,6 @@ func (tr *trial) in(t *testing.T, o *oz) {
 		test := tr.Test
 		test.EnvironmentID, test.EnvironmentName, test.Directory, test.Attempt = "En00000000000000000001", "acme-sample", "sample", "attempt-1"
 		test.Timeout = cmp.Or(tr.Timeout, 20*time.Minute)
-		if tr.Now == nil {
-			test.Now = func(context.Context) (string, error) { return before, nil }
-		}
 		if test.Commands == nil {
 			test.Commands = []smoketest.Command{{Text: cloneCommand, Token: true, Clone: true}, {Text: "cd sample && npm ci"}}
 		}

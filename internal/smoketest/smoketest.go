@@ -67,6 +67,10 @@ type Command struct {
 	Clone bool // it clones
 }
 
+// ErrRefused marks an error of Test.Now: Bitbucket itself refused the token or
+// the repository.
+var ErrRefused = errors.New("refused by Bitbucket")
+
 // Test says what to run and what to expect.
 type Test struct {
 	EnvironmentID   string
@@ -78,11 +82,14 @@ type Test struct {
 	Prompt          string // added to the built-in one
 	Model           string
 
-	// Commit is what Bitbucket served before, in lower case. Empty: nothing to
-	// compare with, and the run's own state decides.
+	// Commit is what Bitbucket served before, in lower case. Empty: Run asks Now
+	// first. When that knows none either, there is nothing to compare with, and the
+	// run's own state decides.
 	Commit string
-	// Now asks Bitbucket again what it serves, for when the branch moved on. It is
-	// called only when there is a Commit.
+	// Now asks Bitbucket what it serves: before the run when there is no Commit, and
+	// after it when the branch may have moved on. It returns an empty commit for an
+	// empty repository. Its error wraps ErrRefused when Bitbucket itself refused the
+	// token or the repository; an outage suspects nobody. Nil: nothing can be asked.
 	Now func(context.Context) (string, error)
 
 	Timeout time.Duration
@@ -102,22 +109,32 @@ const (
 // errTimeout is why a test is over that took too long.
 var errTimeout = errors.New("smoke_test_timeout is over")
 
-// Run starts the agent, waits for it and judges it. Whatever happens, no run
-// that it started goes on when it returns, as far as Oz lets itself be told: out
-// of time, it cancels, and so it does within stopGrace after ctx is over. A start
-// whose answer was lost is looked up, never repeated. Only a run that Oz itself
-// reports as ended by a passing error of its own is tried once more, in the same
-// time.
+// Run looks up the commit when it has none, starts the agent, waits for it and
+// judges it. Whatever happens, no run that it started goes on when it returns, as
+// far as Oz lets itself be told: out of time, it cancels, and so it does within
+// stopGrace after ctx is over. A start whose answer was lost is looked up, never
+// repeated. Only a run that Oz itself reports as ended by a passing error of its
+// own is tried once more, in the same time.
 func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
-	if Names(t.Prompt, t.Commit) {
-		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so nothing would be proved; take it out"}
-	}
 	stopping, stop := outlive(ctx, stopGrace)
 	defer stop()
 	within, cancel := context.WithTimeoutCause(ctx, t.Timeout, errTimeout)
 	defer cancel()
 
 	w := watch{Test: t, runner: r, log: log, stopping: stopping}
+	if w.Commit == "" && w.Now != nil {
+		commit, err := w.Now(within)
+		switch {
+		case err != nil && within.Err() != nil:
+			return w.stopped(within, warp.Run{}, nothingStarted)
+		case err != nil:
+			return Verdict{Result: Failed, Reason: "look up the commit: " + clean(err.Error()), Suspect: errors.Is(err, ErrRefused)}
+		}
+		w.Commit = commit
+	}
+	if Names(w.Prompt, w.Commit) {
+		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so nothing would be proved; take it out"}
+	}
 	verdict := w.once(within)
 	first := verdict.Run
 	if first.State != warp.Errored || !first.Retryable || within.Err() != nil {
@@ -151,7 +168,7 @@ func (w watch) once(ctx context.Context) Verdict {
 	case errors.Is(err, warp.ErrAnswerLost):
 		return w.unknown(ctx, err)
 	case err != nil && ctx.Err() != nil:
-		return w.stopped(ctx, run, "no run was started")
+		return w.stopped(ctx, run, nothingStarted)
 	case err != nil:
 		return Verdict{Result: Failed, Reason: "the run could not be started: " + remedy(err), Run: run}
 	}
@@ -170,6 +187,9 @@ func (w watch) once(ctx context.Context) Verdict {
 	}
 	return w.account(ctx, w.judge(ctx, run))
 }
+
+// nothingStarted says what a test came to that was stopped before its run.
+const nothingStarted = "no run was started"
 
 // freed says what ends a queue.
 const freed = "the run begins when another one ends"

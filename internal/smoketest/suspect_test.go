@@ -1,7 +1,11 @@
 package smoketest_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -81,6 +85,73 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 			assert.Contains(t, tr.verdict.Reason, tt.reason+";")
 			assert.Contains(t, tr.log, tt.message, "the log names it")
 			assert.Equal(t, tt.suspect, tr.verdict.Suspect)
+		})
+	}
+}
+
+func TestTheCommitIsLookedUpBeforeAnythingIsStarted(t *testing.T) {
+	t.Parallel()
+	refused := fmt.Errorf("401: bad ::credentials: %w", smoketest.ErrRefused)
+	for name, tt := range map[string]struct {
+		commit, prompt string
+		commits        []string // that Bitbucket serves, one a question
+		err            error
+		reply          string
+		want           smoketest.Result
+		reason         string
+		suspect        bool
+		runs           int
+	}{
+		"and is what the agent has to find": {"", "", []string{before}, nil, before, smoketest.Passed, "the agent found commit " + before, false, 1},
+		"and the agent finds another":       {"", "", []string{before, before}, nil, other, smoketest.Failed, "found commit " + other + " where Bitbucket serves " + before, true, 1},
+		"and moves on":                      {"", "", []string{before, later}, nil, later, smoketest.Passed, "which came during the test", false, 1},
+		"and there is none":                 {"", "", []string{""}, nil, "no", smoketest.Passed, "there was no commit to compare with", false, 1},
+		"and the prompt names it":           {"", "say " + before, []string{before}, nil, before, smoketest.Failed, "smoke_test_prompt names the commit", false, 0},
+		"but not when it is known":          {before, "", nil, nil, before, smoketest.Passed, before, false, 1},
+		"and is refused":                    {"", "", []string{""}, refused, "", smoketest.Failed, "look up the commit: 401: bad : :credentials: refused by Bitbucket", true, 0},
+		"and Bitbucket is out":              {"", "", []string{""}, errors.New("503"), "", smoketest.Failed, "look up the commit: 503", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			questions := 0
+			o := &oz{reply: func(int) (string, error) { return tt.reply, nil }}
+			tr := trial{Test: smoketest.Test{Commit: tt.commit, Prompt: tt.prompt, Now: func(context.Context) (string, error) {
+				assert.Equal(t, min(questions, 1), len(o.runs), "the first question comes before the run")
+				questions++
+				return tt.commits[questions-1], tt.err
+			}}}
+			tr.in(t, o)
+			assert.Equal(t, tt.want, tr.verdict.Result)
+			assert.Contains(t, tr.verdict.Reason, tt.reason)
+			assert.Equal(t, tt.suspect, tr.verdict.Suspect)
+			assert.Len(t, o.asked, tt.runs)
+			assert.Equal(t, len(tt.commits), questions)
+		})
+	}
+}
+
+func TestALookUpEndsWithTheTest(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		signal time.Duration
+		want   smoketest.Result
+	}{
+		"told to stop": {time.Second, smoketest.Cancelled},
+		"out of time":  {0, smoketest.TimedOut},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := &oz{}
+			tr := trial{signal: tt.signal, Test: smoketest.Test{Timeout: time.Minute, Now: func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				return "", fmt.Errorf("%w: %w", smoketest.ErrRefused, ctx.Err())
+			}}}
+			tr.in(t, o)
+			assert.Equal(t, tt.want, tr.verdict.Result)
+			assert.Contains(t, tr.verdict.Reason, "; no run was started")
+			assert.False(t, tr.verdict.Suspect)
+			assert.Empty(t, o.asked)
+			assert.LessOrEqual(t, tr.took, time.Minute)
 		})
 	}
 }
