@@ -35,6 +35,20 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	return Verdict{Result: Failed, Reason: reason + "; " + came, Run: run}
 }
 
+// shadowed is the verdict on a run, in the light of Shadow: what a run did with
+// the caller's personal secret proves nothing about the team's.
+func (w watch) shadowed(v Verdict) Verdict {
+	read := fmt.Sprintf("your personal secret %q, which hides the team's of the same name in your own runs: rename or delete it, or use an agent's API key", w.Shadow)
+	switch {
+	case w.Shadow == "":
+	case v.Result == Passed:
+		v.Reason += ", but with " + read
+	case v.Suspect:
+		v.Reason, v.Suspect = v.Reason+"; this run read "+read, false
+	}
+	return v
+}
+
 // compare holds what the agent reported against what Bitbucket served before
 // or serves now.
 func (w watch) compare(ctx context.Context, run warp.Run) Verdict {

@@ -79,8 +79,13 @@ type Test struct {
 	Secrets         []string
 	Directory       string // checkout of the primary repository, below the workspace
 	Commands        []Command
-	Prompt          string // added to the built-in one
-	Model           string
+
+	// Shadow is empty, or the name of a personal secret of the caller that hides
+	// the team's in the caller's own runs, and so in this test.
+	Shadow string
+
+	Prompt string // added to the built-in one
+	Model  string
 
 	// Commit is what Bitbucket served before, in lower case. Empty: Run asks Now
 	// first. When that knows none either, there is nothing to compare with, and the
@@ -185,7 +190,7 @@ func (w watch) once(ctx context.Context) Verdict {
 		run, came := w.cancel(run)
 		return Verdict{Result: Failed, Reason: fmt.Sprintf("the run could not be watched: %s; %s", remedy(err), came), Run: run}
 	}
-	return w.account(ctx, w.judge(ctx, run))
+	return w.account(ctx, w.shadowed(w.judge(ctx, run)))
 }
 
 // nothingStarted says what a test came to that was stopped before its run.

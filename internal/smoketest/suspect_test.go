@@ -155,3 +155,44 @@ func TestALookUpEndsWithTheTest(t *testing.T) {
 		})
 	}
 }
+
+func TestAPersonalSecretTakesTheSuspicion(t *testing.T) {
+	t.Parallel()
+	const secret = `your personal secret "T", which hides the team's of the same name in your own runs: rename or delete it, or use an agent's API key`
+	for name, tt := range map[string]struct {
+		end   warp.Run
+		reply string
+		want  smoketest.Result
+		adds  string // to the reason
+	}{
+		"the clone failed":        {setupFailed(cloneCommand), "", smoketest.Failed, "; this run read " + secret},
+		"nobody knows what":       {setupFailed("no"), "", smoketest.Failed, "; this run read " + secret},
+		"another commit":          {warp.Run{State: warp.Succeeded}, other, smoketest.Failed, "; this run read " + secret},
+		"no commit":               {warp.Run{State: warp.Succeeded}, "no such directory", smoketest.Failed, "; this run read " + secret},
+		"passed":                  {warp.Run{State: warp.Succeeded}, before, smoketest.Passed, ", but with " + secret},
+		"a command of the user's": {setupFailed("cd sample && npm ci"), "", smoketest.Failed, ""},
+		"no credits":              {warp.Run{State: warp.Failed, ErrorCode: "insufficient_credits"}, "", smoketest.Failed, ""},
+		"cancelled":               {warp.Run{State: warp.Cancelled}, "", smoketest.Cancelled, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			judged := func(shadow string) smoketest.Verdict {
+				tr := trial{Test: smoketest.Test{Commit: before, Shadow: shadow}}
+				tr.in(t, &oz{ends: []warp.Run{tt.end}, reply: func(int) (string, error) { return tt.reply, nil }})
+				return tr.verdict
+			}
+			plain, shadowed := judged(""), judged("T")
+			assert.Equal(t, tt.want, shadowed.Result)
+			assert.Equal(t, plain.Reason+tt.adds, shadowed.Reason)
+			assert.Equal(t, tt.want == smoketest.Failed && tt.adds != "", plain.Suspect)
+			assert.False(t, shadowed.Suspect)
+		})
+	}
+	t.Run("but not when Bitbucket itself refuses", func(t *testing.T) {
+		t.Parallel()
+		tr := trial{Test: smoketest.Test{Shadow: "T", Now: func(context.Context) (string, error) { return "", smoketest.ErrRefused }}}
+		tr.in(t, &oz{})
+		assert.True(t, tr.verdict.Suspect, "the look up presents the token itself")
+		assert.NotContains(t, tr.verdict.Reason, "personal secret")
+	})
+}
