@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -15,9 +16,9 @@ const (
 	// tries bounds how often a write is taken up again after a lost answer or a
 	// lost race.
 	tries = 5
-	// grace is how long a write under way may take to finish when the program is
-	// told to stop: less than the 7.5 s that GitHub leaves.
-	grace = 5 * time.Second
+	// writeGrace is how long a write under way may take to finish when the program
+	// is told to stop: less than the 7.5 s that GitHub leaves.
+	writeGrace = 5 * time.Second
 )
 
 // Applied is what is known to be written, filled as far as Apply got. A change
@@ -78,17 +79,13 @@ func conflicting(err error) bool {
 func isLost(err error) bool { return errors.Is(err, warp.ErrAnswerLost) }
 
 // write makes one change. Told to stop, it begins nothing, and lets what is
-// under way finish for the length of grace.
+// under way finish for the length of writeGrace.
 func write(ctx context.Context, change func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	under, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	under, cancel := grace.After(ctx, writeGrace)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(grace, cancel)
-		context.AfterFunc(under, func() { timer.Stop() })
-	})()
 	return change(under)
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -121,7 +122,7 @@ var errTimeout = errors.New("smoke_test_timeout is over")
 // repeated. Only a run that Oz itself reports as ended by a passing error of its
 // own is tried once more, in the same time.
 func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
-	stopping, stop := outlive(ctx, stopGrace)
+	stopping, stop := grace.After(ctx, stopGrace)
 	defer stop()
 	within, cancel := context.WithTimeoutCause(ctx, t.Timeout, errTimeout)
 	defer cancel()

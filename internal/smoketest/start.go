@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -25,9 +26,9 @@ func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
 	if ctx.Err() != nil {
 		return warp.Run{}, context.Cause(ctx)
 	}
-	answering, cancel := outlive(ctx, answerGrace)
+	answering, cancel := grace.After(ctx, answerGrace)
 	defer cancel()
-	looking, stop := outlive(ctx, lookGrace)
+	looking, stop := grace.After(ctx, lookGrace)
 	defer stop()
 	run, err := w.runner.StartRun(answering, warp.RunRequest{
 		Title:         w.title(),

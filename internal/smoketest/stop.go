@@ -33,16 +33,6 @@ const (
 	hurriedAsk  = 1500 * time.Millisecond
 )
 
-// outlive returns a context that ends d after ctx does.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(d, cancel)
-		context.AfterFunc(longer, func() { timer.Stop() })
-	})
-	return longer, func() { stop(); cancel() }
-}
-
 // stopped is the verdict on a test that was not carried to its end; came says
 // what came of the run.
 func (w watch) stopped(ctx context.Context, run warp.Run, came string) Verdict {
