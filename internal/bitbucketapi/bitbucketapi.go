@@ -46,7 +46,7 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 		return bitbucket.Refs{}, err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode/100 != 2 {
 		return bitbucket.Refs{}, c.refusal(answer, r.Flavor)
 	}
 	// The type may have parameters, as in remote-curl.c of git.
@@ -83,7 +83,7 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 	return answer, echoOf(request, c.token).safe(err)
 }
 
-// refusal reads an answer other than 200. Bitbucket gives git its reasons in
+// refusal reads an answer other than 2xx. Bitbucket gives git its reasons in
 // plain text: a page instead comes from somebody in front of it, or from another
 // path of the server. But a missing repository may be a page on Cloud.
 //

@@ -121,6 +121,28 @@ func TestTheTypeMayHaveParameters(t *testing.T) {
 	assert.Equal(t, one, refs.Head)
 }
 
+// TestAnyAnswerOf2xxIsAnAnswer, as for git's own client.
+func TestAnyAnswerOf2xxIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 201, 203, 299} {
+		client, repository := against(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/rest/") {
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, `{"slug": "app"}`)
+				return
+			}
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, advertisement(bitbucket.UploadPack, one+" HEAD"))
+		})
+		refs, err := client.ListRefs(t.Context(), repository, bitbucket.UploadPack, bearer, "")
+		require.NoError(t, err)
+		assert.Equal(t, one, refs.Head)
+		_, err = client.CheckREST(t.Context(), repository, bearer)
+		assert.NoError(t, err)
+	}
+}
+
 func TestALoginIsSentAtOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

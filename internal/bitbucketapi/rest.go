@@ -17,8 +17,9 @@ const cloudREST = "https://api.bitbucket.org/2.0"
 
 // CheckREST asks the REST for a repository. It tells a good token from a bad one
 // even where everybody may read the repository. No error means that the login was
-// accepted, and scopes are the token's where Cloud tells them; every other answer of the server is a *bitbucket.Refusal, and a page
-// that is not the REST's has NotGit.
+// accepted, and scopes are the token's where Cloud tells them; every other answer
+// of the server is a *bitbucket.Refusal, and a page that is not the REST's has
+// NotGit.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/
 // and https://developer.atlassian.com/server/bitbucket/rest/, Repository.
@@ -29,7 +30,7 @@ func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbu
 		return nil, err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode/100 != 2 {
 		return nil, c.refusal(answer, r.Flavor)
 	}
 	var repository struct{ Slug string }
