@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,7 +61,8 @@ func TokenID(token sensitive.String) string {
 	return string(id)
 }
 
-// FindUser is the slug of the credential's user.
+// FindUser is the slug of the credential's user. The server finds everybody whose
+// name holds this one, so it may be on a later page.
 func (t *Tokens) FindUser(ctx context.Context) (string, error) {
 	name := t.credential.Username
 	if name == "" {
@@ -69,11 +71,10 @@ func (t *Tokens) FindUser(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	var page struct{ Values []struct{ Name, Slug string } }
-	if _, err := t.send(ctx, http.MethodGet, users+"?filter="+url.QueryEscape(name), nil, &page); err != nil {
-		return "", err
-	}
-	for _, user := range page.Values {
+	for user, err := range list[struct{ Name, Slug string }](ctx, t, users, url.Values{"filter": {name}}) {
+		if err != nil {
+			return "", err
+		}
 		if strings.EqualFold(user.Name, name) {
 			return user.Slug, nil
 		}
@@ -125,23 +126,42 @@ func (t *Tokens) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucke
 // ListTokens returns every token of the owner.
 func (t *Tokens) ListTokens(ctx context.Context, of bitbucket.TokenOwner) ([]bitbucket.TokenRecord, error) {
 	var records []bitbucket.TokenRecord
-	for start, last := 0, false; !last; {
-		var page struct {
-			Values        []tokenItem
-			IsLastPage    bool
-			NextPageStart int
-		}
-		path := tokensPath(of) + "?limit=100&start=" + strconv.Itoa(start)
-		if _, err := t.send(ctx, http.MethodGet, path, nil, &page); err != nil {
+	for item, err := range list[tokenItem](ctx, t, tokensPath(of), url.Values{}) {
+		if err != nil {
 			return nil, err
 		}
-		for _, item := range page.Values {
-			records = append(records, item.record())
-		}
-		last = page.IsLastPage || page.NextPageStart <= start
-		start = page.NextPageStart
+		records = append(records, item.record())
 	}
 	return records, nil
+}
+
+// list asks for a list page by page, as far as the caller reads. It ends with
+// the first error, and with a page that does not advance.
+//
+// Source: https://developer.atlassian.com/server/bitbucket/rest/, "Paged APIs".
+func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		query.Set("limit", "100")
+		for start, last := 0, false; !last; {
+			var page struct {
+				Values        []T
+				IsLastPage    bool
+				NextPageStart int
+			}
+			query.Set("start", strconv.Itoa(start))
+			if _, err := t.send(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for _, value := range page.Values {
+				if !yield(value, nil) {
+					return
+				}
+			}
+			last = page.IsLastPage || page.NextPageStart <= start
+			start = page.NextPageStart
+		}
+	}
 }
 
 // CreateToken makes a token that ends after a number of days, and returns its

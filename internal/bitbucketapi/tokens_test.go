@@ -2,6 +2,7 @@ package bitbucketapi_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -86,6 +87,33 @@ func TestTokensLiveFromTheirCreationToTheirRevocation(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "jane", slug)
 	assert.Empty(t, server.Violations())
+}
+
+func TestFindUserReadsUntilItKnows(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		others string // whose names hold the name too
+		pages  int
+	}{
+		"alone":               {"bob%03d", 1},
+		"on the first of all": {"jane%03d", 1},
+		"on the last of all":  {"%03djane", 3},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := bitbucketsim.Start(bitbucketsim.Options{})
+			t.Cleanup(server.Close)
+			server.AddUser("jane", "pass word")
+			for i := range 250 {
+				server.AddUser(fmt.Sprintf(tt.others, i), "x")
+			}
+			slug, err := tokensAt(t, server.DataCenterURL(), janes()).FindUser(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, "jane", slug)
+			assert.Len(t, server.Journal.All(), tt.pages)
+		})
+	}
 }
 
 func TestListTokensReadsEveryPage(t *testing.T) {
