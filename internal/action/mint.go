@@ -108,37 +108,14 @@ func (r *rotation) letGo(ctx context.Context, minter mint.Minter, current bitbuc
 // tokenOwner is whom the token shall belong to: who the inputs name, else the
 // narrowest that covers every repository.
 func (r *rotation) tokenOwner(ctx context.Context, tokens *bitbucketapi.Tokens) (bitbucket.TokenOwner, error) {
-	first := r.radius.repositories[0]
-	oneProject, oneRepository := true, len(r.radius.repositories) == 1
-	for _, repository := range r.radius.repositories {
-		oneProject = oneProject && repository.Owner == first.Owner
+	owner, needsUser, err := mint.OwnerOf(r.radius.repositories, r.config.Rotation.MintOwner)
+	if !needsUser {
+		return owner, err
 	}
-	kind := r.config.Rotation.MintOwner
-	if kind == "auto" {
-		switch {
-		case oneRepository:
-			kind = "repository"
-		case oneProject:
-			kind = "project"
-		default:
-			kind = "user"
-		}
+	if owner.User, err = tokens.FindUser(ctx); err != nil {
+		return owner, fmt.Errorf("look up the owner of the new token: %w", err)
 	}
-	switch {
-	case kind == "repository" && !oneRepository:
-		return bitbucket.TokenOwner{}, errors.New("mint_owner is repository, but the secret serves several repositories; use project or user")
-	case kind == "project" && !oneProject:
-		return bitbucket.TokenOwner{}, errors.New("mint_owner is project, but the secret serves repositories of several projects; use user")
-	case kind == "repository":
-		return bitbucket.TokenOwner{Project: first.Owner, Slug: first.Slug}, nil
-	case kind == "project":
-		return bitbucket.TokenOwner{Project: first.Owner}, nil
-	}
-	slug, err := tokens.FindUser(ctx)
-	if err != nil {
-		return bitbucket.TokenOwner{}, fmt.Errorf("look up the owner of the new token: %w", err)
-	}
-	return bitbucket.TokenOwner{User: slug}, nil
+	return owner, nil
 }
 
 // dayOf is the day of a moment, "never" for none.
