@@ -318,6 +318,28 @@ func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
 	})
 }
 
+// TestARotationWithoutAnAttemptLeft: the questions about pushes have drawn the two
+// answers of 401 that a token may draw, and what the smoke test compares with is
+// not asked.
+func TestARotationWithoutAnAttemptLeft(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(3)
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ReceivePackRefs, Status: 401, Body: "no", Times: -1})
+		r := w.must(w.rotation(nil))
+		assert.Equal(t, "passed", r.outputs["smoke_test"])
+		assert.Contains(t, r.log, "there was no commit to compare with")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+		refused := 0
+		for _, request := range w.bitbucket.Journal.All() {
+			if request.Operation == bitbucketsim.ReceivePackRefs {
+				refused++
+			}
+		}
+		assert.Equal(t, 2, refused)
+	})
+}
+
 // TestRotationInAPipelineIsNotNarrowedToItsRepository: the default of repo_url
 // is for the other modes.
 func TestRotationInAPipelineIsNotNarrowedToItsRepository(t *testing.T) {

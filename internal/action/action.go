@@ -112,21 +112,22 @@ type run struct {
 	log    *slog.Logger
 	facts  *report.Facts
 
-	clients transport.Clients
+	api *bitbucketapi.API
 }
 
 // all is the whole of the program in order. What it gets to know goes into
 // facts as it goes.
-func (r run) all(ctx context.Context) (err error) {
-	r.clients, err = transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
+func (r run) all(ctx context.Context) error {
+	clients, err := transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
 	if err != nil {
 		return err
 	}
-	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, r.clients, Version())
+	r.api = bitbucketapi.New(clients)
+	oz := warpapi.New(r.config.WarpServerURL, r.config.WarpAPIKey, clients, Version())
 	if r.config.Mode == config.Rotate {
 		return r.rotate(ctx, oz)
 	}
-	bitbucket := bitbucketapi.New(r.config.Token, r.clients)
+	bitbucket := r.api.Client(r.config.Token)
 
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
@@ -23,7 +22,7 @@ func (r run) reportedExpiry(ctx context.Context, repository bitbucket.Repository
 	}
 	asking, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	record, err := bitbucketapi.NewTokens(repository, bitbucketapi.Credential{Secret: r.config.Token}, r.clients).FindSelf(asking, repository)
+	record, err := r.api.Client(r.config.Token).FindSelf(asking, repository)
 	if err != nil {
 		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
 	}

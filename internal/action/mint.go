@@ -31,7 +31,7 @@ func (r *rotation) mintAndStore(bounded, ctx context.Context) error {
 	if credential.Username == "" {
 		credential.Secret = r.config.Token
 	}
-	tokens := bitbucketapi.NewTokens(r.radius.repositories[0], credential, r.clients)
+	tokens := r.api.Tokens(r.radius.repositories[0], credential)
 	owner, err := r.tokenOwner(bounded, tokens)
 	if err != nil {
 		return err

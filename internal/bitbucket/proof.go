@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 )
 
@@ -56,6 +57,10 @@ type Refusal struct {
 	Text   string // the server's words on one line, bounded
 	NotGit bool   // a login page, a proxy's page, a redirect
 }
+
+// ErrNotAsked stands for the answer to a question that was not asked: the token
+// had been refused before, and one more refusal could lock its owner out.
+var ErrNotAsked = errors.New("not asked, for the server had refused the token with 401 before")
 
 // Error is the status and the server's words.
 func (r *Refusal) Error() string { return fmt.Sprintf("%d: %s", r.Status, r.Text) }

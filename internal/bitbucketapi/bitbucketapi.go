@@ -14,20 +14,10 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// Client asks one Bitbucket. It is safe for concurrent use.
-type Client struct {
-	reads *transport.Client
-	token sensitive.String
-}
-
-// New returns a client that proves token. It makes no request.
-func New(token sensitive.String, clients transport.Clients) *Client {
-	return &Client{clients.Reads, token}
-}
+// Client asks Bitbucket with one token. It is safe for concurrent use.
+type Client struct{ presenter }
 
 // ListRefs asks for the refs of a repository as `git fetch` does for the
 // service git-upload-pack and `git push` for git-receive-pack. Of the first it
@@ -65,7 +55,7 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return refs, err
 }
 
-// get sends a request that presents the token.
+// get sends a request that presents the token, or nothing.
 func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -74,13 +64,12 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 	switch {
 	case as.Bearer:
 		// Authorization: Bearer BBDC-...
-		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+		request.Header.Set("Authorization", "Bearer "+c.secret.Reveal())
 	case as.User != "":
 		// Authorization: Basic base64(x-token-auth:ATCTT...)
-		request.SetBasicAuth(as.User, c.token.Reveal())
+		request.SetBasicAuth(as.User, c.secret.Reveal())
 	}
-	answer, err := c.reads.Do(request)
-	return answer, echoOf(request, c.token).safe(err)
+	return c.send(request)
 }
 
 // refusal reads an answer other than 2xx. Bitbucket gives git its reasons in
@@ -89,7 +78,7 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
-	content := echoOf(answer.Request, c.token).read(answer.Body)
+	content := echoOf(answer.Request, c.secret).read(answer.Body)
 	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, cmp.Or(words([]byte(content)), content))}
 	switch answer.StatusCode {
 	case http.StatusForbidden:
@@ -102,7 +91,7 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
 	}
 	if answer.Header.Get("Location") != "" {
-		refused.Text = strings.TrimSuffix("redirected to "+echoOf(answer.Request, c.token).origin(answer), " to ")
+		refused.Text = strings.TrimSuffix("redirected to "+echoOf(answer.Request, c.secret).origin(answer), " to ")
 		refused.NotGit = true
 	}
 	return refused
@@ -110,5 +99,5 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 
 // plain is a server's text for people, without the credential that it was sent.
 func (c *Client) plain(answer *http.Response, text string) string {
-	return plain([]byte(echoOf(answer.Request, c.token).redact(text)))
+	return plain([]byte(echoOf(answer.Request, c.secret).redact(text)))
 }

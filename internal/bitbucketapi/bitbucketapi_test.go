@@ -38,7 +38,7 @@ func against(t testing.TB, answer http.HandlerFunc) (*bitbucketapi.Client, bitbu
 	clients, err := transport.New(transport.Options{UserAgent: "test", Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	host := strings.TrimPrefix(server.URL, "http://")
-	return bitbucketapi.New(sensitive.New(token), clients),
+	return bitbucketapi.New(clients).Client(sensitive.New(token)),
 		bitbucket.Repository{Flavor: bitbucket.DataCenter, Scheme: "http", Host: host, Context: "/bitbucket", Owner: "PRJ", Slug: "app"}
 }
 

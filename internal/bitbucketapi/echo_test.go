@@ -45,7 +45,7 @@ func with(t *testing.T, secret string, answer http.HandlerFunc) (*bitbucketapi.C
 	_, repository := against(t, answer)
 	clients, err := transport.New(transport.Options{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	return bitbucketapi.New(sensitive.New(secret), clients), repository
+	return bitbucketapi.New(clients).Client(sensitive.New(secret)), repository
 }
 
 func TestAnEchoIsHiddenWhereverItStands(t *testing.T) {
@@ -123,7 +123,7 @@ func TestTheManagementOfTokensHidesAnEcho(t *testing.T) {
 			})
 			clients, err := transport.New(transport.Options{Log: slog.New(slog.DiscardHandler)})
 			require.NoError(t, err)
-			tokens := bitbucketapi.NewTokens(repository, bitbucketapi.Credential{Username: user, Secret: sensitive.New(token)}, clients)
+			tokens := bitbucketapi.New(clients).Tokens(repository, bitbucketapi.Credential{Username: user, Secret: sensitive.New(token)})
 			_, err = tokens.ListTokens(t.Context(), bitbucket.TokenOwner{User: "jane"})
 			require.ErrorContains(t, err, "not B")
 			requireNoPart(t, err.Error(), token)

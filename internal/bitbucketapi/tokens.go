@@ -11,6 +11,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,15 +33,9 @@ type Credential struct {
 //
 // Source: https://developer.atlassian.com/server/bitbucket/rest/, Authentication.
 type Tokens struct {
-	base       string // https://host[:port][/context]
-	credential Credential
-	clients    transport.Clients
-}
-
-// NewTokens returns a client for the server of a repository. It makes no
-// request.
-func NewTokens(of bitbucket.Repository, c Credential, clients transport.Clients) *Tokens {
-	return &Tokens{of.Origin() + of.Context, c, clients}
+	presenter
+	base     string // https://host[:port][/context]
+	username string // empty: the secret is a token
 }
 
 // TokenID is the ID that a Data Center token carries inside, empty when it
@@ -64,7 +59,7 @@ func TokenID(token sensitive.String) string {
 // FindUser is the slug of the credential's user. The server finds everybody whose
 // name holds this one, so it may be on a later page.
 func (t *Tokens) FindUser(ctx context.Context) (string, error) {
-	name := t.credential.Username
+	name := t.username
 	if name == "" {
 		var err error
 		if name, err = t.whoami(ctx); err != nil {
@@ -87,7 +82,7 @@ const users = "/rest/api/latest/users"
 // whoami is the name of the user that a token acts as.
 func (t *Tokens) whoami(ctx context.Context) (string, error) {
 	// X-AUSERNAME: jane
-	header, err := t.send(ctx, http.MethodGet, users+"?limit=1", nil, nil)
+	header, err := t.call(ctx, http.MethodGet, users+"?limit=1", nil, nil)
 	if err != nil {
 		return "", err
 	}
@@ -98,23 +93,25 @@ func (t *Tokens) whoami(ctx context.Context) (string, error) {
 	return name, nil
 }
 
-// FindSelf returns the record of the token that is the credential, as far as
-// the server shows a token its own: as one of the repository, of its project or
-// of its user. It presents the token at most four times, and must be called only
-// when the server is known to accept it.
-func (t *Tokens) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
-	id := TokenID(t.credential.Secret)
+// FindSelf returns the record of the token itself, as far as the server of the
+// repository, a Data Center, shows a token its own: as one of its user, of the
+// repository or of its project. It presents the token at most four times. Each
+// owner that the token is not of may be a 401, so it is for after all that has to
+// be known; the user comes first, for who that is the server has told.
+func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
+	id := TokenID(c.secret)
 	if id == "" {
 		return bitbucket.TokenRecord{}, errors.New("the token does not tell its ID")
 	}
+	t := &Tokens{presenter: c.presenter, base: r.Origin() + r.Context}
 	owners := []bitbucket.TokenOwner{{Project: r.Owner, Slug: r.Slug}, {Project: r.Owner}}
 	if name, err := t.whoami(ctx); err == nil {
-		owners = append(owners, bitbucket.TokenOwner{User: strings.ToLower(name)})
+		owners = slices.Insert(owners, 0, bitbucket.TokenOwner{User: strings.ToLower(name)})
 	}
 	var failures []error
 	for _, owner := range owners {
 		var item tokenItem
-		_, err := t.send(ctx, http.MethodGet, tokensPath(owner)+"/"+id, nil, &item)
+		_, err := t.call(ctx, http.MethodGet, tokensPath(owner)+"/"+id, nil, &item)
 		if err == nil {
 			return item.record(), nil
 		}
@@ -149,7 +146,7 @@ func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) 
 				NextPageStart int
 			}
 			query.Set("start", strconv.Itoa(start))
-			if _, err := t.send(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+			if _, err := t.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
 				yield(*new(T), err)
 				return
 			}
@@ -177,7 +174,7 @@ func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name 
 		tokenItem
 		Token sensitive.String
 	}
-	_, err := t.send(ctx, http.MethodPut, tokensPath(of), in, &created)
+	_, err := t.call(ctx, http.MethodPut, tokensPath(of), in, &created)
 	if err == nil && (created.Token.IsEmpty() || created.ID == "") {
 		err = fmt.Errorf("PUT %s: %w: the answer holds no token", tokensPath(of), bitbucket.ErrAnswerLost)
 	}
@@ -186,7 +183,7 @@ func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name 
 
 // DeleteToken revokes a token. One that is gone already is no error.
 func (t *Tokens) DeleteToken(ctx context.Context, of bitbucket.TokenOwner, id string) error {
-	_, err := t.send(ctx, http.MethodDelete, tokensPath(of)+"/"+url.PathEscape(id), nil, nil)
+	_, err := t.call(ctx, http.MethodDelete, tokensPath(of)+"/"+url.PathEscape(id), nil, nil)
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		return nil
@@ -213,15 +210,15 @@ func (i tokenItem) record() bitbucket.TokenRecord {
 	return r
 }
 
-// send makes one call of the REST. A refusal is a *bitbucket.Refusal; an error
+// call makes one call of the REST. A refusal is a *bitbucket.Refusal; an error
 // after which a write may have happened wraps bitbucket.ErrAnswerLost.
-func (t *Tokens) send(ctx context.Context, method, path string, in, out any) (http.Header, error) {
+func (t *Tokens) call(ctx context.Context, method, path string, in, out any) (http.Header, error) {
 	header, err := t.exchange(ctx, method, path, in, out)
 	if err == nil {
 		return header, nil
 	}
 	var refused *bitbucket.Refusal
-	if method != http.MethodGet && !errors.As(err, &refused) && !transport.NeverSent(err) {
+	if method != http.MethodGet && !errors.As(err, &refused) && !errors.As(err, &unsent{}) && !transport.NeverSent(err) {
 		err = fmt.Errorf("%w: %w", bitbucket.ErrAnswerLost, err)
 	}
 	path, _, _ = strings.Cut(path, "?")
@@ -245,21 +242,17 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if t.credential.Username != "" {
+	if t.username != "" {
 		// Authorization: Basic base64(jane:password)
-		request.SetBasicAuth(t.credential.Username, t.credential.Secret.Reveal())
+		request.SetBasicAuth(t.username, t.secret.Reveal())
 	} else {
 		// Authorization: Bearer BBDC-...
-		request.Header.Set("Authorization", "Bearer "+t.credential.Secret.Reveal())
+		request.Header.Set("Authorization", "Bearer "+t.secret.Reveal())
 	}
-	client := t.clients.Reads
-	if method != http.MethodGet {
-		client = t.clients.Writes
-	}
-	echo := echoOf(request, t.credential.Secret)
-	answer, err := client.Do(request)
+	echo := echoOf(request, t.secret)
+	answer, err := t.send(request)
 	if err != nil {
-		return nil, echo.safe(err)
+		return nil, err
 	}
 	defer answer.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))

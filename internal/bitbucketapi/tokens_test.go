@@ -21,14 +21,21 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
 )
 
-// tokensAt returns a client for the token REST of a server.
-func tokensAt(t *testing.T, base string, c bitbucketapi.Credential) *bitbucketapi.Tokens {
+// apiAt returns an API that has asked nothing yet, and a repository of a server.
+func apiAt(t *testing.T, base string) (*bitbucketapi.API, bitbucket.Repository) {
 	t.Helper()
 	clients, err := transport.New(transport.Options{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	r, err := bitbucket.Parse(base+"/scm/PRJ/sample.git", bitbucket.DataCenter)
 	require.NoError(t, err)
-	return bitbucketapi.NewTokens(r, c, clients)
+	return bitbucketapi.New(clients), r
+}
+
+// tokensAt returns a client for the token REST of a server.
+func tokensAt(t *testing.T, base string, c bitbucketapi.Credential) *bitbucketapi.Tokens {
+	t.Helper()
+	api, r := apiAt(t, base)
+	return api.Tokens(r, c)
 }
 
 func janes() bitbucketapi.Credential {
@@ -71,11 +78,12 @@ func TestTokensLiveFromTheirCreationToTheirRevocation(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []bitbucket.TokenRecord{record}, found)
 
-		r, err := bitbucket.Parse(server.DataCenterURL()+"/scm/PRJ/sample.git", "")
-		require.NoError(t, err)
-		self, err := tokensAt(t, server.DataCenterURL(), bitbucketapi.Credential{Secret: value}).FindSelf(t.Context(), r)
+		api, r := apiAt(t, server.DataCenterURL())
+		self, err := api.Client(value).FindSelf(t.Context(), r)
 		require.NoError(t, err)
 		assert.Equal(t, record, self)
+		_, err = api.Client(value).CheckREST(t.Context(), r, bearer)
+		require.NoError(t, err, "that has not used all attempts up")
 
 		require.NoError(t, tokens.DeleteToken(t.Context(), owner, record.ID))
 		require.NoError(t, tokens.DeleteToken(t.Context(), owner, record.ID), "what is gone is no error")

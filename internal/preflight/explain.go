@@ -36,7 +36,7 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w: %s", err, meaning(r, kind, need, refused))
-	case errors.As(err, &certificate): // the error says what to do
+	case errors.As(err, &certificate), errors.Is(err, bitbucket.ErrNotAsked): // the error says what to do
 		return err
 	}
 	return fmt.Errorf("%w; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too", err)

@@ -10,13 +10,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Server is a Bitbucket. A *bitbucket.Refusal is its no.
+// Server is a Bitbucket. A *bitbucket.Refusal is its no. An error that wraps
+// bitbucket.ErrNotAsked is nobody's: too many answers of 401 came before.
 type Server interface {
 	// ListRefs asks a repository for its refs, as git does.
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
@@ -42,13 +44,13 @@ type Proof struct {
 // Check proves the token: first against the primary repository, alone, then
 // everything else, so that a token that is no good is presented once. What the
 // repositories refuse is one error that names each of them, in order. Wanted is
-// the branch or tag of the primary repository, empty for HEAD. Whatever happens,
-// the server answers 401 at most twice (see mostFailures); what could not be
-// asked for that reason is named too.
+// the branch or tag of the primary repository, empty for HEAD. What the server was
+// not asked because it had answered 401 too often is named too; the questions come
+// in the order of what they are worth, so it is those about pushes that are left.
 func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, token Token, wanted string, requireWrite bool) (Proof, error) {
-	c := check{server: s, repositories: repositories, chances: newChances(), requireWrite: requireWrite}
+	c := check{server: s, repositories: repositories, requireWrite: requireWrite, abreast: mostAbreast}
 	primary := repositories[0]
-	proof, refs, err := c.login(ctx, token, wanted)
+	proof, refs, err := c.askPrimary(ctx, token, wanted)
 	if err != nil && !isOfRepository(err) {
 		if isOutage(err) && ctx.Err() != nil {
 			return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
@@ -77,8 +79,8 @@ func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, t
 type check struct {
 	server       Server
 	repositories []bitbucket.Repository
-	chances      *chances
 	requireWrite bool
+	abreast      int // most questions with the token under way
 
 	reads  []error // answers to a clone, by repository; the primary's is known
 	pushes []error // answers to a push, by repository
@@ -89,6 +91,29 @@ type check struct {
 
 	scopes  []string // of the token, where git's address tells them
 	granted []string // the same, where the REST does
+}
+
+// mostAbreast is how many questions with the token are under way: as many as may
+// be refused with 401, so more would only wait.
+const mostAbreast = 2
+
+// askPrimary asks for the primary repository with the token, and at the same time
+// as nobody, for a server may give what is public to everybody and never look at
+// the token.
+func (c *check) askPrimary(ctx context.Context, token Token, wanted string) (Proof, bitbucket.Refs, error) {
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	var nobody sync.WaitGroup
+	nobody.Go(func() {
+		_, err := c.server.ListRefs(asking, c.repositories[0], bitbucket.UploadPack, bitbucket.Login{}, "")
+		c.public = err == nil
+	})
+	proof, refs, err := c.login(ctx, token, wanted)
+	if err != nil {
+		stop() // whoever else may read it, the token may not
+	}
+	nobody.Wait()
+	return proof, refs, err
 }
 
 // login finds the way in which the primary repository accepts the token. When
@@ -102,61 +127,77 @@ func (c *check) login(ctx context.Context, token Token, wanted string) (Proof, b
 	var refused error
 	var presented []string
 	for _, kind := range kinds {
-		if err := c.chances.take(ctx); err != nil {
-			return Proof{Kind: kind}, bitbucket.Refs{}, err
-		}
 		refs, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, kind.Login(), wanted)
-		c.chances.settle(err)
 		if !isUnauthorized(err) {
 			return Proof{Kind: kind}, refs, err
 		}
 		refused = cmp.Or(refused, err)
 		presented = append(presented, kind.Login().String())
+		c.abreast = 1 // one more such answer may come; the next questions go one by one, in order
 	}
 	return Proof{Kind: token.Kind}, bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
 
-// askTheRest asks all that the primary repository's answer left open, the
-// necessary first: where chances run out, it is questions about pushes that are
-// left. After a refusal only the other clones are open, so that all that refuse
-// are named. An outage ends it early, for it says nothing of the token.
-func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind, refused error) error {
-	primary, as := c.repositories[0], kind.Login()
-	c.reads, c.pushes = make([]error, len(c.repositories)), make([]error, len(c.repositories))
-	c.reads[0] = refused
+// question is one that presents the token, and the place of its answer.
+type question struct {
+	answer *error
+	ask    func(context.Context) error
+	needed bool // an outage is an error of the check
+}
+
+// askAll asks one question after the other. An outage ends it early, for it says
+// nothing of the token.
+func (c *check) askAll(ctx context.Context, questions []question) error {
 	group, within := errgroup.WithContext(ctx)
-	ask := func(answer *error, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, needed bool) {
-		if *answer = c.chances.take(within); *answer != nil { // not in the goroutine: chances go in order
-			return
-		}
+	group.SetLimit(c.abreast)
+	for _, q := range questions {
 		group.Go(func() error {
-			_, err := c.server.ListRefs(within, r, service, as, "")
-			c.chances.settle(err)
-			*answer = err
-			if needed && isOutage(err) {
-				return err
+			*q.answer = q.ask(within)
+			if q.needed && isOutage(*q.answer) {
+				return *q.answer
 			}
 			return nil
 		})
 	}
-	if refused == nil {
-		c.askWhoeverReads(within, group, kind)
+	return group.Wait() // the error is in its place too
+}
+
+// askTheRest asks all that the primary repository's answer left open: first what
+// nobody can do without, which is the REST where the primary is public, the other
+// clones and whether Basic works, and when these are answered, the pushes. After a
+// refusal only the other clones are open, so that all that refuse are named.
+func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind, refused error) error {
+	primary, as := c.repositories[0], kind.Login()
+	c.reads, c.pushes = make([]error, len(c.repositories)), make([]error, len(c.repositories))
+	c.reads[0] = refused
+	git := func(answer *error, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, needed bool) question {
+		return question{answer, func(ctx context.Context) error {
+			_, err := c.server.ListRefs(ctx, r, service, as, "")
+			return err
+		}, needed}
+	}
+	var first, then []question
+	if c.public && refused == nil {
+		if c.rest = errNoEmail; kind != bitbucket.APIToken {
+			first = append(first, question{&c.rest, func(ctx context.Context) (err error) {
+				c.granted, err = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
+				return err
+			}, false})
+		}
 	}
 	for i, repository := range c.repositories {
 		if i > 0 {
-			ask(&c.reads[i], repository, bitbucket.UploadPack, as, true)
+			first = append(first, git(&c.reads[i], repository, bitbucket.UploadPack, as, true))
 		}
+		then = append(then, git(&c.pushes[i], repository, bitbucket.ReceivePack, as, c.requireWrite))
 	}
-	if refused != nil {
-		return group.Wait()
+	if primary.Flavor == bitbucket.DataCenter && refused == nil {
+		first = append(first, git(&c.basic, primary, bitbucket.UploadPack, bitbucket.Login{User: kind.User()}, true))
 	}
-	if primary.Flavor == bitbucket.DataCenter {
-		ask(&c.basic, primary, bitbucket.UploadPack, bitbucket.Login{User: kind.User()}, true)
+	if err := c.askAll(ctx, first); err != nil || refused != nil {
+		return err
 	}
-	for i, repository := range c.repositories {
-		ask(&c.pushes[i], repository, bitbucket.ReceivePack, as, c.requireWrite)
-	}
-	return group.Wait() // the error is in its place too
+	return c.askAll(ctx, then)
 }
 
 // errNoEmail stands for the REST's answer to an API token.
@@ -164,26 +205,9 @@ func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind, refuse
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/
 var errNoEmail = errors.New("the REST takes an API token only beside its owner's e-mail address")
 
-// askWhoeverReads asks whether the primary repository is public. A server may
-// give what is public to everybody and never look at the token; then the REST
-// has to tell. Its chance is set aside before anything else can spend it.
-func (c *check) askWhoeverReads(ctx context.Context, group *errgroup.Group, kind bitbucket.TokenKind) {
-	if c.chances.take(ctx) != nil {
-		return
-	}
-	group.Go(func() error {
-		primary := c.repositories[0]
-		_, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, bitbucket.Login{}, "")
-		if c.public = err == nil; !c.public {
-			c.chances.settle(nil)
-			return nil
-		}
-		if c.rest = errNoEmail; kind != bitbucket.APIToken {
-			c.granted, c.rest = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
-		}
-		c.chances.settle(c.rest)
-		return nil
-	})
+func isUnauthorized(err error) bool {
+	var refused *bitbucket.Refusal
+	return errors.As(err, &refused) && refused.Status == 401
 }
 
 // isKnown reports whether an answer shows that the server knows the token,
@@ -211,7 +235,7 @@ func isOutage(err error) bool {
 	if errors.As(err, &refused) {
 		return refused.Status >= 500 || refused.Status == 429
 	}
-	return err != nil && !errors.Is(err, errNotAsked)
+	return err != nil && !errors.Is(err, bitbucket.ErrNotAsked)
 }
 
 // refusals is one error of all that stands against the token, in the order of
@@ -221,7 +245,7 @@ func (c *check) refusals(kind bitbucket.TokenKind) error {
 	var notAsked []string
 	add := func(r bitbucket.Repository, answer, explained error) {
 		switch {
-		case errors.Is(answer, errNotAsked):
+		case errors.Is(answer, bitbucket.ErrNotAsked):
 			notAsked = append(notAsked, r.CloneURL())
 		case !errors.Is(answer, context.Canceled): // by an outage elsewhere
 			list = append(list, explained)
@@ -242,7 +266,7 @@ func (c *check) refusals(kind bitbucket.TokenKind) error {
 		add(primary, c.basic, fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), c.basic))
 	}
 	if len(notAsked) > 0 {
-		list = append(list, fmt.Errorf("%w: %s", errNotAsked, strings.Join(notAsked, ", ")))
+		list = append(list, fmt.Errorf("%w: %s", bitbucket.ErrNotAsked, strings.Join(notAsked, ", ")))
 	}
 	return errors.Join(list...)
 }

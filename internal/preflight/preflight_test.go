@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 )
 
@@ -94,6 +95,49 @@ func (s *server) answer(ctx context.Context, questions ...string) error {
 		}
 	}
 	return nil
+}
+
+// bounded is a server that is asked as the program asks: no more than two answers
+// of 401 for the token, in all checks together.
+type bounded struct {
+	server   preflight.Server
+	attempts *bitbucketapi.Attempts
+}
+
+func bound(s preflight.Server) bounded { return bounded{s, bitbucketapi.NewAttempts()} }
+
+func (b bounded) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (refs bitbucket.Refs, err error) {
+	err = b.attempt(ctx, as, func() (err error) {
+		refs, err = b.server.ListRefs(ctx, r, service, as, wanted)
+		return err
+	})
+	return refs, err
+}
+
+func (b bounded) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error) {
+	err = b.attempt(ctx, as, func() (err error) {
+		scopes, err = b.server.CheckREST(ctx, r, as)
+		return err
+	})
+	return scopes, err
+}
+
+func (b bounded) attempt(ctx context.Context, as bitbucket.Login, ask func() error) error {
+	if as == (bitbucket.Login{}) {
+		return ask()
+	}
+	if err := b.attempts.Take(ctx); err != nil {
+		return err
+	}
+	err := ask()
+	var refused *bitbucket.Refusal
+	b.attempts.Settle(errors.As(err, &refused) && refused.Status == 401)
+	return err
+}
+
+// check proves a token at a server that has refused nothing yet.
+func check(ctx context.Context, s preflight.Server, repositories []bitbucket.Repository, token preflight.Token, wanted string, write bool) (preflight.Proof, error) {
+	return preflight.Check(ctx, bound(s), repositories, token, wanted, write)
 }
 
 func (s *server) count(question string) int {
@@ -223,7 +267,7 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 			if !tt.empty {
 				s.refs = bitbucket.Refs{Head: head, Branch: commit}
 			}
-			proof, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
+			proof, err := check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
 			require.NoError(t, err)
 			assert.Equal(t, tt.kind, proof.Kind)
 			assert.Equal(t, tt.bearerOnly, proof.BearerOnly)
@@ -252,7 +296,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 		write        bool
 
 		lines []string // words of each line of the error
-		asked int      // questions
+		asked int      // questions with the token
 	}{
 		"the primary refuses, and nothing else is asked": {
 			repositories: cloud("a", "b", "c"), token: apiToken, answers: map[string]error{"": unauthorized}, asked: 1,
@@ -274,7 +318,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			lines: []string{"403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository (Repositories: Read) in the settings of acme/a"},
 		},
 		"all that refuse are named, in order": {
-			repositories: dataCenter("a", "b", "c", "d"), token: httpToken, asked: 10,
+			repositories: dataCenter("a", "b", "c", "d"), token: httpToken, asked: 9,
 			answers: onlyReads(map[string]error{"b clone": missing, "d clone": no(403, "no way")}),
 			lines:   []string{"https://git.example/scm/PRJ/b.git: 200: Repository not found", "https://git.example/scm/PRJ/d.git: 403: no way"},
 		},
@@ -304,33 +348,33 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			lines: []string{"not a git server's answer"},
 		},
 		"two of 401 are enough": {
-			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 4,
+			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 3,
 			answers: map[string]error{"clone": unauthorized, "a clone": nil, "push": unauthorized},
 			lines:   []string{"acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git, https://bitbucket.org/acme/e.git"},
 		},
 		"one of 401 is enough after a guess that was wrong": {
-			repositories: cloud("a", "b", "c"), token: guess, asked: 4,
+			repositories: cloud("a", "b", "c"), token: guess, asked: 3,
 			answers: map[string]error{"clone": unauthorized, "a clone " + asAccess: nil},
 			lines:   []string{"acme/b.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/c.git"},
 		},
 		"none may push": {
-			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 5,
+			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 4,
 			lines: []string{
 				"the token cannot push to https://bitbucket.org/acme/a.git, and require_write asks for it: 403: Your credentials",
 				"the token cannot push to https://bitbucket.org/acme/b.git, and require_write asks for it: 403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write)",
 			},
 		},
 		"one may not be read and one not be pushed to": {
-			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 8,
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, asked: 7,
 			answers: map[string]error{"b clone": missing, "b push": missing, "c push": no(401, "You are not permitted to access this resource")},
 			lines:   []string{"prove the token against https://git.example/scm/PRJ/b.git", "cannot push to https://git.example/scm/PRJ/c.git"},
 		},
 		"no more than two pushes of 401": {
-			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 7,
+			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 6,
 			lines: []string{"cannot push to https://git.example/scm/PRJ/a.git", "cannot push to https://git.example/scm/PRJ/b.git", "not asked, for the server had refused the token with 401 before: https://git.example/scm/PRJ/c.git"},
 		},
 		"nobody knows whether it can push, and it has to": {
-			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 3,
+			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 2,
 			lines: []string{"ask https://bitbucket.org/acme/a.git whether the token may push: 503"},
 		},
 		"nobody knows whether Basic works": {
@@ -345,18 +389,20 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head, Branch: commit}}
-			_, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
-			require.Error(t, err)
-			lines := strings.Split(err.Error(), "\n")
-			require.Len(t, lines, len(tt.lines), err.Error())
-			for i, words := range tt.lines {
-				assert.Contains(t, lines[i], words)
-			}
-			assert.LessOrEqual(t, s.failures, 2)
-			if tt.asked >= 0 {
-				assert.Len(t, s.asked, tt.asked, "%q", s.asked)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head, Branch: commit}, delay: time.Second}
+				_, err := check(t.Context(), s, tt.repositories, tt.token, tt.wanted, tt.write)
+				require.Error(t, err)
+				lines := strings.Split(err.Error(), "\n")
+				require.Len(t, lines, len(tt.lines), err.Error())
+				for i, words := range tt.lines {
+					assert.Contains(t, lines[i], words)
+				}
+				assert.LessOrEqual(t, s.failures, 2)
+				if tt.asked >= 0 {
+					assert.Equal(t, tt.asked, len(s.asked)-s.count("nobody"), "%q", s.asked)
+				}
+			})
 		})
 	}
 }
@@ -396,7 +442,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head}, public: true, delay: time.Second}
-				proof, err := preflight.Check(t.Context(), s, tt.repositories, tt.token, "", false)
+				proof, err := check(t.Context(), s, tt.repositories, tt.token, "", false)
 				if tt.err != "" {
 					require.ErrorContains(t, err, tt.err)
 				} else {
@@ -434,7 +480,7 @@ func TestScopesThatAreTooMuchAreNamed(t *testing.T) {
 			if !tt.write {
 				s.answers = readOnly
 			}
-			proof, err := preflight.Check(t.Context(), s, cloud("a"), access, "", tt.write)
+			proof, err := check(t.Context(), s, cloud("a"), access, "", tt.write)
 			require.NoError(t, err)
 			require.NotEmpty(t, proof.Warnings) // the first says that the repository is public
 			if tt.want == "" {
@@ -461,7 +507,7 @@ func TestNoMoreThanTwoFailedLogins(t *testing.T) {
 						if repositories[0].Flavor == bitbucket.Cloud {
 							token = guess
 						}
-						_, err := preflight.Check(t.Context(), s, repositories, token, "", write)
+						_, err := check(t.Context(), s, repositories, token, "", write)
 						assert.LessOrEqual(t, s.failures, 2)
 						assert.LessOrEqual(t, s.most, 2)
 						if good < 4 || write && good < 8 {
@@ -496,7 +542,7 @@ func TestAnOutageEndsTheCheckEarly(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &server{refs: bitbucket.Refs{Head: head}, delay: time.Second, answers: map[string]error{"b clone": missing, "d clone": outage}}
-				_, err := preflight.Check(t.Context(), s, cloud("a", "b", "c", "d", "e", "f", "g", "h"), apiToken, "", false)
+				_, err := check(t.Context(), s, cloud("a", "b", "c", "d", "e", "f", "g", "h"), apiToken, "", false)
 				require.ErrorIs(t, err, outage)
 				lines := strings.Split(err.Error(), "\n")
 				require.Len(t, lines, 2, err.Error())
@@ -517,7 +563,7 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 			time.AfterFunc(after, func() { cancel(errors.New("it took too long")) })
 			synctest.Wait()
 			s := &server{refs: bitbucket.Refs{Head: head}, delay: time.Second}
-			_, err := preflight.Check(ctx, s, cloud("a", "b", "c"), apiToken, "", true)
+			_, err := check(ctx, s, cloud("a", "b", "c"), apiToken, "", true)
 			require.Error(t, err)
 			assert.Less(t, len(s.asked), 5)
 			if after > time.Second {
@@ -525,4 +571,83 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestProofsShareTheAnswersOf401: whoever asked before, a token is refused twice
+// in a job, and a question that matters comes before one that does not.
+func TestProofsShareTheAnswersOf401(t *testing.T) {
+	t.Parallel()
+	const refused = "not asked, for the server had refused the token with 401 before"
+	tests := map[string]struct {
+		spent   int
+		answers map[string]error
+		err     string // empty: the token is good enough
+		asked   int    // questions with the token
+	}{
+		"none is left":                {2, nil, "prove the token against https://git.example/scm/PRJ/a.git: " + refused, 0},
+		"the first one spends it":     {1, map[string]error{"": unauthorized}, "https://git.example/scm/PRJ/a.git: 401", 1},
+		"a push spends it":            {1, map[string]error{"push": unauthorized}, "", 5},
+		"a clone spends it":           {1, map[string]error{"b clone": unauthorized}, "https://git.example/scm/PRJ/b.git: 401", -1},
+		"all the same, all questions": {1, nil, "", 7},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head}, delay: time.Second}
+				b := bound(s)
+				for range tt.spent {
+					require.NoError(t, b.attempts.Take(t.Context()))
+					b.attempts.Settle(true)
+				}
+				proof, err := preflight.Check(t.Context(), b, dataCenter("a", "b", "c"), httpToken, "", false)
+				if tt.err == "" {
+					require.NoError(t, err)
+					assert.False(t, proof.BearerOnly, "%q", proof.Warnings)
+				} else {
+					require.ErrorContains(t, err, tt.err)
+					assert.NotContains(t, err.Error(), "check the host")
+				}
+				assert.LessOrEqual(t, s.failures, 2-tt.spent)
+				if tt.asked >= 0 {
+					assert.Equal(t, tt.asked, len(s.asked)-s.count("nobody"), "%q", s.asked)
+				}
+			})
+		})
+	}
+}
+
+// TestNobodysQuestionCostsNoTime: it goes out with the first one of the token.
+func TestNobodysQuestionCostsNoTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s := &server{answers: readOnly, refs: bitbucket.Refs{Head: head}, public: true, delay: time.Second}
+		_, err := check(t.Context(), s, cloud("a"), access, "", false)
+		require.NoError(t, err)
+		assert.Equal(t, 3*time.Second, time.Since(began), "the login, the REST and the push")
+		assert.Equal(t, 1, s.count("nobody"))
+	})
+}
+
+// silent is a server that never answers nobody.
+type silent struct{ server }
+
+func (s *silent) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	if as == (bitbucket.Login{}) {
+		<-ctx.Done()
+		return bitbucket.Refs{}, ctx.Err()
+	}
+	return s.server.ListRefs(ctx, r, service, as, wanted)
+}
+
+func TestARefusalDoesNotWaitForNobodysAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &silent{server{answers: map[string]error{"": unauthorized}, delay: time.Second}}
+		began := time.Now()
+		_, err := check(t.Context(), s, cloud("a"), access, "", false)
+		require.ErrorContains(t, err, "401")
+		assert.Equal(t, time.Second, time.Since(began))
+	})
 }
