@@ -36,7 +36,7 @@ var rooms = map[string]room{
 	"bitbucket":    {},
 	"grace":        {clock: true},
 	"setup":        {knows: []string{"bitbucket"}, doors: []string{"mvdan.cc/sh/v3"}},
-	"transport":    {doors: []string{"github.com/hashicorp/go-retryablehttp"}, net: true, clock: true},
+	"transport":    {doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},

@@ -71,7 +71,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	on.Mask(facts.Outputs(), c.Secrets()...)
 	if err == nil {
-		r := run{config: c, on: on, log: log, facts: &facts}
+		r := run{config: c, on: on, log: log, facts: &facts, environ: environ}
 		if facts.Err = r.all(ctx); facts.Err == nil {
 			facts.Err = r.expiry()
 		}
@@ -112,13 +112,14 @@ type run struct {
 	log    *slog.Logger
 	facts  *report.Facts
 
-	api *bitbucketapi.API
+	environ []string // for the proxy variables
+	api     *bitbucketapi.API
 }
 
 // all is the whole of the program in order. What it gets to know goes into
 // facts as it goes.
 func (r run) all(ctx context.Context) error {
-	clients, err := transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log})
+	clients, err := transport.New(transport.Options{CACertificates: r.config.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: r.log, Environ: r.environ})
 	if err != nil {
 		return err
 	}

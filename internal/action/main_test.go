@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,5 +116,19 @@ func TestASignal(t *testing.T) {
 		assert.Equal(t, want, code, log)
 		assert.Equal(t, "p-api", decode(t, out)["environment_name"])
 		assert.NotContains(t, out+log, "MARKER")
+	}
+}
+
+// TestProxiesAreOfTheRun: two runs in one process have a proxy each.
+func TestProxiesAreOfTheRun(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"one", "two"} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+		t.Cleanup(proxy.Close)
+		code, _, log := run(t.Context(), []string{
+			"REPO_URL=https://bitbucket.org/acme/api", "BITBUCKET_TOKEN=MARKER-token", "WARP_API_KEY=wk-MARKER", "HTTPS_PROXY=" + proxy.URL,
+		}, "plan")
+		assert.Equal(t, action.ExitFailed, code, name)
+		assert.Contains(t, log, "the proxy "+proxy.Listener.Addr().String()+" answers 403 Forbidden", name)
 	}
 }

@@ -9,7 +9,7 @@ func NewOver(o Options, change func(*http.Transport)) (Clients, error) {
 	if err != nil {
 		return Clients{}, err
 	}
-	network := newNetwork(roots)
+	network := newNetwork(roots, o.Environ)
 	change(network)
 	return newClients(network, o), nil
 }

@@ -2,15 +2,12 @@ package transport_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,40 +18,6 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
-
-// fetch makes the test binary a program that sends one request: net/http reads
-// the proxy variables once in a process.
-const fetch = "TRANSPORT_TEST_FETCH"
-
-func TestMain(m *testing.M) {
-	if address := os.Getenv(fetch); address != "" {
-		certificate, err := io.ReadAll(os.Stdin)
-		if err != nil {
-			panic(err)
-		}
-		clients, err := transport.New(transport.Options{CACertificates: certificate})
-		if err != nil {
-			panic(err)
-		}
-		request, err := http.NewRequest(http.MethodGet, address, nil)
-		if err != nil {
-			panic(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+credential)
-		answer, err := clients.Writes.Do(request)
-		if err != nil {
-			fmt.Println("error:", err)
-			return
-		}
-		body, _ := io.ReadAll(answer.Body)
-		fmt.Println(answer.StatusCode, string(body))
-		return
-	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} { // of the machine
-		_, _ = os.Unsetenv(name), os.Unsetenv(strings.ToLower(name))
-	}
-	os.Exit(m.Run())
-}
 
 // proxy is an HTTP proxy that tunnels everything to one server, or answers
 // CONNECT with a status other than 200.
@@ -106,46 +69,85 @@ const proxyPassword = "MARKER-proxy-77aa10"
 
 func TestProxyVariables(t *testing.T) {
 	t.Parallel()
+	const secret = "https://example.com/"
 	server, _, certificate := secure(t)
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "direct") }))
 	t.Cleanup(plain.Close)
-	// The same server at an address that net/http does not take for loopback.
+	// The same server at an address that is not taken for loopback.
 	remote := strings.Replace(plain.URL, "127.0.0.1", "0.0.0.0", 1)
+	through := answer{200, "example.com Bearer " + credential, nil}
+	direct := answer{200, "direct", nil}
 	tests := []struct {
 		name, address string
-		status        int // of the proxy's answer
-		noProxy       string
+		status        int      // of the proxy's answer
+		environ       []string // PROXY stands for the proxy's address
 		asked         int32
-		says          string
+		want          answer
+		says          string // in the error
 	}{
-		{"HTTPS_PROXY opens a tunnel", "https://example.com/", 200, "", 1, "200 example.com Bearer " + credential + "\n"},
-		{"a loopback address needs none", plain.URL, 200, "", 0, "200 direct\n"},
-		{"HTTP_PROXY is asked for the page itself", remote, 407, "", 1, "407 \n"},
-		{"NO_PROXY is heard", remote, 407, "0.0.0.0", 0, "200 direct\n"},
-		{"a proxy that wants a password is asked once", "https://example.com/", 407, "", 1,
-			"error: GET https://example.com/: the proxy HOST answers 407 Proxy Authentication Required\n"},
+		{"HTTPS_PROXY opens a tunnel", secret, 200, []string{"HTTPS_PROXY=PROXY"}, 1, through, ""},
+		{"so does https_proxy", secret, 200, []string{"https_proxy=PROXY"}, 1, through, ""},
+		{"an address needs no scheme", secret, 200, []string{"HTTPS_PROXY=HOST"}, 1, through, ""},
+		{"upper case comes first", secret, 200, []string{"HTTPS_PROXY=PROXY", "https_proxy=http://127.0.0.1:1"}, 1, through, ""},
+		{"lower case stands in for what is empty", secret, 200, []string{"HTTPS_PROXY=", "https_proxy=PROXY"}, 1, through, ""},
+		{"the later entry wins", secret, 200, []string{"HTTPS_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=PROXY"}, 1, through, ""},
+		{"even an empty one", remote, 407, []string{"HTTP_PROXY=PROXY", "HTTP_PROXY="}, 0, direct, ""},
+		{"a loopback address needs none", plain.URL, 407, []string{"HTTP_PROXY=PROXY", "HTTPS_PROXY=PROXY"}, 0, direct, ""},
+		{"HTTP_PROXY is asked for the page itself", remote, 407, []string{"HTTP_PROXY=PROXY"}, 1, answer{status: 407}, ""},
+		{"so is http_proxy", remote, 407, []string{"http_proxy=PROXY"}, 1, answer{status: 407}, ""},
+		{"HTTPS_PROXY is not for http", remote, 407, []string{"HTTPS_PROXY=PROXY"}, 0, direct, ""},
+		{"NO_PROXY is heard", remote, 407, []string{"HTTP_PROXY=PROXY", "NO_PROXY=0.0.0.0"}, 0, direct, ""},
+		{"so is no_proxy", remote, 407, []string{"HTTP_PROXY=PROXY", "no_proxy=example.com,0.0.0.0"}, 0, direct, ""},
+		{"what is no variable is nothing", remote, 407, []string{"HTTP_PROXY", "", "=HTTP_PROXY=PROXY"}, 0, direct, ""},
+		{"a proxy that wants a password is asked once", secret, 407, []string{"HTTPS_PROXY=PROXY"}, 1, answer{},
+			"POST https://example.com/: the proxy HOST answers 407 Proxy Authentication Required"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			p := newProxy(t, test.status, server.Listener.Addr())
-			child := exec.Command(os.Args[0])
-			child.Env = []string{fetch + "=" + test.address, "HTTPS_PROXY=" + p.address(), "HTTP_PROXY=" + p.address(), "NO_PROXY=" + test.noProxy}
-			child.Stdin = strings.NewReader(string(certificate))
+			names := strings.NewReplacer("=PROXY", "="+p.address(), "HOST", p.Listener.Addr().String())
+			var environ []string
+			for _, entry := range test.environ {
+				environ = append(environ, names.Replace(entry))
+			}
+			clients, err := transport.New(transport.Options{CACertificates: certificate, Environ: environ})
+			require.NoError(t, err)
 
-			output, err := child.CombinedOutput()
+			got := send(t.Context(), clients.Writes, test.address)
 
-			require.NoError(t, err, string(output))
-			assert.Contains(t, string(output), strings.ReplaceAll(test.says, "HOST", p.Listener.Addr().String()))
-			assert.NotContains(t, string(output), proxyPassword)
 			require.Equal(t, test.asked, p.count.Load())
+			if test.says != "" {
+				require.EqualError(t, got.err, names.Replace(test.says))
+				return
+			}
+			assert.Equal(t, test.want, got)
 			if asked := p.asked.Load(); asked != nil && asked.Method == http.MethodConnect {
 				assert.Equal(t, "example.com:443", asked.Host)
-				assert.Equal(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:"+proxyPassword)), asked.Header.Get("Proxy-Authorization"))
 				assert.Empty(t, asked.Header.Get("Authorization"), "the credential is for the server")
+				if strings.Contains(strings.Join(environ, " "), "ann:") {
+					assert.Equal(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:"+proxyPassword)), asked.Header.Get("Proxy-Authorization"))
+				}
 			}
 		})
 	}
+}
+
+// TestProxyVariableOfACGIScript: there HTTP_PROXY could be the header Proxy of a
+// request.
+func TestProxyVariableOfACGIScript(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, func(http.ResponseWriter, *http.Request) {})
+		o := transport.Options{Environ: []string{"REQUEST_METHOD=GET", "HTTP_PROXY=http://proxy.test"}}
+		clients, err := transport.NewOver(o, func(network *http.Transport) { network.DialContext = n.dial })
+		require.NoError(t, err)
+
+		got := send(t.Context(), clients.Writes, "http://oz.test/path")
+
+		require.ErrorContains(t, got.err, "refusing to use HTTP_PROXY")
+		assert.Zero(t, n.dials.Load())
+	})
 }
 
 // TestProxyThatOpensNoTunnel: whatever a proxy says instead, the request was

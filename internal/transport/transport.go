@@ -6,6 +6,7 @@ package transport
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,10 +19,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/net/http/httpproxy"
 )
 
 const (
@@ -45,6 +48,11 @@ type Options struct {
 	CACertificates []byte // PEM, trusted in addition to the system's roots
 	UserAgent      string
 	Log            *slog.Logger
+
+	// Environ holds the proxy variables among others, as os.Environ does. They
+	// are HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lower case. Of
+	// two entries for one variable the later counts. No entry means no proxy.
+	Environ []string
 }
 
 // Clients are two ways to send a request. They share connections and differ in
@@ -65,12 +73,13 @@ func New(o Options) (Clients, error) {
 	if err != nil {
 		return Clients{}, err
 	}
-	return newClients(newNetwork(roots), o), nil
+	return newClients(newNetwork(roots, o.Environ), o), nil
 }
 
-func newNetwork(roots *x509.CertPool) *http.Transport {
+func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
+	proxy := proxies(environ).ProxyFunc()
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+		Proxy:                  func(request *http.Request) (*url.URL, error) { return proxy(request.URL) },
 		OnProxyConnectResponse: tunnelled,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -78,6 +87,23 @@ func newNetwork(roots *x509.CertPool) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    8,
 		ExpectContinueTimeout:  time.Second,
+	}
+}
+
+// proxies are what httpproxy.FromEnvironment would find if environ were the
+// process's environment.
+func proxies(environ []string) *httpproxy.Config {
+	variables := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		variables[name] = value
+	}
+	either := func(name string) string { return cmp.Or(variables[name], variables[strings.ToLower(name)]) }
+	return &httpproxy.Config{
+		HTTPProxy:  either("HTTP_PROXY"),
+		HTTPSProxy: either("HTTPS_PROXY"),
+		NoProxy:    either("NO_PROXY"),
+		CGI:        variables["REQUEST_METHOD"] != "",
 	}
 }
 
