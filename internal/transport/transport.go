@@ -14,11 +14,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -36,7 +38,7 @@ const (
 	attempts       = 5
 	firstWait      = 500 * time.Millisecond
 	longestWait    = 8 * time.Second
-	longestAskWait = 30 * time.Second // the longest Retry-After that is honoured
+	longestAskWait = 30 * time.Second // an answer that asks for more is not tried again
 
 	// whole is how much of an answer must arrive before the request counts as
 	// answered; an answer that breaks off earlier is tried again.
@@ -56,7 +58,8 @@ type Options struct {
 }
 
 // Clients are two ways to send a request. They share connections and differ in
-// what they try again.
+// what they try again. Neither tries again when the answer asks to wait for
+// more than 30 seconds.
 type Clients struct {
 	// Reads sends requests that change nothing: tried again on connection
 	// errors, 408, 429 and 5xx.
@@ -151,7 +154,7 @@ func newClient(plain *http.Client, o Options, again func(*http.Response, error) 
 		if err == nil {
 			err = arrive(answer)
 		}
-		if ctx.Err() != nil || !again(answer, err) {
+		if asked, _ := RetryAfter(answer); asked > longestAskWait || ctx.Err() != nil || !again(answer, err) {
 			return false, err
 		}
 		if why, ok := ctx.Value(reasonKey{}).(*string); ok {
@@ -316,16 +319,34 @@ func reason(answer *http.Response, err error) string {
 	return answer.Status
 }
 
-// wait is how long to wait before the next attempt: what the server asks for,
-// up to longestAskWait, else 0.5 s, 1 s, 2 s ... less up to a quarter, so that
-// jobs that failed together do not come back together.
-func wait(shortest, longest time.Duration, attempt int, answer *http.Response) time.Duration {
-	backoff := retryablehttp.DefaultBackoff(shortest, longest, attempt, answer)
-	if answer != nil && answer.Header.Get("Retry-After") != "" {
-		if backoff < 0 { // more nanoseconds than a Duration holds
-			return longestAskWait
-		}
-		return min(backoff, longestAskWait)
+// RetryAfter is how long an answer asks to wait: its header Retry-After, in
+// seconds or until a date. It is not negative, and at most 292 years. Without
+// an answer, or with a header that cannot be read, nothing is asked.
+//
+// Source: RFC 9110, section 10.2.3.
+func RetryAfter(answer *http.Response) (wait time.Duration, asked bool) {
+	if answer == nil {
+		return 0, false
 	}
+	const longest = math.MaxInt64 / time.Second // a Duration holds no more
+	text := answer.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(longest))) * time.Second, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	return min(max(time.Until(at), 0), longest*time.Second), true
+}
+
+// wait is how long to wait before the next attempt: what the server asks for,
+// else 0.5 s, 1 s, 2 s ... less up to a quarter, so that jobs that failed
+// together do not come back together.
+func wait(shortest, longest time.Duration, attempt int, answer *http.Response) time.Duration {
+	if asked, ok := RetryAfter(answer); ok {
+		return asked
+	}
+	backoff := retryablehttp.DefaultBackoff(shortest, longest, attempt, nil)
 	return backoff - rand.N(backoff/4+1)
 }

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -153,11 +154,12 @@ func TestHowLongItWaits(t *testing.T) {
 		{"waits as long as it is told", 429, "3", 12 * time.Second, 12 * time.Second},
 		{"does not wait when told not to", 429, "0", 0, 0},
 		{"waits until the moment that it is told", 503, "Sat, 01 Jan 2000 00:00:04 GMT", 4 * time.Second, 4 * time.Second},
-		{"takes no advice beyond half a minute", 429, "86400", 2 * time.Minute, 2 * time.Minute},
+		{"waits half a minute each time", 429, "30", 2 * time.Minute, 2 * time.Minute},
+		{"waits half a minute until the moment that it is told", 429, "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second, 30 * time.Second},
+		{"waits as long as any answer says", 502, "3", 12 * time.Second, 12 * time.Second},
 		{"takes no advice from before", 503, "Fri, 31 Dec 1999 00:00:00 GMT", 0, 0},
 		{"doubles where the advice cannot be read", 503, "soon", 5625 * time.Millisecond, 7500 * time.Millisecond},
 		{"doubles where the advice is negative", 503, "-1", 5625 * time.Millisecond, 7500 * time.Millisecond},
-		{"takes no advice that overflows", 429, "9300000000", 2 * time.Minute, 2 * time.Minute},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -179,6 +181,61 @@ func TestHowLongItWaits(t *testing.T) {
 				assert.LessOrEqual(t, time.Since(began), test.most)
 			})
 		})
+	}
+}
+
+// TestAskedToWaitLongIsTheLastWord: waiting is then for whoever sent the
+// request.
+func TestAskedToWaitLongIsTheLastWord(t *testing.T) {
+	t.Parallel()
+	const forever = (1<<63 - 1) / time.Second * time.Second
+	for retryAfter, want := range map[string]time.Duration{
+		"31":                               31 * time.Second,
+		"86400":                            24 * time.Hour,
+		"9300000000":                       forever, // more nanoseconds than a Duration holds
+		"18446744073709551616":             forever, // more than 64 bits hold
+		strings.Repeat("9", 300):           forever,
+		"Sat, 01 Jan 2000 00:00:31 GMT":    31 * time.Second,
+		"Sat, 01 Jan 2000 01:00:00 GMT":    time.Hour,
+		"Saturday, 01-Jan-00 01:00:00 GMT": time.Hour,
+		"Fri, 31 Dec 9999 23:59:59 GMT":    forever,
+	} {
+		for _, status := range []int{408, 429, 500, 502, 503, 504} {
+			for _, cut := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d %s %t", status, retryAfter, cut), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						var arrived atomic.Int32
+						n := newNetwork(t, func(w http.ResponseWriter, _ *http.Request) {
+							arrived.Add(1)
+							w.Header().Set("Retry-After", retryAfter)
+							if cut {
+								w.Header().Set("Content-Length", "100")
+							}
+							w.WriteHeader(status)
+							_, _ = io.WriteString(w, "no")
+						})
+						clients, log := n.clients()
+						began := time.Now()
+						for i, client := range []*transport.Client{clients.Reads, clients.Writes} {
+							got := send(t.Context(), client, "http://oz.test/")
+
+							if cut {
+								require.ErrorContains(t, got.err, "read the answer: unexpected EOF")
+							} else {
+								assert.Equal(t, answer{status, "no", nil}, got)
+							}
+							assert.EqualValues(t, i+1, arrived.Load())
+						}
+						assert.Zero(t, time.Since(began))
+						assert.Empty(t, log.lines())
+						asked, ok := transport.RetryAfter(&http.Response{Header: http.Header{"Retry-After": {retryAfter}}})
+						assert.True(t, ok)
+						assert.Equal(t, want, asked)
+					})
+				})
+			}
+		}
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 	"unicode"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -24,7 +26,7 @@ func failure(answer *http.Response, content []byte) error {
 	case status/100 == 3:
 		return fmt.Errorf("%s: %w to %s, which is not followed; check warp_server_url", answer.Status, errRedirected, host(answer))
 	case status/100 != 4 || status == http.StatusRequestTimeout:
-		return fmt.Errorf("%s: %s", answer.Status, excerpt(content))
+		return fmt.Errorf("%s: %s%s", answer.Status, excerpt(content), later(answer))
 	}
 	refusal := refusal(answer.StatusCode, content)
 	if code := answer.Header.Get("X-Warp-Error-Code"); code != "" {
@@ -33,7 +35,18 @@ func failure(answer *http.Response, content []byte) error {
 	if answer.StatusCode == http.StatusUnauthorized {
 		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off"
 	}
+	refusal.Message += later(answer)
 	return refusal
+}
+
+// later is `; Oz asks to wait 1h0m0s`, empty when Oz asks for less than half a
+// second.
+func later(answer *http.Response) string {
+	asked, _ := transport.RetryAfter(answer)
+	if asked = asked.Round(time.Second); asked == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; Oz asks to wait %s", asked)
 }
 
 // refusal reads a problem document, or the older {"error": "..."}. The error
