@@ -71,9 +71,9 @@ type call struct {
 	query        url.Values
 	write        bool // it changes something, so it is not simply tried again
 	in           any  // sent as JSON, unless nil
-	out          any  // a 200 is decoded into it, unless nil
+	out          any  // a 2xx is decoded into it, unless nil
 
-	// read takes a 200 as it streams by, instead of out.
+	// read takes a 2xx as it streams by, instead of out.
 	read func(io.Reader) error
 }
 
@@ -97,7 +97,7 @@ func (c connection) send(ctx context.Context, call call) error {
 	}
 	defer answer.Body.Close()
 	var refused *warp.Refusal
-	if call.read != nil && answer.StatusCode == http.StatusOK {
+	if call.read != nil && answer.StatusCode/100 == 2 {
 		err = call.read(answer.Body)
 	} else {
 		err = read(answer, call.out)
@@ -129,7 +129,7 @@ func read(answer *http.Response, out any) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the answer: %w", err)
-	case answer.StatusCode != http.StatusOK:
+	case answer.StatusCode/100 != 2:
 		return failure(answer, content)
 	case out == nil:
 		return nil

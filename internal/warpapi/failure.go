@@ -19,7 +19,7 @@ import (
 // errRedirected marks an answer that sends us elsewhere: nothing was done.
 var errRedirected = errors.New("redirected")
 
-// failure turns an answer other than 200 into an error: a *warp.Refusal for a
+// failure turns an answer other than 2xx into an error: a *warp.Refusal for a
 // 4xx but 408, which says nothing about what happened.
 func failure(answer *http.Response, content []byte) error {
 	switch status := answer.StatusCode; {
