@@ -22,8 +22,8 @@ import (
 
 //go:generate go tool genqlient genqlient.yaml
 
-// longestAnswer bounds what is read of one answer.
-const longestAnswer = 32 << 20
+// longestAnswer bounds one answer. Only transcripts come near it.
+const longestAnswer = 64 << 20
 
 // Client is one caller of one server. It is safe for concurrent use.
 type Client struct {
@@ -72,13 +72,12 @@ type call struct {
 	write        bool // it changes something, so it is not simply tried again
 	in           any  // sent as JSON, unless nil
 	out          any  // a 2xx is decoded into it, unless nil
-
-	// read takes a 2xx as it streams by, instead of out.
-	read func(io.Reader) error
+	private      bool // no error quotes a 2xx
 }
 
-// send makes a call. An error names it, and wraps a *warp.Refusal for a 4xx and
-// warp.ErrAnswerLost when a write may have happened.
+// send makes a call. An error names it, and wraps a *warp.Refusal for a 4xx,
+// warp.ErrAnswerLost when a write may have happened, and warp.ErrTooLong when
+// the answer is longer than longestAnswer.
 func (c connection) send(ctx context.Context, call call) error {
 	request, err := c.request(ctx, call)
 	if err != nil {
@@ -96,12 +95,8 @@ func (c connection) send(ctx context.Context, call call) error {
 		return err
 	}
 	defer answer.Body.Close()
+	err = read(answer, call)
 	var refused *warp.Refusal
-	if call.read != nil && answer.StatusCode/100 == 2 {
-		err = call.read(answer.Body)
-	} else {
-		err = read(answer, call.out)
-	}
 	if err != nil && call.write && !errors.As(err, &refused) && !errors.Is(err, errRedirected) {
 		err = lost(err)
 	}
@@ -123,18 +118,24 @@ func (c call) String() string {
 // lost marks an error after which nobody knows whether the write happened.
 func lost(err error) error { return fmt.Errorf("%w: %w", warp.ErrAnswerLost, err) }
 
-// read decodes an answer into out, unless out is nil.
-func read(answer *http.Response, out any) error {
-	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
+// read decodes an answer into what the call expects.
+func read(answer *http.Response, call call) error {
+	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer+1))
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the answer: %w", err)
 	case answer.StatusCode/100 != 2:
 		return failure(answer, content)
-	case out == nil:
+	case call.out == nil:
 		return nil
+	case len(content) > longestAnswer:
+		return fmt.Errorf("read the answer: %w", warp.ErrTooLong)
 	}
-	if err := json.Unmarshal(content, out); err != nil {
+	err = json.Unmarshal(content, call.out)
+	switch {
+	case err != nil && call.private:
+		return fmt.Errorf("the answer is not what Oz sends: %w", err)
+	case err != nil:
 		return fmt.Errorf("the answer is not what Oz sends: %w: %s", err, excerpt(content))
 	}
 	return nil

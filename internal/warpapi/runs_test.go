@@ -104,6 +104,9 @@ func TestTheReplyIsTheAgentsLastText(t *testing.T) {
 		"none":                  {`{"conversation_id":"x","steps":[]}`, ""},
 		"null everywhere":       {`{"steps":[{"messages":null,"steps":null}]}`, ""},
 		"no steps":              {`{}`, ""},
+		"in a piece we know":    {`{"steps":[{"messages":[{"role":"assistant","content":[{"type":"action","text":{"b":1}},{"type":"text","text":"a"},5]}]}]}`, "a"},
+		"of a message we know":  {`{"steps":[{"messages":[` + message("assistant", "a") + `,null,5,"b",["b"],{"role":5},{"role":"assistant","content":null}]}]}`, "a"},
+		"of a step with a name": {`{"steps":[null,{"id":1,"messages":[` + message("assistant", "a") + `]},null]}`, "a"},
 		"content that is text":  {`{"steps":[{"messages":[` + message("assistant", "a") + `,{"role":"tool","content":"b"}]}]}`, "a"},
 		"members we don't know": {`{"new":{"steps":[1]},"steps":[{"id":"1","more":[{}],"messages":[` + message("assistant", "a") + `]}]}`, "a"},
 	} {
@@ -118,7 +121,11 @@ func TestTheReplyIsTheAgentsLastText(t *testing.T) {
 
 func TestATranscriptThatCannotBeReadQuotesNobody(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"SECRET", `["SECRET"]`, `{"steps":{"SECRET":1}}`, `{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"SECRET`, ""} {
+	for _, body := range []string{
+		"SECRET", `["SECRET"]`, `{"steps":{"SECRET":1}}`, `{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"SECRET`,
+		`{"steps":"SECRET"}`, `{"steps":[{"messages":"SECRET"}]}`, `{"steps":[{"steps":[{"messages":{"SECRET":1}}]}]}`, `{"steps":["SECRET"]}`,
+		`{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"SECRET"}]}]},5]}`, `{"steps":[]} SECRET`, "",
+	} {
 		reply, err := against(t, says(body)).GetReply(context.Background(), "x")
 		require.Error(t, err, body)
 		assert.Empty(t, reply)
@@ -128,42 +135,14 @@ func TestATranscriptThatCannotBeReadQuotesNobody(t *testing.T) {
 
 func TestATranscriptIsBounded(t *testing.T) {
 	t.Parallel()
-	piece := strings.Repeat("x", 1<<20)
-	pieces := func(w io.Writer, n int, before, after string) {
-		for range n {
-			if _, err := io.WriteString(w, before+piece+after); err != nil {
-				return // the client has read enough
-			}
-		}
-	}
-	for name, tt := range map[string]struct {
-		answer  http.HandlerFunc
-		refused bool
-	}{
-		"48 messages of 1 MiB": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"steps":[{"messages":[`)
-			pieces(w, 48, `{"role":"tool","content":[{"text":"`, `"}]},`)
-			_, _ = io.WriteString(w, `{"role":"assistant","content":[{"type":"text","text":"a"}]}]}]}`)
-		}, false},
-		"a message of 20 MiB": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"steps":[{"messages":[{"role":"tool","content":[{"text":"`)
-			pieces(w, 20, "", "")
-			_, _ = io.WriteString(w, `"}]}]}]}`)
-		}, true},
-		"more than 64 MiB": {func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"steps":[{"messages":[`)
-			pieces(w, 70, `{"role":"tool","content":[{"text":"`, `"}]},`)
-		}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			reply, err := against(t, tt.answer).GetReply(context.Background(), "x")
-			if tt.refused {
-				require.ErrorIs(t, err, warp.ErrTooLong)
-				return
-			}
-			require.NoError(t, err)
-			assert.Equal(t, "a", reply)
-		})
-	}
+	const transcript = `{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"a"}]}]}]}`
+	longest := strings.Repeat(" ", 64<<20-len(transcript)) + transcript
+
+	reply, err := against(t, says(longest)).GetReply(context.Background(), "x")
+	require.NoError(t, err)
+	assert.Equal(t, "a", reply)
+
+	_, err = against(t, says(longest+" ")).GetReply(context.Background(), "x")
+	require.EqualError(t, err, "GET /api/v1/agent/runs/x/conversation: read the answer: the answer is too long")
+	require.ErrorIs(t, err, warp.ErrTooLong)
 }
