@@ -1,9 +1,11 @@
 package test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +25,7 @@ type room struct {
 	doors []string // third-party modules
 	hosts bool     // environment, files, streams, processes: os
 	net   bool     // net, net/http
-	clock bool     // reads the time or waits
+	clock bool     // reads the time, waits or sets a bound
 	plain bool     // reveals secrets
 	seals bool     // makes a warp.SealedSecret
 }
@@ -40,7 +42,7 @@ var rooms = map[string]room{
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
-	"mint":         {knows: []string{"bitbucket", "sensitive"}},
+	"mint":         {knows: []string{"bitbucket", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket"}, doors: []string{"golang.org/x/sync"}},
 	"reconcile":    {knows: []string{"grace", "sensitive", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
@@ -53,26 +55,184 @@ var rooms = map[string]room{
 			"report", "seal", "sensitive", "setup", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"golang.org/x/sync", "github.com/google/uuid"},
+		clock: true,
 	},
 }
 
-// offline are the calls into net and time that touch neither a network nor a
-// clock: parsing and arithmetic.
-var offline = map[string][]string{
-	"net":  {"ParseIP"},
-	"time": {"Duration", "Minute", "Second", "Hour", "Millisecond", "ParseDuration", "Time", "Parse", "UnixMilli", "DateOnly", "RFC3339", "RFC3339Nano"},
+// reach says which permission a package takes. A row with names is about these
+// names of that one package, a row without about the whole package and all below
+// it. The first row that fits holds; where none does, nothing is to be permitted.
+var reach = []struct {
+	path, permission string
+	only, but        string // names that take it, or all but these
+}{
+	{path: "fmt", permission: "hosts", only: "Print Printf Println Scan Scanf Scanln"},
+	{path: "log/slog", permission: "hosts", only: "Debug DebugContext Default Error ErrorContext Info InfoContext Log LogAttrs SetDefault Warn WarnContext With"},
+	{path: "path/filepath", permission: "hosts", only: "Abs EvalSymlinks Glob Walk WalkDir"},
+	{path: "log", permission: "hosts"},
+	{path: "os", permission: "hosts"},
+	{path: "syscall", permission: "hosts"},
+	{path: "net", permission: "net", but: "ParseIP"},
+	{path: "net/url"},
+	{path: "net", permission: "net"},
+	{path: "time", permission: "clock", but: "Duration Minute Second Hour Millisecond ParseDuration Time Parse UnixMilli DateOnly RFC3339 RFC3339Nano"},
+	{path: "context", permission: "clock", only: "WithDeadline WithDeadlineCause WithTimeout WithTimeoutCause"},
+	{path: "github.com/hashicorp/go-retryablehttp", permission: "clock"},
+	{path: module + "internal/warp", permission: "seals", only: "NewSealedSecret"},
+}
+
+// permission is what the import of a package takes or, when name is not empty,
+// the use of that name.
+func permission(path, name string) string {
+	for _, row := range reach {
+		names := strings.Fields(row.only + row.but)
+		switch {
+		case len(names) == 0 && below(path, row.path):
+			if name == "" {
+				return row.permission
+			}
+			return "" // the import has it
+		case len(names) > 0 && path == row.path:
+			if name != "" && slices.Contains(names, name) == (row.only != "") {
+				return row.permission
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+func below(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// permissions is a row as a list: "room warp", "door golang.org/x/sync", "clock".
+func (r room) permissions() []string {
+	var list []string
+	for _, other := range r.knows {
+		list = append(list, "room "+other)
+	}
+	for _, module := range r.doors {
+		list = append(list, "door "+module)
+	}
+	for name, given := range map[string]bool{"hosts": r.hosts, "net": r.net, "clock": r.clock, "plain": r.plain, "seals": r.seals} {
+		if given {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// need is something in a file that takes a permission.
+type need struct{ what, permission string }
+
+// needsOf reads what a file takes. A dot import takes what nobody has: it would
+// hide the rest.
+func needsOf(path, text string) ([]need, error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	var found []need
+	add := func(node ast.Node, what, permission string) {
+		if permission != "" {
+			found = append(found, need{fmt.Sprintf("%s: %s", set.Position(node.Pos()), what), permission})
+		}
+	}
+	packages := map[string]string{} // by what the file calls them
+	for _, imported := range file.Imports {
+		where := strings.Trim(imported.Path.Value, "`\"")
+		called := where[strings.LastIndex(where, "/")+1:] // so it is for all that reach has with names
+		if imported.Name != nil {
+			called = imported.Name.Name
+		}
+		packages[called] = where
+		add(imported, where, permission(where, ""))
+		inside, ours := strings.CutPrefix(where, module)
+		switch {
+		case called == ".":
+			add(imported, where, "dot imports")
+		case ours:
+			add(imported, where, "room "+strings.TrimPrefix(inside, "internal/"))
+		case strings.Contains(strings.Split(where, "/")[0], "."):
+			add(imported, where, "door "+where)
+		}
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.FuncDecl:
+			if node.Name.Name == "Reveal" {
+				add(node, "Reveal", "plain")
+			}
+		case *ast.CallExpr:
+			if called, ok := node.Fun.(*ast.Ident); ok && called.Obj == nil && (called.Name == "print" || called.Name == "println") {
+				add(node, called.Name, "hosts")
+			}
+		case *ast.SelectorExpr:
+			name := node.Sel.Name
+			if name == "Reveal" {
+				add(node, "Reveal", "plain")
+			}
+			if from, ok := node.X.(*ast.Ident); ok && from.Obj == nil && packages[from.Name] != "" {
+				where := packages[from.Name]
+				add(node, where+"."+name, permission(where, name))
+			}
+		}
+		return true
+	})
+	return found, nil
+}
+
+// checkRoom says what a room takes without permission, and which permission it
+// does not use. files are its sources by path.
+func checkRoom(name string, row room, files map[string]string) []string {
+	given := row.permissions()
+	var complaints []string
+	used := map[string]bool{}
+	for path, text := range files {
+		needs, err := needsOf(path, text)
+		if err != nil {
+			complaints = append(complaints, err.Error())
+		}
+		for _, need := range needs {
+			i := slices.IndexFunc(given, func(permission string) bool { return below(need.permission, permission) })
+			if i < 0 {
+				complaints = append(complaints, fmt.Sprintf("%s takes %s, which %s has not", need.what, need.permission, name))
+				continue
+			}
+			used[given[i]] = true
+		}
+	}
+	for _, permission := range given {
+		if !used[permission] {
+			complaints = append(complaints, fmt.Sprintf("%s has %s and does not use it", name, permission))
+		}
+	}
+	slices.Sort(complaints)
+	return slices.Compact(complaints)
 }
 
 func TestRooms(t *testing.T) {
 	t.Parallel()
-	entries, err := os.ReadDir("../internal")
-	require.NoError(t, err)
-	var found []string
-	for _, entry := range entries {
-		found = append(found, entry.Name())
-		row, known := rooms[entry.Name()]
-		if assert.True(t, known, "internal/%s has no row", entry.Name()) {
-			checkRoom(t, entry.Name(), row)
+	found := map[string]map[string]string{} // files by room and path
+	root := filepath.Join("..", "internal")
+	require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		name, err := filepath.Rel(root, filepath.Dir(path))
+		require.NoError(t, err)
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if found[name] == nil {
+			found[name] = map[string]string{}
+		}
+		found[name][path] = string(content)
+		return nil
+	}))
+	for name, files := range found {
+		row, known := rooms[name]
+		if assert.True(t, known, "internal/%s has no row", name) {
+			assert.Empty(t, checkRoom(name, row, files))
 		}
 	}
 	for name := range rooms {
@@ -80,55 +240,85 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-func checkRoom(t *testing.T, name string, row room) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../internal", name, "*.go"))
-	require.NoError(t, err)
-	set := token.NewFileSet()
-	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(set, path, nil, 0)
-		require.NoError(t, err)
-		for _, imported := range file.Imports {
-			where := strings.Trim(imported.Path.Value, `"`)
-			inside, ours := strings.CutPrefix(where, module)
-			switch {
-			case ours:
-				assert.Contains(t, row.knows, strings.TrimPrefix(inside, "internal/"), "%s may not know %s", path, inside)
-			case strings.Contains(strings.Split(where, "/")[0], "."):
-				assert.True(t, slices.ContainsFunc(row.doors, func(door string) bool {
-					return where == door || strings.HasPrefix(where, door+"/")
-				}), "%s may not import %s", path, where)
-			case where == "os" || where == "os/exec" || where == "syscall":
-				assert.True(t, row.hosts, "%s may not touch %s", path, where)
-			case where == "net/http":
-				assert.True(t, row.net, "%s may not touch %s", path, where)
+// TestWallsHold feeds checkRoom one small file for each way around a wall.
+func TestWallsHold(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		row  room
+		file string // without its package clause
+		want string // in the only complaint; empty: there is none
+	}{
+		{"fmt to stdout", room{}, `import "fmt"; func f() { fmt.Print(1) }`, "fmt.Print takes hosts"},
+		{"and line by line", room{}, `import "fmt"; func f() { fmt.Println(1) }`, "fmt.Println takes hosts"},
+		{"and in a format", room{}, `import "fmt"; func f() { fmt.Printf("1") }`, "fmt.Printf takes hosts"},
+		{"as a value", room{}, `import "fmt"; var say = fmt.Println`, "fmt.Println takes hosts"},
+		{"fmt to a writer", room{}, `import ("fmt"; "io"); func f(to io.Writer) { fmt.Fprint(to, fmt.Sprint(1)) }`, ""},
+		{"the host's fmt", room{hosts: true}, `import "fmt"; func f() { fmt.Print(1) }`, ""},
+		{"a builtin", room{}, `func f() { println(1) }`, "println takes hosts"},
+		{"another builtin", room{}, `func f() { print(1) }`, "print takes hosts"},
+		{"a method of that name", room{}, `type t struct{ print func() }; func (h t) f() { h.print() }`, ""},
+		{"a function of that name", room{}, `func f(print func()) { print() }`, ""},
+		{"the old log", room{}, `import "log"; func f() { log.Print(1) }`, "log takes hosts"},
+		{"the default log", room{}, `import "log/slog"; func f() { slog.Info("") }`, "log/slog.Info takes hosts"},
+		{"a log that is handed in", room{}, `import "log/slog"; func f(log *slog.Logger) { log.Info("") }`, ""},
+		{"the environment", room{}, `import "os"; var home = os.Getenv("HOME")`, "os takes hosts"},
+		{"a process", room{}, `import "os/exec"; var ls = exec.Command("ls")`, "os/exec takes hosts"},
+		{"a call to the system", room{}, `import "syscall"; var id = syscall.Getpid()`, "syscall takes hosts"},
+		{"files by their pattern", room{}, `import "path/filepath"; var a, b = filepath.Glob("*")`, "path/filepath.Glob takes hosts"},
+
+		{"the time", room{}, `import "time"; var now = time.Now()`, "time.Now takes clock"},
+		{"a time", room{}, `import "time"; const day = 24 * time.Hour`, ""},
+		{"a bound", room{}, `import "context"; var f = context.WithTimeout`, "context.WithTimeout takes clock"},
+		{"a bound with a cause", room{}, `import "context"; var f = context.WithTimeoutCause`, "context.WithTimeoutCause takes clock"},
+		{"a deadline", room{}, `import "context"; var f = context.WithDeadline`, "context.WithDeadline takes clock"},
+		{"a deadline with a cause", room{}, `import "context"; var f = context.WithDeadlineCause`, "context.WithDeadlineCause takes clock"},
+		{"a cancel", room{}, `import "context"; var f = context.WithCancel`, ""},
+		{"a module that waits", room{doors: []string{"github.com/hashicorp/go-retryablehttp"}}, `import r "github.com/hashicorp/go-retryablehttp"; var c = r.NewClient()`, "go-retryablehttp takes clock"},
+		{"under another name", room{}, `import t "time"; var now = t.Now()`, "time.Now takes clock"},
+		{"under a misleading name", room{clock: true}, `import time "fmt"; func f() { time.Print(1) }`, "fmt.Print takes hosts|room has clock and does not use it"},
+		{"under the name of a variable", room{}, `import "time"; type t struct{ Now time.Duration }; func f(time t) { _ = time.Now }`, ""},
+		{"under no name", room{}, `import . "time"; var now = Now()`, "time takes dot imports"},
+		{"for its effect", room{}, `import _ "net/http/pprof"`, "net/http/pprof takes net"},
+		{"for its effect, a door", room{}, `import _ "example.com/effect"`, "example.com/effect takes door example.com/effect"},
+
+		{"the network", room{}, `import "net"; var f = net.Dial`, "net.Dial takes net"},
+		{"an address", room{}, `import ("net"; "net/url"); var ip, f = net.ParseIP("::1"), url.Parse`, ""},
+		{"HTTP", room{}, `import "net/http"; const get = http.MethodGet`, "net/http takes net"},
+		{"mail", room{}, `import "net/smtp"; var f = smtp.Dial`, "net/smtp takes net"},
+
+		{"another room", room{}, `import "` + module + `internal/warp"; type t warp.Run`, "internal/warp takes room warp"},
+		{"a room with a longer name", room{knows: []string{"warp"}}, `import "` + module + `internal/warpapi"; type t warpapi.Client`,
+			"internal/warpapi takes room warpapi|room has room warp and does not use it"},
+		{"what is no room", room{}, `import "` + module + `test/simulator/warpsim"; type t warpsim.Server`, "takes room test/simulator/warpsim"},
+		{"a module", room{}, `import "golang.org/x/sync/errgroup"; type t errgroup.Group`, "takes door golang.org/x/sync/errgroup"},
+		{"a door", room{doors: []string{"golang.org/x/sync"}}, `import "golang.org/x/sync/errgroup"; type t errgroup.Group`, ""},
+		{"a secret", room{}, `func f(s interface{ Reveal() string }) { s.Reveal() }`, "Reveal takes plain"},
+		{"a secret's type", room{plain: true}, `func (s secret) Reveal() string { return "" }`, ""},
+		{"a seal", room{knows: []string{"warp"}}, `import w "` + module + `internal/warp"; var f = w.NewSealedSecret`, "warp.NewSealedSecret takes seals"},
+		{"no Go", room{}, `func`, "expected"},
+
+		{"a room that nobody visits", room{knows: []string{"warp"}}, ``, "room has room warp and does not use it"},
+		{"a door that nobody opens", room{doors: []string{"golang.org/x/sync"}}, ``, "room has door golang.org/x/sync and does not use it"},
+		{"an idle host", room{hosts: true}, `import ("fmt"; "io"); func f(to io.Writer) { fmt.Fprint(to) }`, "room has hosts and does not use it"},
+		{"an idle network", room{net: true}, `import "net/url"; type t url.URL`, "room has net and does not use it"},
+		{"an idle clock", room{clock: true}, `import "time"; type t time.Duration`, "room has clock and does not use it"},
+		{"no secret to read", room{plain: true}, ``, "room has plain and does not use it"},
+		{"no secret to seal", room{seals: true}, ``, "room has seals and does not use it"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := checkRoom("room", tt.row, map[string]string{"file.go": "package room; " + tt.file})
+			if tt.want == "" {
+				assert.Empty(t, got)
+				return
 			}
-		}
-		ast.Inspect(file, func(node ast.Node) bool {
-			selector, ok := node.(*ast.SelectorExpr)
-			if !ok {
-				return true
+			want := strings.Split(tt.want, "|")
+			require.Len(t, got, len(want), "%q", got)
+			for i, part := range want {
+				assert.Contains(t, got[i], part)
 			}
-			at := set.Position(selector.Pos())
-			if selector.Sel.Name == "Reveal" {
-				assert.True(t, row.plain, "%s: %s may not reveal a secret", at, name)
-			}
-			from, ok := selector.X.(*ast.Ident)
-			if !ok || from.Obj != nil {
-				return true
-			}
-			switch called := selector.Sel.Name; {
-			case from.Name == "warp" && called == "NewSealedSecret":
-				assert.True(t, row.seals, "%s: %s may not seal", at, name)
-			case from.Name == "time" && !slices.Contains(offline["time"], called):
-				assert.True(t, row.clock, "%s: %s may not touch time.%s", at, name, called)
-			case from.Name == "net" && !slices.Contains(offline["net"], called):
-				assert.True(t, row.net, "%s: %s may not touch net.%s", at, name, called)
-			}
-			return true
 		})
 	}
 }
