@@ -34,6 +34,7 @@ type Behaviour struct {
 	UsageAfter         int                        // the first reads of the ended run do not tell what it used
 	CancelStatuses     []int                      // answers to the first cancels: 400, 404, 409, 422 or 503
 	CancelAfter        time.Duration              // it goes on this long after a cancel was taken
+	Cancellable        bool                       // a BLOCKED run takes a cancel; else it answers 400, as a run that is over
 }
 
 // Step is one setup command that a run executed.
@@ -166,8 +167,11 @@ func (s *Server) startRun(c *call) answer {
 	return ok(object{"run_id": r.ID, "task_id": r.ID, "state": r.State, "at_capacity": r.behaviour.Queued})
 }
 
-// environ is the environment of a run: what the worker sets, and the listed secrets that the run's owner
-// may read. A personal secret wins over a team's. The caller holds the lock.
+// environ is the environment of a run: what the worker sets, and the listed secrets that the run may read.
+// The personal secret of the human who started it wins over a team's, in a team's run too. The caller holds
+// the lock.
+//
+// Source: Warp's documentation, platform/secrets.
 func (s *Server) environ(r *run, names []string) []string {
 	r.Workspace = filepath.Join(s.workspaces, r.ID, "workspace")
 	r.Home = filepath.Join(s.workspaces, r.ID, "home")
@@ -175,9 +179,15 @@ func (s *Server) environ(r *run, names []string) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + r.Home, "LANG=C.UTF-8", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
 		"TASK_ID=" + r.ID, "OZ_RUN_ID=" + r.ID, "IS_SANDBOX=1",
 	}
-	owners := []Owner{r.Owner}
-	if r.Owner.Type == "User" {
-		for _, t := range s.principals[r.Owner.UID].teams {
+	var owners []Owner // the first one wins
+	creator := s.principals[r.creator]
+	if !creator.service {
+		owners = append(owners, creator.personal())
+	}
+	if r.Owner.Type == "Team" {
+		owners = append(owners, r.Owner)
+	} else {
+		for _, t := range creator.teams {
 			owners = append(owners, Owner{"Team", t.uid})
 		}
 	}
@@ -421,21 +431,32 @@ func (s *Server) cancelRun(c *call) answer {
 		}
 		return problem(c, statuses[0], codes[statuses[0]], "as the test wants it")
 	}
-	if !r.Going() {
+	if !r.stoppable() {
 		return invalidRequest(c, "the run is over")
 	}
 	s.counts[c.operation]++
-	if r.behaviour.CancelAfter > 0 {
-		s.working.Go(func() {
-			s.wait(r.behaviour.CancelAfter)
-			s.finish(r, "CANCELLED", "", "")
-			r.cancel()
-		})
+	end := func() {
+		if r.stoppable() {
+			r.State = "CANCELLED"
+		}
+		r.cancel()
+	}
+	if r.behaviour.CancelAfter == 0 {
+		end()
 		return ok(r.ID)
 	}
-	r.State = "CANCELLED"
-	r.cancel()
+	s.working.Go(func() {
+		s.wait(r.behaviour.CancelAfter)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		end()
+	})
 	return ok(r.ID)
+}
+
+// stoppable reports whether a cancel is taken. The caller holds the lock.
+func (r *run) stoppable() bool {
+	return r.Going() || r.State == "BLOCKED" && r.behaviour.Cancellable
 }
 
 // getConversation is the transcript: what the user asked, what the agent did, what it said.

@@ -1,6 +1,7 @@
 package warpsim_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -121,20 +122,32 @@ func TestRunSeesOnlyTheListedSecrets(t *testing.T) {
 	c.oz.AddSecret(team, "BOTH", "of the team")
 	c.oz.AddSecret(personal, "BOTH", "of the user")
 	c.oz.AddSecret(personal, "MINE", "of the user")
+	c.oz.AddSecret(personal, "OTHER", "by nobody")
 	names := `[{"name":"LISTED"},{"name":"FIXED"},{"name":"BOTH"},{"name":"MINE"},{"name":"MISSING"}]`
+	c.oz.AddKey("wk-colleague-0000", warpsim.Principal{UID: "colleague", Teams: acme})
 	uid := c.oz.AddEnvironment(team, environment(names, `echo "$LISTED, $ASKED, $OTHER, $FIXED, $BOTH, $MINE."`))
-	start := func(team string) int {
-		return c.rest("POST", "/agent/runs", `{"prompt":"p","team":`+team+`,"config":{"environment_id":"`+uid+`","secrets":[{"name":"ASKED"},{"name":"LISTED"}]}}`, nil)
+
+	for _, tt := range []struct {
+		name, key, team string
+		echo            string
+		secrets         []string
+	}{
+		{"a person's run for the team", userKey, "true",
+			"by the environment, by the run, , of the worker, of the user, of the user.", []string{"ASKED", "BOTH", "FIXED", "LISTED", "MINE"}},
+		{"a person's own run", userKey, "false",
+			"by the environment, by the run, , of the worker, of the user, of the user.", []string{"ASKED", "BOTH", "FIXED", "LISTED", "MINE"}},
+		{"another person's run for the team", "wk-colleague-0000", "true",
+			"by the environment, by the run, , of the worker, of the team, .", []string{"ASKED", "BOTH", "FIXED", "LISTED"}},
+		{"a service account's run", serviceKey, "true",
+			"by the environment, by the run, , of the worker, of the team, .", []string{"ASKED", "BOTH", "FIXED", "LISTED"}},
+	} {
+		c.key = tt.key
+		require.Equal(t, 200, c.rest("POST", "/agent/runs",
+			`{"prompt":"p","team":`+tt.team+`,"config":{"environment_id":"`+uid+`","secrets":[{"name":"ASKED"},{"name":"LISTED"}]}}`, nil), tt.name)
+		run := c.ended()
+		assert.Equal(t, []string{tt.echo + "/0"}, steps(run), tt.name)
+		assert.Equal(t, tt.secrets, run.Secrets, tt.name)
 	}
-
-	require.Equal(t, 200, start("true"))
-	run := c.ended()
-	assert.Equal(t, []string{"by the environment, by the run, , of the worker, of the team, ./0"}, steps(run))
-	assert.Equal(t, []string{"ASKED", "BOTH", "FIXED", "LISTED"}, run.Secrets)
-
-	require.Equal(t, 200, start("false"))
-	run = c.ended()
-	assert.Equal(t, []string{"by the environment, by the run, , of the worker, of the user, of the user./0"}, steps(run))
 	assert.Empty(t, c.oz.Violations())
 }
 
@@ -277,6 +290,37 @@ func TestBehaviours(t *testing.T) {
 
 	require.Equal(t, 200, c.startRun(uid, ""), "then honest ones again")
 	assert.Equal(t, "SUCCEEDED", c.ended().State)
+}
+
+// TestCancelOfABlockedRun: the description of the API calls it over; a server may
+// see it otherwise.
+func TestCancelOfABlockedRun(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		behaviour warpsim.Behaviour
+		answers   []int
+		state     string
+	}{
+		"over":           {warpsim.Behaviour{}, []int{400, 400}, "BLOCKED"},
+		"over, later":    {warpsim.Behaviour{CancelStatuses: []int{409}}, []int{409, 400}, "BLOCKED"},
+		"not over":       {warpsim.Behaviour{Cancellable: true}, []int{200, 400}, "CANCELLED"},
+		"not over later": {warpsim.Behaviour{Cancellable: true, CancelStatuses: []int{409, 503}}, []int{409, 503, 200, 400}, "CANCELLED"},
+		"ended slowly":   {warpsim.Behaviour{Cancellable: true, CancelAfter: time.Millisecond}, []int{200}, "CANCELLED"},
+		"another end":    {warpsim.Behaviour{Cancellable: true, State: "SUCCEEDED"}, []int{400}, "SUCCEEDED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, warpsim.Options{})
+			tt.behaviour.State = cmp.Or(tt.behaviour.State, "BLOCKED")
+			c.oz.Behave(tt.behaviour)
+			require.Equal(t, 200, c.startRun(c.oz.AddEnvironment(team, environment("")), ""))
+			id := c.ended().ID
+			for _, want := range tt.answers {
+				assert.Equal(t, want, c.rest("POST", "/agent/runs/"+id+"/cancel", "", nil))
+			}
+			eventually(t, func() bool { return c.oz.Runs()[0].State == tt.state })
+		})
+	}
 }
 
 // TestWhatTheServerTellsOfARun: links, usage and transcripts as the test wants

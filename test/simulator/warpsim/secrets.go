@@ -127,15 +127,16 @@ func (s *Server) updateManagedSecret(c *call, args arguments) (object, error) {
 	if refusal != nil {
 		return refusal, nil
 	}
+	now := s.tick()
 	if in.EncryptedValue != nil {
 		value, err := s.vault(known.Owner).unseal(*in.EncryptedValue, c.caller.uid, in.Name, known.Type)
 		if err != nil {
 			return refused("InvalidSecretError", err.Error()), nil
 		}
-		s.store(known, value, *in.EncryptedValue, s.tick())
+		s.store(known, value, *in.EncryptedValue, now)
 	}
 	s.describe(known, in.Description)
-	known.UpdatedAt = s.tick()
+	known.UpdatedAt = now
 	return answered("UpdateManagedSecretOutput", object{"managedSecret": known.object()}), nil
 }
 

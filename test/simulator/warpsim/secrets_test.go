@@ -2,6 +2,8 @@ package warpsim_test
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,6 +112,31 @@ func TestUpdateSecret(t *testing.T) {
 		assert.Equal(t, "InvalidInputError", refused.Error.Typename)
 	}
 	assert.Equal(t, 2, c.oz.Counts()["UpdateSecret"], "refusals do not count")
+}
+
+// TestAWriteHasOneStamp: in the bubble the clock stands still, and each stamp is
+// a microsecond later than the one before.
+func TestAWriteHasOneStamp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, warpsim.Options{})
+		defer c.oz.Close()
+		_, public := c.uploadKeys()
+		sealed := seal(t, public, "1:"+userUID+":TOKEN:raw_value", `{"value":"next value"}`)
+		c.oz.AddSecret(team, "TOKEN", "first value")
+		first := c.oz.Secrets()[0]
+		assert.Equal(t, first.CreatedAt, first.UpdatedAt)
+
+		type secret struct{ CreatedAt, UpdatedAt time.Time }
+		var answer struct{ ManagedSecret secret }
+		c.graphql("UpdateSecret", `updateManagedSecret(input: {name: "TOKEN", description: "d", encryptedValue: `+text(sealed)+`, owner: `+ownerArgument(team)+`}, CONTEXT) {
+			__typename ... on UpdateManagedSecretOutput { managedSecret { createdAt updatedAt } } }`).into(t, &answer)
+
+		var list struct{ ManagedSecrets []secret }
+		c.graphql("List", `managedSecrets(input: {}, CONTEXT) { __typename ... on ManagedSecretsOutput { managedSecrets { createdAt updatedAt } } }`).into(t, &list)
+		assert.Equal(t, secret{first.CreatedAt, first.UpdatedAt.Add(time.Microsecond)}, answer.ManagedSecret)
+		assert.Equal(t, []secret{answer.ManagedSecret}, list.ManagedSecrets)
+	})
 }
 
 func TestDeleteSecret(t *testing.T) {
