@@ -120,39 +120,50 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 }
 
 // TestForeignTextIsHarmless has Bitbucket, Oz and the agent repeat the
-// credentials and give commands to the host.
+// credentials and give commands to the host. The agent names a commit, or its
+// words would be asked for again: they could be late.
 func TestForeignTextIsHarmless(t *testing.T) {
 	t.Parallel()
-	const commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
+	const (
+		commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
+		wrong    = "0123456789012345678901234567890123456789"
+	)
 	for _, d := range []dialect{plain, github, pipe} {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, d, warpsim.Options{})
-			harmless := func(r result) {
+			harmless := func(r result, said string) {
 				t.Helper()
+				assert.Contains(t, r.log, said)
 				assert.NotRegexp(t, `(?m)^\s*::(set-output|stop-commands)`, r.log)
 				assert.NotRegexp(t, `##[a-z-]*\[`, r.log)
 				assert.NotContains(t, r.log, "\r")
 				assert.NotContains(t, r.log, "\x1b[2J")
-				assert.NotContains(t, r.summary, "\x1b")
 			}
 			w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no: " + cloudToken + commands})
 			r := w.run(w.inputs(nil))
 			require.Equal(t, 1, r.code, r.log)
-			harmless(r)
+			harmless(r, "403: no: [redacted] ::set-output name=environment_id::stolen # #[add-mask]x")
 
-			quoted, err := json.Marshal("no: " + apiKey + cloudToken + commands)
+			quoted, err := json.Marshal(map[string]string{"error": "no: " + apiKey + cloudToken + commands})
 			require.NoError(t, err)
 			w.oz.Script.Add(fault.Fault{Operation: "GetUser", Status: http.StatusForbidden, Body: string(quoted)})
 			r = w.run(w.inputs(nil))
 			require.Equal(t, 1, r.code, r.log)
-			harmless(r)
+			harmless(r, "403: no: ******")
+			harmless(r, ". ::set-output name=environment_id::stolen")
 
-			for _, before := range []int{0, 475, 485} { // the log shows 500 characters, which may cut the token
-				w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return strings.Repeat("x", before) + " " + cloudToken + commands }})
+			for before, said := range map[int]string{
+				0: " *** : :set-output name=environment_id: :stolen # #[add-mask]x : :stop-commands: :x [2J # #vso[task.complete]",
+				// the log shows 2000 characters, which may cut the token
+				1930: "x *** ...", 1945: "x *** ...",
+			} {
+				w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return wrong + " " + strings.Repeat("x", before) + " " + cloudToken + commands }})
 				r = w.run(w.inputs(nil))
 				require.Equal(t, 3, r.code, r.log)
-				harmless(r)
+				harmless(r, "the agent says: "+wrong)
+				harmless(r, said)
+				assert.NotContains(t, r.summary, "stolen")
 			}
 			w.requireClean()
 		})
