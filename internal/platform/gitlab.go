@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -15,14 +16,33 @@ import (
 // sections, and output_file has to be a dotenv report that GitLab takes.
 type gitLab struct{ plain }
 
-// Group prints the markers of a section, which must be unique in a job's log:
+// sections are the names that each log has already. A gitLab is copied, its log
+// is not.
+var sections sync.Map // of *redactor to map[string]bool
+
+// section is a name that the log has not yet: the second of a title ends in _2.
+// Groups do not begin at the same time.
+func (g gitLab) section(title string) string {
+	first := "oz_bitbucket_" + strings.ReplaceAll(strings.ToLower(title), " ", "_")
+	known, _ := sections.LoadOrStore(g.log, map[string]bool{})
+	taken := known.(map[string]bool)
+	name := first
+	for n := 2; taken[name]; n++ {
+		name = fmt.Sprintf("%s_%d", first, n)
+	}
+	taken[name] = true
+	return name
+}
+
+// Group prints the markers of a section, whose name must be unique in a job's
+// log:
 //
 //	\e[0Ksection_start:1760000000:oz_bitbucket_smoke_test\r\e[0KSmoke test
 //	\e[0Ksection_end:1760000042:oz_bitbucket_smoke_test\r\e[0K
 //
 // Source: https://docs.gitlab.com/ci/jobs/job_logs/
 func (g gitLab) Group(title string) func() {
-	name := "oz_bitbucket_" + strings.ReplaceAll(strings.ToLower(title), " ", "_")
+	name := g.section(title)
 	fmt.Fprintf(g.log, "\x1b[0Ksection_start:%d:%s\r\x1b[0K%s\n", time.Now().Unix(), name, title)
 	return func() { fmt.Fprintf(g.log, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), name) }
 }

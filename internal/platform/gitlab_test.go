@@ -34,6 +34,26 @@ func TestGitLabToTheByte(t *testing.T) {
 	}
 }
 
+func TestGitLabsSectionsHaveNamesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	j := start("GITLAB_CI=true")
+	for _, title := range []string{"Smoke test", "Smoke test", "Smoke test 2", "Plan", "Smoke test"} {
+		j.Group(title)()
+	}
+	outer := j.Group("Plan")
+	j.Group("Plan")()
+	outer()
+	var got []string
+	for _, marker := range regexp.MustCompile(`section_(start|end):\d+:oz_bitbucket_(\w+)\r`).FindAllStringSubmatch(j.log.String(), -1) {
+		got = append(got, marker[1]+" "+marker[2])
+	}
+	assert.Equal(t, []string{
+		"start smoke_test", "end smoke_test", "start smoke_test_2", "end smoke_test_2", "start smoke_test_2_2", "end smoke_test_2_2",
+		"start plan", "end plan", "start smoke_test_3", "end smoke_test_3",
+		"start plan_2", "start plan_3", "end plan_3", "end plan_2",
+	}, got)
+}
+
 func TestAReportStaysBelowGitLabsLimit(t *testing.T) {
 	t.Parallel()
 	f := facts()
