@@ -97,10 +97,14 @@ func TestEveryMistakeIsAnAnnotationUpToTheBound(t *testing.T) {
 	w.requireClean()
 }
 
+// wrongCommit is for the words of an agent. Without a commit in them, others are
+// waited for, as if they came late.
+const wrongCommit = "0123456789012345678901234567890123456789"
+
 func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, github, warpsim.Options{})
-	w.oz.AddEnvironment(team, `{"name":"acme-sample","docker_image":"ubuntu:22.04","setup_commands":["echo \u0060\u0060\u0060\n::error::no"],"secrets":[]}`)
+	w.oz.AddEnvironment(team, `{"name":"acme-sample","docker_image":"ubuntu:22.04","setup_commands":["echo '\u0060\u0060\u0060\n::error::no'"],"secrets":[]}`)
 	inputs := w.inputs(map[string]string{"docker_image": "ubuntu:24.04"})
 	r := w.run(inputs, "plan")
 	require.Equal(t, 0, r.code, r.log)
@@ -108,9 +112,10 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 	assert.Contains(t, r.summary, "```diff\n- ubuntu:22.04\n+ ubuntu:24.04\n```\n")
 	assert.Contains(t, r.summary, "run with `mode: apply`")
 
-	w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return "AGENT wrote **this** ::error::that" }})
+	w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return "AGENT wrote **this** ::error::that " + wrongCommit }})
 	r = w.run(inputs)
 	require.Equal(t, 3, r.code, r.log)
+	assert.Contains(t, r.log, "the agent says: AGENT wrote **this** : :error: :that "+wrongCommit)
 	assert.Contains(t, r.summary, "### oz-bitbucket: secret created, environment updated, smoke test failed\n")
 	assert.Contains(t, r.summary, "[Open the session](<"+r.outputs["session_link"]+">)")
 	assert.Contains(t, r.summary, "**Next:** look into the session")
@@ -120,14 +125,10 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 }
 
 // TestForeignTextIsHarmless has Bitbucket, Oz and the agent repeat the
-// credentials and give commands to the host. The agent names a commit, or its
-// words would be asked for again: they could be late.
+// credentials and give commands to the host.
 func TestForeignTextIsHarmless(t *testing.T) {
 	t.Parallel()
-	const (
-		commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
-		wrong    = "0123456789012345678901234567890123456789"
-	)
+	const commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
 	for _, d := range []dialect{plain, github, pipe} {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()
@@ -158,10 +159,12 @@ func TestForeignTextIsHarmless(t *testing.T) {
 				// the log shows 2000 characters, which may cut the token
 				1930: "x *** ...", 1945: "x *** ...",
 			} {
-				w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return wrong + " " + strings.Repeat("x", before) + " " + cloudToken + commands }})
+				w.oz.Behave(warpsim.Behaviour{Reply: func(string) string {
+					return wrongCommit + " " + strings.Repeat("x", before) + " " + cloudToken + commands
+				}})
 				r = w.run(w.inputs(nil))
 				require.Equal(t, 3, r.code, r.log)
-				harmless(r, "the agent says: "+wrong)
+				harmless(r, "the agent says: "+wrongCommit)
 				harmless(r, said)
 				assert.NotContains(t, r.summary, "stolen")
 			}

@@ -32,7 +32,6 @@ func (w *world) requireRun(r result, verdict, state string) {
 
 func TestEachEndOfARunHasItsVerdict(t *testing.T) {
 	t.Parallel()
-	const wrong = "0123456789012345678901234567890123456789"
 	tests := []struct {
 		behaviour warpsim.Behaviour
 		verdict   string
@@ -41,7 +40,7 @@ func TestEachEndOfARunHasItsVerdict(t *testing.T) {
 	}{
 		{warpsim.Behaviour{}, "passed", "SUCCEEDED", "the agent found commit"},
 		{warpsim.Behaviour{Reply: func(honest string) string { return "Certainly!\n\n" + strings.ToUpper(honest) }}, "passed", "SUCCEEDED", ""},
-		{warpsim.Behaviour{Reply: func(string) string { return wrong }}, "failed", "SUCCEEDED", "found commit " + wrong + " where Bitbucket serves"},
+		{warpsim.Behaviour{Reply: func(string) string { return wrongCommit }}, "failed", "SUCCEEDED", "found commit " + wrongCommit + " where Bitbucket serves"},
 		{warpsim.Behaviour{State: "FAILED", ErrorCode: "insufficient_credits"}, "failed", "FAILED", "add some, or set smoke_test: false"},
 		{warpsim.Behaviour{State: "FAILED", ErrorCode: "budget_exceeded"}, "failed", "FAILED", "spending limit is reached"},
 		{warpsim.Behaviour{State: "ERROR", ErrorCode: "resource_unavailable"}, "failed", "ERROR", "no capacity"},
