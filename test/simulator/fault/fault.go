@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // When says on which side of the operation's effect a fault strikes.
@@ -16,7 +17,7 @@ const (
 	Before When = iota
 	// After lets the operation happen, then loses its answer.
 	After
-	// Meanwhile is no failure: Do is called, and the operation goes on.
+	// Meanwhile is no failure: after Delay and Do, the operation goes on.
 	Meanwhile
 )
 
@@ -34,7 +35,9 @@ type Fault struct {
 	Times int
 	// Skip lets this many matching requests pass first.
 	Skip int
-	// Do, unless nil, is called when the fault is due, before anything else happens: somebody else's write,
+	// Delay is how long the operation waits first, whether or not the client does.
+	Delay time.Duration
+	// Do, unless nil, is called when the fault is due and its delay over, before anything else happens: somebody else's write,
 	// or the end of the client.
 	Do func()
 }
@@ -72,6 +75,9 @@ func (s *Script) Add(f Fault) {
 // fault of the operation counts; the next one takes over when it is used up.
 func (s *Script) Next(operation string) (Fault, bool) {
 	f, due := s.take(operation)
+	if due {
+		time.Sleep(f.Delay)
+	}
 	if due && f.Do != nil {
 		f.Do()
 	}

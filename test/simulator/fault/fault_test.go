@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -74,6 +76,22 @@ func TestDoIsCalledWhenTheFaultIsDue(t *testing.T) {
 		_, third := script.Next("a")
 		assert.Equal(t, []any{false, 1}, []any{third, called})
 	}
+}
+
+func TestDelayHoldsTheOperationBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var script fault.Script
+		began := time.Now()
+		script.Add(fault.Fault{Operation: "a", When: fault.Meanwhile, Delay: time.Minute, Do: func() {
+			assert.Equal(t, time.Minute, time.Since(began))
+		}})
+		for range 2 {
+			_, struck := script.Next("a")
+			assert.False(t, struck)
+			assert.Equal(t, time.Minute, time.Since(began), "only once")
+		}
+	})
 }
 
 func TestStrike(t *testing.T) {
