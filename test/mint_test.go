@@ -2,8 +2,11 @@ package test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +17,10 @@ import (
 )
 
 const password = "MARKER password $1 of jane"
+
+// longerThanACreation is more than a stopped job waits for the answer to one, and
+// half of what it has to take the token back.
+const longerThanACreation = 3500 * time.Millisecond
 
 // minting prepares an environment on Data Center, a token of somebody else on
 // each owner, and returns the inputs of a rotation that makes its own token.
@@ -30,6 +37,15 @@ func (w *world) minting(changes map[string]string) map[string]string {
 		inputs[name] = value
 	}
 	return inputs
+}
+
+// requireNoneMinted checks that some tokens of ours were made and revoked, that
+// the secret is what it was, and that nobody else's token was revoked.
+func (w *world) requireNoneMinted(made int) {
+	w.t.Helper()
+	assert.Len(w.t, w.bitbucket.AccessTokens(), 3)
+	assert.Len(w.t, w.bitbucket.DeletedAccessTokens(), made)
+	w.requireSecret(team, "BITBUCKET_TOKEN", dcToken)
 }
 
 // requireMinted checks that one token of ours lives, that it is the secret's
@@ -49,6 +65,46 @@ func (w *world) requireMinted() bitbucketsim.HTTPToken {
 	require.Len(w.t, ours, 1)
 	w.requireSecret(team, "BITBUCKET_TOKEN", ours[0].Value)
 	return ours[0]
+}
+
+// awaitBitbucket waits until Bitbucket has received a request.
+func (w *world) awaitBitbucket(operation string) {
+	w.t.Helper()
+	w.await(func() bool {
+		return slices.ContainsFunc(w.bitbucket.Journal.All(), func(r fault.Request) bool { return r.Operation == operation })
+	})
+}
+
+// These two tests of signals run before the parallel ones, as those in
+// stop_test.go do.
+
+func TestASignalDuringTheCreationLeavesNoToken(t *testing.T) {
+	for name, delay := range map[string]time.Duration{"soon": pauseForTheTest / 6, "late": pauseForTheTest, "too late for the answer": longerThanACreation} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inputs := w.minting(nil)
+				w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.CreateAccessToken, When: fault.Meanwhile, Delay: delay})
+				job := w.start(inputs)
+				w.awaitBitbucket(bitbucketsim.CreateAccessToken)
+				r := job.stop(syscall.SIGTERM)
+				assert.Equal(t, 143, r.code, r.log)
+				w.requireNoneMinted(1)
+			})
+		})
+	}
+}
+
+func TestASignalBeforeTheTokenIsStoredLeavesNoToken(t *testing.T) {
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(nil)
+		w.bitbucket.Journal.Reset()
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, When: fault.Meanwhile, Delay: pauseForTheTest})
+		job := w.start(inputs)
+		w.awaitBitbucket(bitbucketsim.UploadPackRefs)
+		r := job.stop(syscall.SIGTERM)
+		assert.Equal(t, 143, r.code, r.log)
+		w.requireNoneMinted(1)
+	})
 }
 
 func TestMint(t *testing.T) {

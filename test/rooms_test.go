@@ -42,7 +42,7 @@ var rooms = map[string]room{
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
-	"mint":         {knows: []string{"bitbucket", "sensitive"}, clock: true},
+	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket"}, doors: []string{"golang.org/x/sync"}},
 	"reconcile":    {knows: []string{"grace", "sensitive", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},

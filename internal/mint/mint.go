@@ -1,6 +1,6 @@
 // Package mint makes Data Center HTTP access tokens and revokes those of its own
 // making that were replaced. It reaches Bitbucket only through the Registry that
-// it is handed; a token's value passes through and is not read here.
+// it is handed, and waits; a token's value passes through and is not read here.
 package mint
 
 import (
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
@@ -62,9 +63,22 @@ func (m Marker) marks(name string) bool {
 // tries bounds how often a lost answer is made good.
 const tries = 3
 
-// lookLimit bounds the look for a token whose creation had no answer, which goes
-// on when the job is told to stop.
-const lookLimit = 8 * time.Second
+// One budget, counted from the moment at which the job is told to stop: GitHub
+// sends SIGINT, and SIGTERM 7.5 s later.
+//
+// Source: actions/runner, ProcessInvoker.cs.
+const (
+	answerGrace = 3 * time.Second // for the answer to a creation that is under way
+	stopGrace   = 7 * time.Second // until what it has made must be found and revoked
+)
+
+// The look for a token whose creation had no answer.
+const (
+	looks       = 5 // when nobody hurries
+	lookEvery   = 500 * time.Millisecond
+	lookLimit   = 8 * time.Second // for one look
+	hurriedLook = 2 * time.Second // for one look after the job was told to stop
+)
 
 // Request says what to make.
 type Request struct {
@@ -75,44 +89,92 @@ type Request struct {
 }
 
 // Mint makes a token. One that was made by a request whose answer was lost is
-// found by its name and revoked, because nobody can learn its value.
+// found by its name and revoked, because nobody can learn its value. Told to stop,
+// it begins nothing, waits for the answer to what is under way, and revokes what
+// has been made within stopGrace; the error then wraps the context's cause, or
+// bitbucket.ErrAnswerLost when no token was found.
 func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sensitive.String, error) {
 	name := m.Marker.name(r.At, r.Attempt)
-	for try := 1; ; try++ {
-		record, token, err := m.Registry.CreateToken(ctx, m.Owner, name, r.Permission, r.Days)
-		if err == nil {
+	failed := func(err error) (bitbucket.TokenRecord, sensitive.String, error) {
+		return bitbucket.TokenRecord{}, sensitive.String{}, fmt.Errorf("create token %q of %s: %w", name, m.Owner, err)
+	}
+	stopping, stop := grace.After(ctx, stopGrace)
+	defer stop()
+	for try := 1; ctx.Err() == nil; try++ {
+		record, token, err := m.create(ctx, name, r)
+		switch {
+		case err == nil && ctx.Err() == nil:
 			return record, token, nil
+		case err == nil: // told to stop: nobody will store it
+			return failed(errors.Join(context.Cause(ctx), m.Revoke(stopping, record)))
+		case !errors.Is(err, bitbucket.ErrAnswerLost):
+			return failed(explain(err, m.Owner))
 		}
-		err = fmt.Errorf("create token %q of %s: %w", name, m.Owner, explain(err, m.Owner))
-		if !errors.Is(err, bitbucket.ErrAnswerLost) {
-			return record, token, err
+		m.Log.Info(fmt.Sprintf("looking for token %q of %s: %v", name, m.Owner, err))
+		found, lookErr := m.takeBack(ctx, stopping, name)
+		switch {
+		case lookErr != nil:
+			return failed(fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr))
+		case try == tries, ctx.Err() != nil && !found:
+			return failed(err)
 		}
-		m.Log.Info(fmt.Sprintf("looking for the token: %v", err))
-		looking, stop := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
-		lookErr := m.revokeNamed(looking, name)
-		stop()
-		if lookErr != nil {
-			return record, token, fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
-		}
-		if try == tries || ctx.Err() != nil {
-			return record, token, err
+	}
+	return failed(context.Cause(ctx))
+}
+
+// create makes one request. Told to stop, it waits for the answer a while.
+func (m Minter) create(ctx context.Context, name string, r Request) (bitbucket.TokenRecord, sensitive.String, error) {
+	answering, stop := grace.After(ctx, answerGrace)
+	defer stop()
+	return m.Registry.CreateToken(answering, m.Owner, name, r.Permission, r.Days)
+}
+
+// takeBack revokes the token of this name, and reports whether there was one. The
+// server may be making it still, so it looks again for a while, and after a stop
+// as long as there is time. An error is the last look's.
+func (m Minter) takeBack(ctx, stopping context.Context, name string) (found bool, err error) {
+	for look := 1; ; look++ {
+		found, err = m.revokeNamed(ctx, stopping, name)
+		enough := found || look >= looks && ctx.Err() == nil
+		if enough || !pause(stopping, lookEvery) {
+			return found, err
 		}
 	}
 }
 
-func (m Minter) revokeNamed(ctx context.Context, name string) error {
-	records, err := m.Registry.ListTokens(ctx, m.Owner)
-	if err != nil {
-		return err
+// revokeNamed looks once. A look that the stop cuts short is no loss: the next one
+// has its own time.
+func (m Minter) revokeNamed(ctx, stopping context.Context, name string) (found bool, err error) {
+	within, limit := ctx, lookLimit
+	if ctx.Err() != nil {
+		within, limit = stopping, hurriedLook
 	}
+	looking, stop := context.WithTimeout(within, limit)
+	defer stop()
+	records, err := m.Registry.ListTokens(looking, m.Owner)
+	if err != nil {
+		return false, err
+	}
+	var failures []error
 	for _, record := range records {
 		if record.Name == name {
-			if err := m.Revoke(ctx, record); err != nil {
-				return err
-			}
+			found = true
+			failures = append(failures, m.Revoke(stopping, record))
 		}
 	}
-	return nil
+	return found, errors.Join(failures...)
+}
+
+// pause waits, and reports false when the context has ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Revoke revokes one token, which must be one of the marker's. A lost answer is

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -26,9 +27,28 @@ type registry struct {
 	listError error
 	next      int
 	now       time.Time
+
+	answers time.Duration        // after which a creation is answered
+	makes   time.Duration        // after which its token exists
+	hang    int                  // lists that are never answered
+	exists  map[string]time.Time // by ID: since when, for those that were not always there
+	asked   int                  // creations
 }
 
-var errLost = fmt.Errorf("%w: cut", bitbucket.ErrAnswerLost)
+// waited reports whether d went by before the context was over.
+func waited(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+var (
+	errLost          = fmt.Errorf("%w: cut", bitbucket.ErrAnswerLost)
+	errRefused error = &bitbucket.Refusal{Status: 400, Text: "expiry required (bitbucket.x)"}
+)
 
 func (r *registry) outcome() (before, after error) {
 	if len(r.fail) > 0 {
@@ -41,11 +61,19 @@ func (r *registry) outcome() (before, after error) {
 	return before, after
 }
 
-func (r *registry) ListTokens(context.Context, bitbucket.TokenOwner) ([]bitbucket.TokenRecord, error) {
-	return slices.Clone(r.tokens), r.listError
+func (r *registry) ListTokens(ctx context.Context, _ bitbucket.TokenOwner) ([]bitbucket.TokenRecord, error) {
+	if r.hang > 0 {
+		r.hang--
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("list: %w", ctx.Err())
+	}
+	return slices.DeleteFunc(slices.Clone(r.tokens), func(t bitbucket.TokenRecord) bool { return time.Now().Before(r.exists[t.ID]) }), r.listError
 }
 
-func (r *registry) CreateToken(_ context.Context, _ bitbucket.TokenOwner, name string, _ bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error) {
+func (r *registry) CreateToken(ctx context.Context, _ bitbucket.TokenOwner, name string, _ bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error) {
+	r.asked++
 	before, after := r.outcome()
 	if before != nil {
 		return bitbucket.TokenRecord{}, sensitive.String{}, before
@@ -53,13 +81,23 @@ func (r *registry) CreateToken(_ context.Context, _ bitbucket.TokenOwner, name s
 	r.next++
 	record := bitbucket.TokenRecord{ID: fmt.Sprintf("%012d", r.next), Name: name, Created: r.now, Expires: r.now.AddDate(0, 0, days)}
 	r.tokens = append(r.tokens, record)
+	if r.exists == nil {
+		r.exists = map[string]time.Time{}
+	}
+	r.exists[record.ID] = time.Now().Add(r.makes)
+	if !waited(ctx, r.answers) {
+		after = errLost
+	}
 	if after != nil {
 		return bitbucket.TokenRecord{}, sensitive.String{}, after
 	}
 	return record, sensitive.New("BBDC-" + record.ID), nil
 }
 
-func (r *registry) DeleteToken(_ context.Context, _ bitbucket.TokenOwner, id string) error {
+func (r *registry) DeleteToken(ctx context.Context, _ bitbucket.TokenOwner, id string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("delete: %w", ctx.Err())
+	}
 	before, after := r.outcome()
 	if before != nil {
 		return before
@@ -90,7 +128,6 @@ func minter(r *registry) mint.Minter {
 func TestMint(t *testing.T) {
 	t.Parallel()
 	const name = "oz-bitbucket BITBUCKET_TOKEN Tm0000000000000000000A 2026-11-24T12:00:00Z 5f0c2b1e"
-	refused := &bitbucket.Refusal{Status: 400, Text: "expiry required (bitbucket.x)"}
 	foreign := bitbucket.TokenRecord{ID: "foreign", Name: "by hand"}
 	tests := []struct {
 		name    string
@@ -101,26 +138,77 @@ func TestMint(t *testing.T) {
 		{"makes one", registry{}, "", []string{"foreign", "000000000001"}},
 		{"tries again when nothing happened", registry{fail: []error{errLost}}, "", []string{"foreign", "000000000001"}},
 		{"revokes the one whose value was lost", registry{lose: 1}, "", []string{"foreign", "000000000002"}},
+		{"revokes the one that comes late", registry{lose: 1, makes: 2 * time.Second}, "", []string{"foreign", "000000000002"}},
+		{"looks again after a look that failed", registry{lose: 1, hang: 1}, "", []string{"foreign", "000000000002"}},
 		{"revokes it though that answer is lost too", registry{lose: 2}, "", []string{"foreign", "000000000002"}},
 		{"gives up after some tries and leaves nothing", registry{fail: []error{errLost, errLost, errLost}}, "it may have happened", []string{"foreign"}},
-		{"takes a refusal as final", registry{fail: []error{refused}}, "set token_expiry_days", []string{"foreign"}},
+		{"takes a refusal as final", registry{fail: []error{errRefused}}, "set token_expiry_days", []string{"foreign"}},
 		{"says when it cannot look", registry{lose: 1, listError: errors.New("down")}, "looking for it afterwards: down", []string{"foreign", "000000000001"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			server := tt.server
-			server.now, server.tokens = noon, []bitbucket.TokenRecord{foreign}
-			record, token, err := minter(&server).Mint(t.Context(), request)
-			if tt.wantErr == "" {
-				require.NoError(t, err)
-				assert.Equal(t, name, record.Name)
-				assert.Equal(t, "BBDC-"+record.ID, token.Reveal())
-				assert.Equal(t, noon.AddDate(0, 0, 30), record.Expires)
-			} else {
-				require.ErrorContains(t, err, tt.wantErr)
-			}
-			assert.Equal(t, tt.want, server.ids())
+			synctest.Test(t, func(t *testing.T) {
+				server := tt.server
+				server.now, server.tokens = noon, []bitbucket.TokenRecord{foreign}
+				record, token, err := minter(&server).Mint(t.Context(), request)
+				if tt.wantErr == "" {
+					require.NoError(t, err)
+					assert.Equal(t, name, record.Name)
+					assert.Equal(t, "BBDC-"+record.ID, token.Reveal())
+					assert.Equal(t, noon.AddDate(0, 0, 30), record.Expires)
+				} else {
+					require.ErrorContains(t, err, tt.wantErr)
+				}
+				assert.Equal(t, tt.want, server.ids())
+			})
+		})
+	}
+}
+
+// TestMintToldToStop: whenever the stop comes, no token of ours is left, and
+// nothing takes longer than the host leaves.
+func TestMintToldToStop(t *testing.T) {
+	t.Parallel()
+	const ms, never = time.Millisecond, time.Hour
+	stopped := errors.New("interrupted")
+	tests := map[string]struct {
+		server registry
+		stop   time.Duration // when, after the beginning
+		takes  time.Duration // at most, after the stop
+		err    error
+		asked  int
+		left   []string
+	}{
+		"before it begins":                        {registry{}, 0, 0, stopped, 0, nil},
+		"the answer comes soon":                   {registry{answers: 250 * ms, makes: 250 * ms}, 100 * ms, 150 * ms, stopped, 1, nil},
+		"the answer comes late":                   {registry{answers: 3000 * ms, makes: 3000 * ms}, 100 * ms, 2900 * ms, stopped, 1, nil},
+		"the answer comes, and is lost at revoke": {registry{answers: 250 * ms, fail: []error{nil, errLost}}, 100 * ms, 150 * ms, stopped, 1, nil},
+		"no answer comes":                         {registry{answers: never}, 100 * ms, 3000 * ms, stopped, 1, nil},
+		"no answer comes, and the token late":     {registry{answers: never, makes: 6500 * ms}, 100 * ms, 6500 * ms, stopped, 1, nil},
+		"no answer comes, and a list hangs":       {registry{answers: never, hang: 1}, 100 * ms, 5500 * ms, stopped, 1, nil},
+		"the answer was lost before":              {registry{lose: 1, makes: 6000 * ms}, 1200 * ms, 5300 * ms, stopped, 1, nil},
+		"a list hangs that was asked before":      {registry{lose: 1, hang: 1}, 1200 * ms, 500 * ms, stopped, 1, nil},
+		"the token comes when all is over":        {registry{answers: never, makes: 8000 * ms}, 100 * ms, 7000 * ms, bitbucket.ErrAnswerLost, 1, []string{"000000000001"}},
+		"a refusal stays what it is":              {registry{fail: []error{errRefused}}, 100 * ms, 0, errRefused, 1, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancelCause(t.Context())
+				end := time.Now().Add(tt.stop)
+				time.AfterFunc(tt.stop, func() { stop(stopped) })
+				synctest.Wait()
+				server := tt.server
+				record, token, err := minter(&server).Mint(ctx, request)
+				require.ErrorIs(t, err, tt.err)
+				assert.Equal(t, bitbucket.TokenRecord{}, record)
+				assert.True(t, token.IsEmpty())
+				assert.LessOrEqual(t, time.Since(end), tt.takes)
+				assert.Equal(t, tt.left, server.ids())
+				assert.Equal(t, tt.asked, server.asked)
+			})
 		})
 	}
 }
