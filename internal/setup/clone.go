@@ -29,6 +29,11 @@ type Clone struct {
 	Branch     string // branch or tag; empty is the repository's own
 	Depth      int    // commits to fetch; 0 is all
 	BearerOnly bool   // Data Center was seen to refuse Basic authentication
+
+	// Guess says that nobody has seen the server take the token in this form:
+	// where a command of the repository is there already, its Kind and its
+	// BearerOnly stay.
+	Guess bool
 }
 
 // Command is the clone command, one line for any POSIX shell and fish. Run in

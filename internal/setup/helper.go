@@ -96,9 +96,13 @@ func (c Clone) requirement() string {
 	if !c.BearerOnly {
 		return ""
 	}
-	return `git credential capability </dev/null 2>/dev/null | grep -q authtype || ` +
+	return bearerCheck + ` </dev/null 2>/dev/null | grep -q authtype || ` +
 		`fail "this server takes the token only as Bearer, for which git 2.46 or newer is needed in the image";`
 }
+
+// bearerCheck asks git whether it can send Bearer. It stands in a command only
+// where nothing else will do.
+const bearerCheck = "git credential capability"
 
 // oneLine joins the lines of a script that has no white space to keep.
 func oneLine(script string) string { return strings.Join(strings.Fields(script), " ") }

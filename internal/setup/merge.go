@@ -1,6 +1,11 @@
 package setup
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+)
 
 // Merge is the list of setup commands that an environment should have. The
 // first of clones is the primary repository.
@@ -12,8 +17,12 @@ import "slices"
 // repository goes, and one that is missing comes after the clone of the
 // repository before it, the primary's at the front.
 //
+// A clone keeps what an existing command of its repository shows: how owner and
+// repository are spelled, and where the form is a guess, the form.
+//
 // Merging again what came out changes nothing.
 func Merge(existing []string, clones []Clone, user []string, given bool) []string {
+	clones = adopted(existing, clones)
 	var merged []string
 	if !given {
 		merged = replace(existing, clones)
@@ -51,4 +60,36 @@ func replace(existing []string, clones []Clone) []string {
 		replaced = append(replaced, command)
 	}
 	return replaced
+}
+
+// adopted are the clones, with what the first existing command of each one's
+// repository shows.
+func adopted(existing []string, clones []Clone) []Clone {
+	clones = slices.Clone(clones)
+	for i, clone := range clones {
+		at := slices.IndexFunc(existing, func(command string) bool { return Clones(command, clone.Repository) })
+		if at >= 0 {
+			clones[i] = clone.adopt(existing[at])
+		}
+	}
+	return clones
+}
+
+// adopt is the clone with what a command of its repository shows.
+func (c Clone) adopt(command string) Clone {
+	for _, word := range words(command) {
+		if r, ok := cloned(word); ok && r.Same(c.Repository) {
+			c.Repository.Owner, c.Repository.Slug = r.Owner, r.Slug
+		}
+	}
+	if !c.Guess {
+		return c
+	}
+	for _, kind := range c.Repository.Flavor.TokenKinds() {
+		if c.Repository.Flavor == bitbucket.Cloud && presents(command, kind) {
+			c.Kind = kind
+		}
+	}
+	c.BearerOnly = strings.Contains(command, bearerCheck)
+	return c
 }

@@ -77,6 +77,34 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeKeepsTheFormThatIsThere: a plan without a token cannot know the form,
+// and one repository has several spellings.
+func TestMergeKeepsTheFormThatIsThere(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []setup.Auth{setup.Helper, setup.URL} {
+		cloud := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "T", Kind: bitbucket.AccessToken, Auth: auth}
+		guess := cloud
+		guess.Kind, guess.Guess = bitbucket.APIToken, true
+		existing := []string{cloud.Command(), "make"}
+		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{guess}, nil, false), "the kind of a guess")
+		guess.Guess = false
+		assert.NotEqual(t, existing, setup.Merge(existing, []setup.Clone{guess}, nil, false), "the kind of a proof")
+		guess.Guess = true
+		ssh := []string{"git clone git@bitbucket.org:acme/app.git"}
+		assert.Equal(t, []string{guess.Command()}, setup.Merge(ssh, []setup.Clone{guess}, nil, false), "SSH shows no kind")
+
+		server := setup.Clone{Repository: repository(t, "https://git.example.com/scm/prj/App"), Secret: "T", Kind: bitbucket.HTTPAccessToken, Auth: auth, BearerOnly: true}
+		other := server
+		other.Repository, other.BearerOnly, other.Guess = repository(t, "https://git.example.com/scm/PRJ/app"), false, true
+		existing = []string{server.Command(), "cd App && make"}
+		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{other}, nil, false), "Bearer and the spelling")
+		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{other}, []string{"make"}, true), "and the directory goes with it")
+		other.Guess = false
+		server.BearerOnly = false
+		assert.Equal(t, []string{server.Command(), "cd App && make"}, setup.Merge(existing, []setup.Clone{other}, nil, false), "a proof is no guess")
+	}
+}
+
 // Merging again what came out changes nothing; each repository is cloned once;
 // what is not a clone command keeps its order.
 func FuzzMerge(f *testing.F) {

@@ -14,6 +14,36 @@ type Use struct {
 	Repository bitbucket.Repository
 	Kind       bitbucket.TokenKind // as which the command presents the token
 	Branch     string              // branch or tag; empty is the repository's own
+	Directory  string              // of the checkout, below the directory in which the command runs
+}
+
+// Usage is what the setup commands of an environment do with a secret.
+type Usage struct {
+	Uses   []Use
+	Opaque []string // commands that name the secret and clone nothing with it that we recognise
+}
+
+// UsageOf finds what commands do with the variable that holds the secret.
+func UsageOf(commands []string, variable string) Usage {
+	var u Usage
+	for _, command := range commands {
+		uses := Uses(command, variable)
+		if len(uses) == 0 && Names(command, variable) {
+			u.Opaque = append(u.Opaque, command)
+		}
+		u.Uses = append(u.Uses, uses...)
+	}
+	return u
+}
+
+// Names reports whether the variable's name stands anywhere in command as a
+// word of its own: expanded, in quotes that another shell will read, as an
+// argument, or in text that cannot be parsed. It is true wherever Reads is.
+func Names(command, variable string) bool {
+	other := func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	return slices.Contains(strings.FieldsFunc(command, other), variable)
 }
 
 // Reads reports whether command reads the variable, be it in a script that it
@@ -43,12 +73,12 @@ func Uses(command, variable string) []Use {
 		switch {
 		case ours && Reads(words[2], variable):
 			if r, err := bitbucket.Parse(url, ""); err == nil {
-				uses = append(uses, Use{r, kindOf(r, words[2]), branchOf(words[5:])})
+				uses = append(uses, Use{r, kindOf(r, words[2]), branchOf(words[5:]), directoryOf(words[5:], r)})
 			}
 		case mentions(call, variable):
-			for _, word := range arguments {
+			for i, word := range arguments {
 				if r, ok := cloned(word); ok {
-					uses = append(uses, Use{r, kindOf(r, word), branchOf(arguments)})
+					uses = append(uses, Use{r, kindOf(r, word), branchOf(arguments), directoryOf(arguments[i+1:], r)})
 				}
 			}
 		}
@@ -107,10 +137,16 @@ func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	switch {
 	case r.Flavor == bitbucket.DataCenter:
 		return bitbucket.HTTPAccessToken
-	case strings.Contains(text, bitbucket.AccessToken.User()+":"), strings.Contains(text, "username="+bitbucket.AccessToken.User()+";"):
+	case presents(text, bitbucket.AccessToken):
 		return bitbucket.AccessToken
 	}
 	return bitbucket.APIToken
+}
+
+// presents reports whether a command names the user of this kind of token, in a
+// URL or in a helper.
+func presents(text string, kind bitbucket.TokenKind) bool {
+	return strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()+";")
 }
 
 // branchOf is the value of git's option for the branch.
@@ -124,4 +160,13 @@ func branchOf(arguments []string) string {
 		}
 	}
 	return ""
+}
+
+// directoryOf is where git clones to: the argument right after the URL, or the
+// repository's own directory.
+func directoryOf(after []string, r bitbucket.Repository) string {
+	if len(after) == 0 || strings.HasPrefix(after[0], "-") {
+		return r.Directory()
+	}
+	return strings.TrimPrefix(after[0], "./")
 }
