@@ -114,7 +114,7 @@ func TestASignal(t *testing.T) {
 			"REPO_URL=http://127.0.0.1:1/scm/p/api.git", "BITBUCKET_TOKEN=MARKER-token", "WARP_API_KEY=wk-MARKER", "WARP_SERVER_URL=http://127.0.0.1:1",
 		})
 		assert.Equal(t, want, code, log)
-		assert.Equal(t, "p-api", decode(t, out)["environment_name"])
+		assert.Equal(t, "P-api", decode(t, out)["environment_name"])
 		assert.NotContains(t, out+log, "MARKER")
 	}
 }

@@ -51,9 +51,30 @@ func (r Repository) String() string { return r.Owner + "/" + r.Slug }
 func (r Repository) Directory() string { return strings.TrimSuffix(r.Slug, ".git") }
 
 // EnvironmentName is the default name of the repository's environment,
-// "owner-slug" without the "~" of a personal repository.
+// "owner-slug" without the "~" of a personal repository. Every spelling of one
+// repository has the same: Data Center writes keys of projects in upper case and
+// everything else in lower case.
 func (r Repository) EnvironmentName() string {
-	return strings.TrimPrefix(r.Owner, "~") + "-" + r.Slug
+	owner, slug := r.Owner, strings.ToLower(r.Slug)
+	switch user, personal := strings.CutPrefix(r.Owner, "~"); {
+	case personal:
+		owner = strings.ToLower(user)
+	case r.Flavor == DataCenter:
+		owner = strings.ToUpper(r.Owner)
+	}
+	return owner + "-" + slug
+}
+
+// SecretName is a name for a secret of the repository's own, made from the
+// name that it would share: "BITBUCKET_API_TOKEN_ACME_APP".
+func (r Repository) SecretName(shared string) string {
+	own := strings.Map(func(c rune) rune {
+		if c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '_'
+	}, strings.ToUpper(r.EnvironmentName()))
+	return shared + "_" + own
 }
 
 // Same reports whether the server would serve the same repository for both.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
@@ -28,7 +29,7 @@ func TestRepository(t *testing.T) {
 		},
 		{
 			"personal, in a context, over http", insecure,
-			"http://127.0.0.1:7990/dev/stash/scm/~jane/App.git", "http://127.0.0.1:7990", "~jane/App", "App", "jane-App",
+			"http://127.0.0.1:7990/dev/stash/scm/~jane/App.git", "http://127.0.0.1:7990", "~jane/App", "App", "jane-app",
 		},
 	}
 	for _, tt := range tests {
@@ -72,5 +73,36 @@ func TestSame(t *testing.T) {
 			assert.Equal(t, tt.want, tt.a.Same(tt.b))
 			assert.Equal(t, tt.want, tt.b.Same(tt.a))
 		})
+	}
+}
+
+func TestOneRepositoryHasOneDefaultName(t *testing.T) {
+	t.Parallel()
+	for _, spellings := range [][]string{
+		{"https://git.example.com/scm/prj/app", "https://git.example.com/scm/PRJ/app.git", "https://git.example.com/scm/Prj/App"},
+		{"https://git.example.com/scm/~jane/app", "https://git.example.com/scm/%7EJane/app"},
+		{"https://bitbucket.org/acme/app", "https://bitbucket.org/Acme/App.git"},
+	} {
+		first, err := bitbucket.Parse(spellings[0], "")
+		require.NoError(t, err)
+		for _, spelling := range spellings[1:] {
+			other, err := bitbucket.Parse(spelling, "")
+			require.NoError(t, err)
+			assert.True(t, first.Same(other), spelling)
+			assert.Equal(t, first.EnvironmentName(), other.EnvironmentName(), spelling)
+		}
+	}
+}
+
+func TestSecretNameOfARepository(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"https://bitbucket.org/acme/web.app":        "BITBUCKET_TOKEN_ACME_WEB_APP",
+		"https://git.example.com/scm/prj/my-app":    "BITBUCKET_TOKEN_PRJ_MY_APP",
+		"https://git.example.com/scm/~jane.doe/app": "BITBUCKET_TOKEN_JANE_DOE_APP",
+	} {
+		r, err := bitbucket.Parse(url, "")
+		require.NoError(t, err)
+		assert.Equal(t, want, r.SecretName("BITBUCKET_TOKEN"))
 	}
 }
