@@ -1,6 +1,10 @@
 package warp
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
 
 // Environment is a cloud environment as it is stored.
 type Environment struct {
@@ -78,6 +82,34 @@ func (m Model) WithSecret(name string) Model {
 	_ = json.Unmarshal(m.Raw(KeySecrets), &refs)
 	ref, _ := json.Marshal(secretRef{name})
 	return m.With(KeySecrets, append(refs, ref))
+}
+
+// Check fails when a key that this program manages holds what it does not know:
+// such a value would be lost with the next write. The error names the key.
+func (m Model) Check() error {
+	for _, key := range []string{KeyName, KeyDescription, KeyDockerImage} {
+		var text *string
+		if value := m.Raw(key); value != nil && json.Unmarshal(value, &text) != nil {
+			return fmt.Errorf("%s holds no text", key)
+		}
+	}
+	if !isListOf(m.Raw(KeySetupCommands), func(command *string) bool { return command != nil }) {
+		return fmt.Errorf("%s is no list of texts", KeySetupCommands)
+	}
+	if !isListOf(m.Raw(KeySecrets), func(ref struct{ Name *string }) bool { return ref.Name != nil && *ref.Name != "" }) {
+		return fmt.Errorf("%s is no list of objects with a name", KeySecrets)
+	}
+	return nil
+}
+
+// isListOf reports whether a value is absent, null, or a list whose every element
+// is as fits wants it.
+func isListOf[T any](value json.RawMessage, fits func(T) bool) bool {
+	var list []T
+	if value != nil && json.Unmarshal(value, &list) != nil {
+		return false
+	}
+	return !slices.ContainsFunc(list, func(element T) bool { return !fits(element) })
 }
 
 type secretRef struct {

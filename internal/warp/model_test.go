@@ -91,3 +91,29 @@ func FuzzWithChangesOneKeyOnly(f *testing.F) {
 		assert.Equal(t, before, after)
 	})
 }
+
+func TestCheckNamesTheKeyWhoseShapeIsUnknown(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{}`: "", `{"name":null,"description":"d","setup_commands":null,"secrets":null}`: "",
+		`{"setup_commands":["a"],"secrets":[{"name":"A","x":1}],"from_the_future":{"a":1}}`: "",
+		`{"name":1}`:                         "name holds no text",
+		`{"description":["d"]}`:              "description holds no text",
+		`{"docker_image":{"name":"ubuntu"}}`: "docker_image holds no text",
+		`{"setup_commands":"make"}`:          "setup_commands is no list of texts",
+		`{"setup_commands":["make",null]}`:   "setup_commands is no list of texts",
+		`{"setup_commands":[{"run":"a"}]}`:   "setup_commands is no list of texts",
+		`{"secrets":["A"]}`:                  "secrets is no list of objects with a name",
+		`{"secrets":{"A":true}}`:             "secrets is no list of objects with a name",
+		`{"secrets":[{"uid":"A"}]}`:          "secrets is no list of objects with a name",
+		`{"secrets":[null]}`:                 "secrets is no list of objects with a name",
+	} {
+		model, err := warp.ParseModel(text)
+		require.NoError(t, err)
+		if err := model.Check(); want == "" {
+			assert.NoError(t, err, text)
+		} else {
+			assert.EqualError(t, err, want, text)
+		}
+	}
+}
