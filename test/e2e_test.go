@@ -42,7 +42,8 @@ func TestFresh(t *testing.T) {
 			"secret_name": "BITBUCKET_API_TOKEN", "secret_change": "create", "changed": "true",
 			"smoke_test": "passed", "run_id": runs[0].ID, "run_state": "SUCCEEDED",
 			"session_link": first.outputs["session_link"], "head_commit": w.cloud.Head(),
-			"token_expires_at": "", "token_expires_in_days": "", "environments": "", "rolled_back": "",
+			"token_expires_at": "", "token_expires_in_days": "", "rolled_back": "",
+			"environments": `[{"id":"` + environment.UID + `","name":"acme-sample","change":"create","verdict":"passed","error":""}]`,
 		}, first.outputs)
 		assert.Contains(t, first.outputs["session_link"], w.oz.URL()+"/session/")
 		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)

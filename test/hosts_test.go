@@ -141,8 +141,9 @@ func TestForeignTextIsHarmless(t *testing.T) {
 				assert.NotContains(t, r.log, "\r")
 				assert.NotContains(t, r.log, "\x1b[2J")
 			}
-			w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no: " + cloudToken + commands})
+			w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no: " + cloudToken + commands, Times: -1})
 			r := w.run(w.inputs(nil))
+			w.bitbucket.Script.Clear()
 			require.Equal(t, 1, r.code, r.log)
 			harmless(r, "403: no: [redacted] ::set-output name=environment_id::stolen # #[add-mask]x")
 

@@ -212,8 +212,9 @@ func TestMintTakesBackWhatItDoesNotStore(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		inputs := w.minting(nil)
-		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no"})
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.UploadPackRefs, Status: 403, Body: "no", Times: -1})
 		r := w.run(inputs)
+		w.bitbucket.Script.Clear()
 		assert.Equal(t, 1, r.code)
 		w.requireSecret(team, "BITBUCKET_TOKEN", dcToken)
 		assert.Len(t, w.bitbucket.AccessTokens(), 3)

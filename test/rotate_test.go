@@ -40,7 +40,7 @@ func TestRotate(t *testing.T) {
 			assert.Equal(t, "passed", r.outputs["smoke_test"])
 			assert.Equal(t, "false", r.outputs["rolled_back"])
 			assert.Equal(t, "2099-01-31T00:00:00Z", r.outputs["token_expires_at"])
-			assert.JSONEq(t, `[{"id":"`+before.UID+`","name":"acme-sample","verdict":"passed"}]`, r.outputs["environments"])
+			assert.JSONEq(t, `[{"id":"`+before.UID+`","name":"acme-sample","change":"keep","verdict":"passed","error":""}]`, r.outputs["environments"])
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
 			assert.Equal(t, before, w.onlyEnvironment(), "a rotation touches no environment")
 		}
@@ -319,8 +319,8 @@ func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
 }
 
 // TestARotationWithoutAnAttemptLeft: the questions about pushes have drawn the two
-// answers of 401 that a token may draw, and what the smoke test compares with is
-// not asked.
+// answers of 401 that a token may draw. What the smoke test compares with is known
+// from the proof.
 func TestARotationWithoutAnAttemptLeft(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -328,7 +328,7 @@ func TestARotationWithoutAnAttemptLeft(t *testing.T) {
 		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ReceivePackRefs, Status: 401, Body: "no", Times: -1})
 		r := w.must(w.rotation(nil))
 		assert.Equal(t, "passed", r.outputs["smoke_test"])
-		assert.Contains(t, r.log, "there was no commit to compare with")
+		assert.Contains(t, r.log, "the agent found commit")
 		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
 		refused := 0
 		for _, request := range w.bitbucket.Journal.All() {

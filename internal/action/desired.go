@@ -1,28 +1,31 @@
 package action
 
 import (
+	"cmp"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-// desired maps the inputs, and what the proof of the token learnt about it, to
-// the state that Oz shall have. It is pure.
-func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
-	clones := clones(c, proof)
+// desired maps an entry, and what the proof of its token learnt, to the state
+// that Oz shall have. It is pure. The zero Proof stands for none.
+func desired(e config.Entry, proof preflight.Proof) reconcile.Desired {
+	clones := clones(e, proof)
 	return reconcile.Desired{
-		Scope:           c.Scope,
-		Team:            c.Team,
-		SecretName:      c.SecretName,
-		EnvironmentID:   c.EnvironmentID,
-		EnvironmentName: c.EnvironmentName,
-		Description:     c.Description,
-		DockerImage:     c.DockerImage,
-		Expires:         c.TokenExpiresAt,
-		Secrets:         c.EnvironmentSecrets,
+		Scope:           e.Scope,
+		Team:            e.Team,
+		SecretName:      e.SecretName,
+		Repositories:    e.Repositories,
+		EnvironmentID:   e.EnvironmentID,
+		EnvironmentName: e.EnvironmentName,
+		Description:     e.Description,
+		DockerImage:     e.DockerImage,
+		Secrets:         e.EnvironmentSecrets,
 		SetupCommands: func(existing []string) []string {
-			return setup.Merge(existing, clones, c.SetupCommands, c.SetupCommandsGiven)
+			return setup.Merge(existing, clones, e.SetupCommands, e.SetupCommandsGiven)
 		},
 		Variables: setup.Variables,
 	}
@@ -30,24 +33,29 @@ func desired(c config.Config, proof preflight.Proof) reconcile.Desired {
 
 // clones are what the clone commands are made of, the primary repository's
 // first.
-func clones(c config.Config, proof preflight.Proof) []setup.Clone {
-	clones := make([]setup.Clone, len(c.Repositories))
-	for i, repository := range c.Repositories {
+func clones(e config.Entry, proof preflight.Proof) []setup.Clone {
+	clones := make([]setup.Clone, len(e.Repositories))
+	for i, repository := range e.Repositories {
 		clones[i] = setup.Clone{
 			Repository: repository,
-			Secret:     c.SecretName,
-			Kind:       proof.Kind,
-			Auth:       c.CloneAuth,
-			Depth:      c.CloneDepth,
+			Secret:     e.SecretName,
+			Kind:       cmp.Or(proof.Kind, e.TokenKind),
+			Auth:       e.CloneAuth,
+			Depth:      e.CloneDepth,
 			BearerOnly: proof.BearerOnly,
+			Guess:      proof.Kind == "" && !(e.Flavor == bitbucket.Cloud && e.KindCertain),
 		}
 	}
-	clones[0].Branch = c.Branch
+	if len(clones) > 0 {
+		clones[0].Branch = e.Branch
+	}
 	return clones
 }
 
-// secretNames are the secrets that the smoke test's run reads, as every run in
-// the environment may.
-func secretNames(c config.Config) []string {
-	return append([]string{c.SecretName}, c.EnvironmentSecrets...)
+// mode is what the plan is for.
+func mode(m config.Mode) reconcile.Mode {
+	if m == config.Rotate {
+		return reconcile.Rotation
+	}
+	return reconcile.Provision
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
@@ -14,35 +16,36 @@ import (
 // askLimit bounds the question when a token expires, which nothing depends on.
 const askLimit = 10 * time.Second
 
-// reportedExpiry is when the token ends, as the inputs or Data Center say; zero
-// when nobody does. The token must have been accepted before.
-func (r run) reportedExpiry(ctx context.Context, repository bitbucket.Repository) time.Time {
-	if known := r.config.TokenExpiresAt; !known.IsZero() || repository.Flavor != bitbucket.DataCenter {
-		return known
+// expires is when the token ends, as the inputs or Data Center say; zero when
+// nobody does. It is asked after every proof: its refusals are spent on nothing
+// that is needed.
+func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight.Proof) time.Time {
+	if !token.Expires.IsZero() || len(proof.Findings) == 0 || proof.Findings[0].Repository.Flavor != bitbucket.DataCenter {
+		return token.Expires
 	}
 	asking, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	record, err := r.api.Client(r.config.Token).FindSelf(asking, repository)
+	record, err := r.bitbucket.Client(token.Value).FindSelf(asking, proof.Findings[0].Repository)
 	if err != nil {
 		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
 	}
 	return record.Expires
 }
 
-// expiry warns when the token ends soon or has ended. With fail_on_expiry that
-// is an error, unless the smoke test has already brought a worse one.
-func (r run) expiry() error {
-	text := expiryText(*r.facts)
-	left := r.facts.Expires.Sub(r.facts.Now)
-	if text == "" || left > r.config.ExpiryWarning {
-		return nil
+// alarm warns when the token ends soon or has ended. With fail_on_expiry that is
+// an error, unless the smoke test has already brought a worse one.
+func (r run) alarm(f report.Facts) report.Facts {
+	text := expiryText(f)
+	if text == "" || f.Err != nil || f.Expires.Sub(f.Now) > r.job.ExpiryWarning {
+		return f
 	}
-	result := r.facts.Verdict.Result
-	if r.config.FailOnExpiry && (result == "" || result == smoketest.Passed || result == smoketest.Skipped) {
-		return errors.New(text)
+	result := f.Verdict.Result
+	if r.job.FailOnExpiry && (result == "" || result == smoketest.Passed || result == smoketest.Skipped) {
+		f.Err, f.Expiring = errors.New(text), true
+		return f
 	}
 	r.log.Warn(text)
-	return nil
+	return f
 }
 
 // expiryText says when the token ends, empty when nobody knows.
@@ -55,4 +58,12 @@ func expiryText(f report.Facts) string {
 		return fmt.Sprintf("the token in secret %q expired on %s; rotate it", f.SecretName, dayOf(f.Expires))
 	}
 	return fmt.Sprintf("the token in secret %q expires in %d days, on %s; rotate it before", f.SecretName, days, dayOf(f.Expires))
+}
+
+// dayOf is the day of a moment, "never" for none.
+func dayOf(at time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	return at.UTC().Format(time.DateOnly)
 }

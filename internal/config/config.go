@@ -22,10 +22,29 @@ const (
 	Destroy Mode = "destroy"
 )
 
-// Config is the inputs, read and valid.
-type Config struct {
-	Mode Mode
+// Job is what belongs to the whole run of the program, and its entries.
+type Job struct {
+	Mode    Mode
+	Entries []Entry // one from the inputs; none when those could not be read
 
+	SmokeTestAll     bool // of a rotation: each environment, not the first alone
+	SmokeTestTimeout time.Duration
+
+	Rotation Rotation
+
+	ExpiryWarning time.Duration
+	FailOnExpiry  bool
+
+	DetailedExitcode bool
+	OutputFile       string
+
+	WarpAPIKey    sensitive.String
+	WarpServerURL *url.URL
+	CACertificate []byte // PEM
+}
+
+// Entry is what belongs to one environment and its secret.
+type Entry struct {
 	Repositories []bitbucket.Repository // the first is the primary one; none only in a rotation
 	Flavor       bitbucket.Flavor       // empty only in a rotation: any
 	Token        sensitive.String       // empty only in a plan, or where Mint has a password
@@ -38,9 +57,11 @@ type Config struct {
 	RequireWrite bool
 	AllowHTTP    bool
 
-	SecretName string
-	Scope      warp.OwnerType
-	Team       string
+	SecretName     string
+	OwnSecretName  bool // SecretName was given, it is not the default
+	OnSharedSecret OnSharedSecret
+	Scope          warp.OwnerType
+	Team           string
 
 	EnvironmentID      string
 	EnvironmentName    string // empty only with EnvironmentID: the name stays
@@ -50,28 +71,25 @@ type Config struct {
 	SetupCommandsGiven bool     // false: existing commands stay
 	EnvironmentSecrets []string
 
-	SmokeTest        bool
-	SmokeTestAll     bool // of a rotation: each environment, not the first alone
-	SmokeTestPrompt  string
-	SmokeTestModel   string
-	SmokeTestTimeout time.Duration
-
-	Rotation Rotation
+	SmokeTest       bool
+	SmokeTestPrompt string
+	SmokeTestModel  string
 
 	TokenExpiresAt time.Time // zero: not known
-	ExpiryWarning  time.Duration
-	FailOnExpiry   bool
-
-	DetailedExitcode bool
-	OutputFile       string
-
-	WarpAPIKey    sensitive.String
-	WarpServerURL *url.URL
-	CACertificate []byte // PEM
 
 	// Warnings are what is allowed and seldom meant, a sentence each.
 	Warnings []string
 }
+
+// OnSharedSecret is what happens when a token that is about to be stored does not
+// serve everyone who reads the secret.
+type OnSharedSecret string
+
+// The values of the input on_shared_secret.
+const (
+	Fail OnSharedSecret = "fail"
+	Warn OnSharedSecret = "warn"
+)
 
 // Rotation is what only the mode rotate takes.
 type Rotation struct {
@@ -86,16 +104,19 @@ type Rotation struct {
 }
 
 // Secrets are the values that nobody may see, those that are not empty.
-func (c Config) Secrets() []sensitive.String {
-	all := []sensitive.String{c.Token, c.WarpAPIKey, c.Rotation.PreviousToken, c.Rotation.Password}
+func (j Job) Secrets() []sensitive.String {
+	all := []sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}
+	for _, e := range j.Entries {
+		all = append(all, e.Token)
+	}
 	return slices.DeleteFunc(all, sensitive.String.IsEmpty)
 }
 
 // Primary is the repository in which setup commands run and agents work; the
 // zero Repository when no URL was understood.
-func (c Config) Primary() bitbucket.Repository {
-	if len(c.Repositories) == 0 {
+func (e Entry) Primary() bitbucket.Repository {
+	if len(e.Repositories) == 0 {
 		return bitbucket.Repository{}
 	}
-	return c.Repositories[0]
+	return e.Repositories[0]
 }

@@ -32,7 +32,8 @@ const longestVariable = 128<<10 - 1
 
 func (p *parser) names() {
 	c, in := &p.config, p.in
-	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
+	c.SecretName, c.OwnSecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor)), in.SecretName != ""
+	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret, "fail", "warn"))
 	p.variable("secret_name", c.SecretName)
 	if c.Token.Reveal() == c.SecretName {
 		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")

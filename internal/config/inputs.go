@@ -1,4 +1,4 @@
-// Package config turns inputs into a Config, or reports every mistake in them at
+// Package config turns inputs into a Job, or reports every mistake in them at
 // once. It is pure but for files named by inputs, which it reads through a
 // function that it is handed.
 package config
@@ -23,6 +23,7 @@ type inputs struct {
 	BitbucketTokenFile string           `env:"BITBUCKET_TOKEN_FILE" help:"file to read bitbucket_token from"`
 	TokenKind          string           `env:"TOKEN_KIND" envDefault:"auto" help:"api_token, access_token, http_access_token or auto"`
 	SecretName         string           `env:"SECRET_NAME" help:"variable with the token in a run (default: BITBUCKET_API_TOKEN; BITBUCKET_TOKEN on a server)"`
+	OnSharedSecret     string           `env:"ON_SHARED_SECRET" envDefault:"fail" help:"when the token does not serve every user of the secret: fail or warn"`
 	Scope              string           `env:"SCOPE" envDefault:"team" help:"owner of the secret and the environment: team or personal"`
 	Team               string           `env:"TEAM" help:"team UID or exact name; needed only when the key sees several teams"`
 	EnvironmentName    string           `env:"ENVIRONMENT_NAME" help:"name of the environment (default: <workspace or project>-<repo>)"`

@@ -9,27 +9,34 @@ import (
 )
 
 // Parse reads inputs by name. The error holds every problem that the inputs
-// alone can tell (problem.All), none of which shows a secret, and the Config is
-// then filled as far as it could be. Files that inputs name are read with
+// alone can tell (problem.All), none of which shows a secret, and the Job is then
+// filled as far as it could be. Files that inputs name are read with
 // readFile.
-func Parse(values map[string]string, readFile func(path string) ([]byte, error)) (Config, error) {
+func Parse(values map[string]string, readFile func(path string) ([]byte, error)) (Job, error) {
 	in, err := read(values)
 	if err != nil {
-		return Config{}, err
+		return Job{}, err
 	}
-	p := parser{in: in, readFile: readFile}
+	job := Job{Entries: make([]Entry, 1)}
+	p := parser{in: in, readFile: readFile, config: config{&job, &job.Entries[0]}}
 	p.parse()
-	return p.config, p.problems.Err()
+	return job, p.problems.Err()
 }
 
-// parser collects a Config and what is wrong with it. Each step fills the part
-// of the Config that its file is named for; a later step may use what an earlier
+// parser fills a Job with one entry, and collects what is wrong with it. Each step
+// fills the part that its file is named for; a later step may use what an earlier
 // one has filled.
 type parser struct {
 	in       inputs
 	readFile func(string) ([]byte, error)
-	config   Config
+	config   config
 	problems problem.List
+}
+
+// config is the job and its entry, whose fields have no name in common.
+type config struct {
+	*Job
+	*Entry
 }
 
 func (p *parser) parse() {

@@ -57,11 +57,25 @@ func server(changes ...map[string]string) map[string]string {
 func with(name, value string) map[string]string { return map[string]string{name: value} }
 
 // parse reads inputs that must be valid.
-func parse(t *testing.T, inputs map[string]string) config.Config {
+func parse(t *testing.T, inputs map[string]string) parsed {
 	t.Helper()
-	c, err := config.Parse(inputs, files{}.read)
+	job, err := config.Parse(inputs, files{}.read)
 	require.NoError(t, err)
-	return c
+	return one(t, job)
+}
+
+// parsed is a job and its only entry.
+type parsed struct {
+	config.Job
+	config.Entry
+}
+
+func one(t *testing.T, job config.Job) parsed {
+	t.Helper()
+	require.Len(t, job.Entries, 1)
+	entry := job.Entries[0]
+	job.Entries = nil
+	return parsed{job, entry}
 }
 
 // problems are what is wrong with inputs, one text each.
@@ -97,25 +111,30 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	oz, err := url.Parse("https://app.warp.dev")
 	require.NoError(t, err)
-	want := config.Config{
-		Mode: config.Apply,
-		Repositories: []bitbucket.Repository{
-			{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"},
+	want := parsed{
+		Job: config.Job{
+			Mode:             config.Apply,
+			SmokeTestTimeout: 20 * time.Minute,
+			ExpiryWarning:    14 * 24 * time.Hour,
+			WarpAPIKey:       sensitive.New(warpAPIKey),
+			WarpServerURL:    oz,
 		},
-		Flavor:           bitbucket.Cloud,
-		Token:            sensitive.New(apiToken),
-		TokenKind:        bitbucket.APIToken,
-		KindCertain:      true,
-		CloneAuth:        setup.Helper,
-		VerifyToken:      true,
-		SecretName:       "BITBUCKET_API_TOKEN",
-		Scope:            warp.TeamOwner,
-		EnvironmentName:  "acme-api",
-		SmokeTest:        true,
-		SmokeTestTimeout: 20 * time.Minute,
-		ExpiryWarning:    14 * 24 * time.Hour,
-		WarpAPIKey:       sensitive.New(warpAPIKey),
-		WarpServerURL:    oz,
+		Entry: config.Entry{
+			Repositories: []bitbucket.Repository{
+				{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"},
+			},
+			Flavor:          bitbucket.Cloud,
+			Token:           sensitive.New(apiToken),
+			TokenKind:       bitbucket.APIToken,
+			KindCertain:     true,
+			CloneAuth:       setup.Helper,
+			VerifyToken:     true,
+			SecretName:      "BITBUCKET_API_TOKEN",
+			Scope:           warp.TeamOwner,
+			EnvironmentName: "acme-api",
+			SmokeTest:       true,
+			OnSharedSecret:  config.Fail,
+		},
 	}
 	assert.Equal(t, want, parse(t, cloud()))
 
@@ -139,42 +158,48 @@ func TestEveryInputIsTaken(t *testing.T) {
 	t.Parallel()
 	oz, err := url.Parse("http://127.0.0.1:8080/oz")
 	require.NoError(t, err)
-	assert.Equal(t, config.Config{
-		Mode: config.Plan,
-		Repositories: []bitbucket.Repository{
-			{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"},
-			{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "web"},
+	assert.Equal(t, parsed{
+		Job: config.Job{
+			Mode:             config.Plan,
+			SmokeTestTimeout: 90 * time.Second,
+			ExpiryWarning:    3 * 24 * time.Hour,
+			FailOnExpiry:     true,
+			DetailedExitcode: true,
+			OutputFile:       "out.env",
+			WarpAPIKey:       sensitive.New(warpAPIKey),
+			WarpServerURL:    oz,
 		},
-		Flavor:             bitbucket.Cloud,
-		Token:              sensitive.New("opaque"),
-		TokenKind:          bitbucket.AccessToken,
-		KindCertain:        true,
-		Branch:             "release/1.0",
-		CloneDepth:         5,
-		CloneAuth:          setup.URL,
-		RequireWrite:       true,
-		AllowHTTP:          true,
-		SecretName:         "MY_TOKEN",
-		Scope:              warp.TeamOwner,
-		Team:               "Acme & Co",
-		EnvironmentID:      "En00000000000000000001",
-		EnvironmentName:    "the name",
-		Description:        "two\nlines",
-		DockerImage:        "ghcr.io/acme/image:1@sha256:" + strings.Repeat("a", 64),
-		SetupCommands:      []string{"npm ci", "make"},
-		SetupCommandsGiven: true,
-		EnvironmentSecrets: []string{"NPM_TOKEN", "_OTHER"},
-		SmokeTestPrompt:    "Say\nhello",
-		SmokeTestModel:     "auto",
-		SmokeTestTimeout:   90 * time.Second,
-		TokenExpiresAt:     time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC),
-		ExpiryWarning:      3 * 24 * time.Hour,
-		FailOnExpiry:       true,
-		DetailedExitcode:   true,
-		OutputFile:         "out.env",
-		WarpAPIKey:         sensitive.New(warpAPIKey),
-		WarpServerURL:      oz,
-		Warnings:           []string{"clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not"},
+		Entry: config.Entry{
+			Repositories: []bitbucket.Repository{
+				{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"},
+				{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "web"},
+			},
+			Flavor:             bitbucket.Cloud,
+			Token:              sensitive.New("opaque"),
+			TokenKind:          bitbucket.AccessToken,
+			KindCertain:        true,
+			Branch:             "release/1.0",
+			CloneDepth:         5,
+			CloneAuth:          setup.URL,
+			RequireWrite:       true,
+			AllowHTTP:          true,
+			SecretName:         "MY_TOKEN",
+			OwnSecretName:      true,
+			Scope:              warp.TeamOwner,
+			Team:               "Acme & Co",
+			EnvironmentID:      "En00000000000000000001",
+			EnvironmentName:    "the name",
+			Description:        "two\nlines",
+			DockerImage:        "ghcr.io/acme/image:1@sha256:" + strings.Repeat("a", 64),
+			SetupCommands:      []string{"npm ci", "make"},
+			SetupCommandsGiven: true,
+			EnvironmentSecrets: []string{"NPM_TOKEN", "_OTHER"},
+			SmokeTestPrompt:    "Say\nhello",
+			SmokeTestModel:     "auto",
+			TokenExpiresAt:     time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC),
+			Warnings:           []string{"clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not"},
+			OnSharedSecret:     config.Fail,
+		},
 	}, parse(t, map[string]string{
 		"mode": "plan", "repo_url": " \n" + cloudURL + "\r\n\n  https://bitbucket.org/acme/web\n", "flavor": "cloud",
 		"bitbucket_token": " opaque\r\n", "token_kind": "access_token", "secret_name": "MY_TOKEN", "scope": "team", "team": "Acme & Co",
@@ -239,11 +264,11 @@ func TestModes(t *testing.T) {
 
 func TestBooleans(t *testing.T) {
 	t.Parallel()
-	read := map[string]func(config.Config) bool{
-		"verify_token":      func(c config.Config) bool { return c.VerifyToken },
-		"require_write":     func(c config.Config) bool { return c.RequireWrite },
-		"smoke_test":        func(c config.Config) bool { return c.SmokeTest },
-		"detailed_exitcode": func(c config.Config) bool { return c.DetailedExitcode },
+	read := map[string]func(parsed) bool{
+		"verify_token":      func(c parsed) bool { return c.VerifyToken },
+		"require_write":     func(c parsed) bool { return c.RequireWrite },
+		"smoke_test":        func(c parsed) bool { return c.SmokeTest },
+		"detailed_exitcode": func(c parsed) bool { return c.DetailedExitcode },
 		"allow_http":        nil, // its effect is a test of repositories
 	}
 	for name, value := range read {
@@ -272,6 +297,6 @@ func TestInputsNamesAreTheirOwn(t *testing.T) {
 
 func TestPrimary(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, bitbucket.Repository{}, config.Config{}.Primary())
+	assert.Equal(t, bitbucket.Repository{}, config.Entry{}.Primary())
 	assert.Equal(t, "acme/api", parse(t, cloud()).Primary().String())
 }

@@ -19,7 +19,7 @@ func TestSecretsFromFiles(t *testing.T) {
 		"repo_url": cloudURL, "bitbucket_token_file": "/run/token", "warp_api_key_file": " /run/key ",
 	}, read.read)
 	require.NoError(t, err)
-	assert.Equal(t, apiToken, c.Token.Reveal())
+	assert.Equal(t, apiToken, c.Entries[0].Token.Reveal())
 	assert.Equal(t, warpAPIKey, c.WarpAPIKey.Reveal())
 }
 
@@ -252,8 +252,8 @@ func FuzzParse(f *testing.F) {
 				assert.NotContains(t, strings.ToLower(err.Error()), "wk-marker-k3y-")
 				continue
 			}
-			assert.NotEmpty(t, c.Repositories)
-			for _, warning := range c.Warnings {
+			assert.NotEmpty(t, c.Entries[0].Repositories)
+			for _, warning := range c.Entries[0].Warnings {
 				assert.NotContains(t, warning, "MARKER-")
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 )
 
 func TestGitLabToTheByte(t *testing.T) {
@@ -57,7 +57,7 @@ func TestGitLabsSectionsHaveNamesOfTheirOwn(t *testing.T) {
 func TestAReportStaysBelowGitLabsLimit(t *testing.T) {
 	t.Parallel()
 	f := facts()
-	f.Environments = make([]report.Environment, 200)
+	f.Plan.Environments = make([]reconcile.EnvironmentPlan, 200)
 	path := filepath.Join(t.TempDir(), "report.env")
 	j := start("GITLAB_CI=true")
 	require.NoError(t, j.Emit(f, path))

@@ -11,11 +11,16 @@ import (
 )
 
 // outputs are the outputs that may be handed over. One that would end a line or
-// show a secret is emptied, and the error names it.
+// show a secret is emptied, and the error names it; where it only quotes, the
+// secret is hidden.
 func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 	var refused []error
 	outputs := facts.Outputs()
 	for i, output := range outputs {
+		if output.Quotes {
+			output.Value = h.out.redact(output.Value)
+			outputs[i].Value = output.Value
+		}
 		switch {
 		case printable(output.Value) != output.Value || strings.Contains(output.Value, "\n"):
 			refused = append(refused, fmt.Errorf("output %s is left empty: its value holds a control character", output.Name))

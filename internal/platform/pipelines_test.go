@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 )
 
 func cyan(text string) string { return "\x1b[36m" + text + "\x1b[0m\n" }
@@ -33,17 +35,18 @@ func TestPipelinesToTheByte(t *testing.T) {
 	assert.Equal(t, factsJSON, j.out.String())
 	assert.Equal(t, ""+
 		"ENVIRONMENT_ID='En00000000000000000001'\nENVIRONMENT_NAME='it'\\''s acme'\nENVIRONMENT_CHANGE='keep'\n"+
+		`ENVIRONMENTS='[{"id":"En00000000000000000001","name":"it'\''s acme","change":"keep","verdict":"passed","error":""}]'`+"\n"+
 		"SECRET_NAME='BITBUCKET_API_TOKEN'\nSECRET_CHANGE='rotate'\nCHANGED='false'\nSMOKE_TEST='passed'\n"+
 		"RUN_ID='run-1'\nRUN_STATE='SUCCEEDED'\nSESSION_LINK='https://app.warp.dev/session/1?a=b&c=d'\n"+
 		"HEAD_COMMIT='0123456789abcdef0123456789abcdef01234567'\n"+
-		"TOKEN_EXPIRES_AT=''\nTOKEN_EXPIRES_IN_DAYS=''\nENVIRONMENTS=''\nROLLED_BACK=''\n", read(t, filepath.Join(clone, ".oz-bitbucket/outputs.env")))
+		"TOKEN_EXPIRES_AT=''\nTOKEN_EXPIRES_IN_DAYS=''\nROLLED_BACK=''\n", read(t, filepath.Join(clone, ".oz-bitbucket/outputs.env")))
 	assert.True(t, strings.HasPrefix(read(t, variables), "MINE=1\nENVIRONMENT_ID=En00000000000000000001\nENVIRONMENT_NAME=it's acme\n"))
 }
 
 func TestAFailedPipeEndsWithACross(t *testing.T) {
 	t.Parallel()
 	f := facts()
-	f.ExitCode, f.Err, f.Plan = 1, errors.New("no"), nil
+	f.ExitCode, f.Err, f.Plan, f.Applied = 1, errors.New("no"), nil, reconcile.Applied{}
 	j := start("BITBUCKET_BUILD_NUMBER=7", "BITBUCKET_CLONE_DIR="+t.TempDir())
 	require.NoError(t, j.Emit(f, ""))
 	assert.True(t, strings.HasSuffix(j.log.String(), "\x1b[31m✖ failed, nothing was written\x1b[0m\n"), j.log.String())
@@ -59,7 +62,7 @@ func TestAShellReadsTheOutputs(t *testing.T) {
 	for _, name := range []string{"plain", "it's", "''", `$(touch x) ` + "`touch x`" + ` "$HOME" \ ; touch x #`, "-n", "é ✔", "!history", ""} {
 		clone := t.TempDir()
 		f := facts()
-		f.Applied.EnvironmentName = name
+		f.Applied.Environments[0].Name = name
 		j := start("BITBUCKET_BUILD_NUMBER=7", "BITBUCKET_CLONE_DIR="+clone)
 		require.NoError(t, j.Emit(f, ""))
 		shell := exec.Command("sh", "-eu", "-c", `. ./.oz-bitbucket/outputs.env; printf '%s|%s' "$ENVIRONMENT_NAME" "$RUN_ID"`)

@@ -26,6 +26,8 @@ type Platform interface {
 	// are those that are known already: a host that would drop an output with a
 	// masked text in it is not told to mask that text.
 	Mask(outputs []report.Output, secrets ...sensitive.String)
+	// Began is when the job began, the moment from which days are counted.
+	Began() time.Time
 	// Log is for progress, warnings and errors. Foreign text in it is no command
 	// to the host.
 	Log() *slog.Logger
@@ -133,6 +135,8 @@ func (h host) Mask(_ []report.Output, secrets ...sensitive.String) {
 		h.log.hide(secret)
 	}
 }
+
+func (h host) Began() time.Time { return h.began }
 
 // debug reports whether the job asked for more words.
 func (h host) debug() bool { return h.variables["DEBUG"] == "true" }

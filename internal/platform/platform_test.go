@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -35,10 +36,16 @@ func facts() report.Facts {
 	return report.Facts{
 		SecretName: "BITBUCKET_API_TOKEN",
 		Head:       "0123456789abcdef0123456789abcdef01234567",
-		Plan:       &reconcile.Plan{Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate}},
-		Applied: reconcile.Applied{
-			Secret: reconcile.Rotate, Environment: reconcile.Keep, EnvironmentID: "En00000000000000000001", EnvironmentName: "it's acme",
+		Plan: &reconcile.Plan{
+			Mode:         reconcile.Provision,
+			Secrets:      []reconcile.SecretPlan{{Credential: credential.Credential{Name: "BITBUCKET_API_TOKEN"}, Change: reconcile.Rotate}},
+			Environments: []reconcile.EnvironmentPlan{{Change: reconcile.Keep}},
 		},
+		Applied: reconcile.Applied{
+			Secrets:      []reconcile.StoredSecret{{Change: reconcile.Rotate}},
+			Environments: []reconcile.StoredEnvironment{{Change: reconcile.Keep, UID: "En00000000000000000001", Name: "it's acme"}},
+		},
+		Tests: []smoketest.Verdict{{Result: smoketest.Passed}},
 		Verdict: smoketest.Verdict{
 			Result: smoketest.Passed,
 			Run:    warp.Run{ID: "run-1", State: warp.Succeeded, SessionLink: "https://app.warp.dev/session/1?a=b&c=d"},
@@ -48,15 +55,17 @@ func facts() report.Facts {
 
 const (
 	factsJSON = `{"environment_id":"En00000000000000000001","environment_name":"it's acme","environment_change":"keep",` +
+		`"environments":"[{\"id\":\"En00000000000000000001\",\"name\":\"it's acme\",\"change\":\"keep\",\"verdict\":\"passed\",\"error\":\"\"}]",` +
 		`"secret_name":"BITBUCKET_API_TOKEN","secret_change":"rotate","changed":"false","smoke_test":"passed",` +
 		`"run_id":"run-1","run_state":"SUCCEEDED","session_link":"https://app.warp.dev/session/1?a=b\u0026c=d",` +
 		`"head_commit":"0123456789abcdef0123456789abcdef01234567",` +
-		`"token_expires_at":"","token_expires_in_days":"","environments":"","rolled_back":""}` + "\n"
+		`"token_expires_at":"","token_expires_in_days":"","rolled_back":""}` + "\n"
 	factsLines = "environment_id=En00000000000000000001\nenvironment_name=it's acme\nenvironment_change=keep\n" +
+		`environments=[{"id":"En00000000000000000001","name":"it's acme","change":"keep","verdict":"passed","error":""}]` + "\n" +
 		"secret_name=BITBUCKET_API_TOKEN\nsecret_change=rotate\nchanged=false\nsmoke_test=passed\n" +
 		"run_id=run-1\nrun_state=SUCCEEDED\nsession_link=https://app.warp.dev/session/1?a=b&c=d\n" +
 		"head_commit=0123456789abcdef0123456789abcdef01234567\n" +
-		"token_expires_at=\ntoken_expires_in_days=\nenvironments=\nrolled_back=\n"
+		"token_expires_at=\ntoken_expires_in_days=\nrolled_back=\n"
 )
 
 func read(t *testing.T, path string) string {
@@ -185,13 +194,13 @@ func TestForeignTextIsNoCommand(t *testing.T) {
 func TestJSONHoldsNoCommand(t *testing.T) {
 	t.Parallel()
 	f := facts()
-	f.Applied.EnvironmentName = "##vso[task.setvariable variable=PATH]x"
+	f.Applied.Environments[0].Name = "##vso[task.setvariable variable=PATH]x"
 	j := start("TF_BUILD=True")
 	require.NoError(t, j.Emit(f, ""))
 	assert.NotContains(t, j.out.String(), "##")
 	var outputs map[string]string
 	require.NoError(t, json.Unmarshal(j.out.Bytes(), &outputs))
-	assert.Equal(t, f.Applied.EnvironmentName, outputs["environment_name"])
+	assert.Equal(t, f.Applied.Environments[0].Name, outputs["environment_name"])
 }
 
 func TestUnwritableOutputsAreErrors(t *testing.T) {
@@ -251,12 +260,14 @@ func TestOutputsThatAreRefused(t *testing.T) {
 			j := start(environ...)
 			j.Mask(nil, hidden)
 			f := facts()
-			f.Applied.EnvironmentName = value
+			f.Applied.Environments[0].Name = value
 			err := j.Emit(f, path)
 			require.ErrorContains(t, err, "output environment_name is left empty: its value "+why)
 			content := read(t, path)
 			assert.Contains(t, content, "environment_name=\nenvironment_change=keep\n")
 			assert.Contains(t, content, "environment_id=En00000000000000000001\n")
+			assert.Contains(t, content, `environments=[{"id":"En00000000000000000001","name":"`, "it quotes, and what it quotes is escaped or hidden")
+			assert.NotContains(t, content, secret[:shown])
 		}
 	}
 	assert.Contains(t, read(t, output), "environment_id<<")

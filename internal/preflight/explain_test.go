@@ -140,7 +140,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 				repository = bitbucket.Repository{Flavor: bitbucket.DataCenter, Scheme: "https", Host: "git.example", Context: "/bitbucket", Owner: "PRJ", Slug: "app"}
 			}
 			s := &server{answers: map[string]error{"": tt.answer}}
-			_, err := preflight.Check(t.Context(), s, []bitbucket.Repository{repository}, tt.token, "", false)
+			_, err := check(t.Context(), s, []bitbucket.Repository{repository}, tt.token, "", false)
 			require.ErrorIs(t, err, tt.answer)
 			assert.EqualError(t, err, "prove the token against "+repository.CloneURL()+": "+tt.want)
 		})
@@ -165,7 +165,7 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &server{answers: map[string]error{"push": tt.answer}, refs: bitbucket.Refs{Head: head}}
-			_, err := preflight.Check(t.Context(), s, cloud("app"), access, "", true)
+			_, err := check(t.Context(), s, cloud("app"), access, "", true)
 			assert.EqualError(t, err, tt.want)
 		})
 	}

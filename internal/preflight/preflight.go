@@ -29,62 +29,79 @@ type Server interface {
 
 // Token is what is known of the token to prove.
 type Token struct {
-	Kind    bitbucket.TokenKind
-	Certain bool // false: Kind is a guess, and another kind of the flavor is tried once
+	Kind     bitbucket.TokenKind
+	Certain  bool // false: Kind is a guess, and another kind of the flavor is tried once
+	Accepted bool // the server has taken it as this kind before
+	ReadOnly bool // it was made so; whether it can push need not be asked
 }
 
-// Proof is what the checks learnt.
+// Demand is a clone that a token has to make possible.
+type Demand struct {
+	Repository bitbucket.Repository
+	Branch     string              // whose commit is wanted; empty: HEAD's
+	As         bitbucket.TokenKind // as which the token is presented; empty: as whatever the server accepts
+	For        string              // the environment that clones, in words; empty: the job itself
+	Never      error               // why the token must not be presented for this; nil: it may
+}
+
+// Finding is what came of a demand.
+type Finding struct {
+	Demand
+	Head string // the commit of the branch; empty where there is none
+	Err  error  // why the token does not serve; nil: it does
+}
+
+// Proof is what the checks learnt. The zero value is no proof.
 type Proof struct {
 	Kind       bitbucket.TokenKind // that the server accepted
 	BearerOnly bool                // Data Center takes this token as Bearer and not as Basic
-	Head       string              // commit of the wanted ref of the primary repository; empty when it is empty
+	Findings   []Finding           // by demand
 	Warnings   []string
 }
 
-// Check proves the token: first against the primary repository, alone, then
-// everything else, so that a token that is no good is presented once. What the
-// repositories refuse is one error that names each of them, in order. Wanted is
-// the branch or tag of the primary repository, empty for HEAD. What the server was
-// not asked because it had answered 401 too often is named too; the questions come
-// in the order of what they are worth, so it is those about pushes that are left.
-func Check(ctx context.Context, s Server, repositories []bitbucket.Repository, token Token, wanted string, requireWrite bool) (Proof, error) {
-	c := check{server: s, repositories: repositories, requireWrite: requireWrite, abreast: mostAbreast}
-	primary := repositories[0]
-	proof, refs, err := c.askPrimary(ctx, token, wanted)
-	if err != nil && !isOfRepository(err) {
-		if isOutage(err) && ctx.Err() != nil {
-			return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
+// Check proves the token: first for the first demand, alone, then for everything
+// else, so that a token that is no good is presented once. Each repository is
+// asked once for each branch. What a repository refuses is in its findings; the
+// error is what stands against the token as a whole, or an outage, and then names
+// the refusals too, in order. What the server was not asked because it had
+// answered 401 too often is a refusal; the questions come in the order of what they
+// are worth, so it is those about pushes that are left.
+//
+// Of a token that was accepted before, only the clones are asked for.
+func Check(ctx context.Context, s Server, demands []Demand, token Token, requireWrite bool) (Proof, error) {
+	c := newCheck(s, demands, token, requireWrite)
+	if len(c.asked) == 0 {
+		return c.proof(), nil
+	}
+	var refused error
+	if !token.Accepted {
+		var done bool
+		if refused, done = c.askPrimary(ctx); done {
+			return c.proof(), refused
 		}
-		return proof, explain(primary, proof.Kind, err)
 	}
-	proof.Head, c.scopes = refs.Commit(wanted), refs.Scopes
-	switch {
-	case err != nil: // what the others say is asked all the same
-	case wanted != "" && proof.Head == "":
-		return proof, fmt.Errorf("%s has no branch or tag %q; check the input branch", primary.CloneURL(), wanted)
-	case proof.Head == "":
-		proof.Warnings = append(proof.Warnings, fmt.Sprintf("%s has no commit on its default branch yet", primary.CloneURL()))
-	}
-	outage := c.askTheRest(ctx, proof.Kind, err)
+	outage := c.askTheRest(ctx, refused)
 	if ctx.Err() != nil {
-		return proof, fmt.Errorf("prove the token: %w", context.Cause(ctx))
+		return c.proof(), fmt.Errorf("prove the token: %w", context.Cause(ctx))
 	}
-	if err := c.refusals(proof.Kind); err != nil || outage != nil {
-		return proof, cmp.Or(err, outage)
+	if against := c.against(); against != nil || outage != nil {
+		return c.proof(), cmp.Or(errors.Join(against, c.proof().Err()), outage)
 	}
-	return c.judge(proof), nil
+	return c.proof(), nil
 }
 
 // check is one proof under way.
 type check struct {
 	server       Server
-	repositories []bitbucket.Repository
+	demands      []Demand
+	token        Token // its kind becomes the one that the server accepts
 	requireWrite bool
 	abreast      int // most questions with the token under way
 
-	reads  []error // answers to a clone, by repository; the primary's is known
-	pushes []error // answers to a push, by repository
-	basic  error   // Data Center's answer to the token as Basic
+	asked  []Demand // one for each repository and branch; the first is the primary
+	reads  []answer // to a clone, by asked
+	pushes []error  // answers to a push, by asked
+	basic  error    // Data Center's answer to the token as Basic
 
 	public bool  // everybody may clone the primary repository
 	rest   error // then, the answer of the REST to the token
@@ -93,49 +110,96 @@ type check struct {
 	granted []string // the same, where the REST does
 }
 
+// answer is what a repository says to a clone.
+type answer struct {
+	head string
+	err  error
+}
+
+func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check {
+	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, abreast: mostAbreast}
+	for _, d := range demands {
+		if d.Never == nil && !c.token.Certain && d.As != "" {
+			c.token.Kind, c.token.Certain = d.As, true // as environments present it
+		}
+	}
+	for _, d := range demands {
+		if c.admits(d) && c.index(d) < 0 {
+			c.asked = append(c.asked, d)
+		}
+	}
+	c.reads, c.pushes = make([]answer, len(c.asked)), make([]error, len(c.asked))
+	return c
+}
+
+// admits reports whether the token may be presented for a demand, in the way in
+// which it will be.
+func (c *check) admits(d Demand) bool {
+	return d.Never == nil && (d.As == "" || d.As == c.token.Kind)
+}
+
+// index finds the question that answers a demand, -1 for none.
+func (c *check) index(d Demand) int {
+	return slices.IndexFunc(c.asked, func(o Demand) bool { return o.Repository.Same(d.Repository) && o.Branch == d.Branch })
+}
+
 // mostAbreast is how many questions with the token are under way: as many as may
 // be refused with 401, so more would only wait.
 const mostAbreast = 2
 
 // askPrimary asks for the primary repository with the token, and at the same time
 // as nobody, for a server may give what is public to everybody and never look at
-// the token.
-func (c *check) askPrimary(ctx context.Context, token Token, wanted string) (Proof, bitbucket.Refs, error) {
+// the token. Done says that the error ends the check; else it is a refusal of this
+// repository.
+func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
+	primary := c.asked[0]
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	var nobody sync.WaitGroup
 	nobody.Go(func() {
-		_, err := c.server.ListRefs(asking, c.repositories[0], bitbucket.UploadPack, bitbucket.Login{}, "")
+		_, err := c.server.ListRefs(asking, primary.Repository, bitbucket.UploadPack, bitbucket.Login{}, "")
 		c.public = err == nil
 	})
-	proof, refs, err := c.login(ctx, token, wanted)
+	refs, err := c.login(ctx)
 	if err != nil {
 		stop() // whoever else may read it, the token may not
 	}
 	nobody.Wait()
-	return proof, refs, err
+	c.reads[0], c.scopes = answer{refs.Commit(primary.Branch), err}, refs.Scopes
+	switch {
+	case err != nil && isOfRepository(err):
+		return err, false
+	case isOutage(err) && ctx.Err() != nil:
+		return fmt.Errorf("prove the token: %w", context.Cause(ctx)), true
+	case err != nil:
+		return inWords(primary, explain(primary.Repository, c.token.Kind, err)), true
+	case primary.For == "" && primary.Branch != "" && c.reads[0].head == "":
+		return fmt.Errorf("%s has no branch or tag %q; check the input branch", primary.Repository.CloneURL(), primary.Branch), true
+	}
+	return nil, false
 }
 
 // login finds the way in which the primary repository accepts the token. When
 // the kind is a guess that is refused with 401, the other kind is tried, and its
 // answer counts unless that is 401 too.
-func (c *check) login(ctx context.Context, token Token, wanted string) (Proof, bitbucket.Refs, error) {
-	primary, kinds := c.repositories[0], []bitbucket.TokenKind{token.Kind}
-	if !token.Certain {
-		kinds = append(kinds, slices.DeleteFunc(primary.Flavor.TokenKinds(), func(k bitbucket.TokenKind) bool { return k == token.Kind })...)
+func (c *check) login(ctx context.Context) (bitbucket.Refs, error) {
+	primary, kinds := c.asked[0], []bitbucket.TokenKind{c.token.Kind}
+	if !c.token.Certain {
+		kinds = append(kinds, slices.DeleteFunc(primary.Repository.Flavor.TokenKinds(), func(k bitbucket.TokenKind) bool { return k == c.token.Kind })...)
 	}
 	var refused error
 	var presented []string
 	for _, kind := range kinds {
-		refs, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, kind.Login(), wanted)
+		refs, err := c.server.ListRefs(ctx, primary.Repository, bitbucket.UploadPack, kind.Login(), primary.Branch)
 		if !isUnauthorized(err) {
-			return Proof{Kind: kind}, refs, err
+			c.token.Kind = kind
+			return refs, err
 		}
 		refused = cmp.Or(refused, err)
 		presented = append(presented, kind.Login().String())
 		c.abreast = 1 // one more such answer may come; the next questions go one by one, in order
 	}
-	return Proof{Kind: token.Kind}, bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
+	return bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
 
 // question is one that presents the token, and the place of its answer.
@@ -166,35 +230,42 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 // nobody can do without, which is the REST where the primary is public, the other
 // clones and whether Basic works, and when these are answered, the pushes. After a
 // refusal only the other clones are open, so that all that refuse are named.
-func (c *check) askTheRest(ctx context.Context, kind bitbucket.TokenKind, refused error) error {
-	primary, as := c.repositories[0], kind.Login()
-	c.reads, c.pushes = make([]error, len(c.repositories)), make([]error, len(c.repositories))
-	c.reads[0] = refused
-	git := func(answer *error, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, needed bool) question {
-		return question{answer, func(ctx context.Context) error {
-			_, err := c.server.ListRefs(ctx, r, service, as, "")
-			return err
-		}, needed}
-	}
+func (c *check) askTheRest(ctx context.Context, refused error) error {
+	primary, as := c.asked[0].Repository, c.token.Kind.Login()
 	var first, then []question
 	if c.public && refused == nil {
-		if c.rest = errNoEmail; kind != bitbucket.APIToken {
+		if c.rest = errNoEmail; c.token.Kind != bitbucket.APIToken {
 			first = append(first, question{&c.rest, func(ctx context.Context) (err error) {
 				c.granted, err = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
 				return err
 			}, false})
 		}
 	}
-	for i, repository := range c.repositories {
-		if i > 0 {
-			first = append(first, git(&c.reads[i], repository, bitbucket.UploadPack, as, true))
+	git := func(to *error, i int, service bitbucket.Service, as bitbucket.Login, needed bool) question {
+		d := c.asked[i]
+		return question{to, func(ctx context.Context) error {
+			refs, err := c.server.ListRefs(ctx, d.Repository, service, as, d.Branch)
+			if to == &c.reads[i].err {
+				c.reads[i].head = refs.Commit(d.Branch)
+			}
+			return err
+		}, needed}
+	}
+	for i := range c.asked {
+		if i > 0 || c.token.Accepted {
+			first = append(first, git(&c.reads[i].err, i, bitbucket.UploadPack, as, true))
 		}
-		then = append(then, git(&c.pushes[i], repository, bitbucket.ReceivePack, as, c.requireWrite))
+		if !c.token.ReadOnly {
+			then = append(then, git(&c.pushes[i], i, bitbucket.ReceivePack, as, c.requireWrite))
+		}
 	}
-	if primary.Flavor == bitbucket.DataCenter && refused == nil {
-		first = append(first, git(&c.basic, primary, bitbucket.UploadPack, bitbucket.Login{User: kind.User()}, true))
+	if c.token.Accepted || refused != nil {
+		return c.askAll(ctx, first)
 	}
-	if err := c.askAll(ctx, first); err != nil || refused != nil {
+	if primary.Flavor == bitbucket.DataCenter {
+		first = append(first, git(&c.basic, 0, bitbucket.UploadPack, bitbucket.Login{User: c.token.Kind.User()}, true))
+	}
+	if err := c.askAll(ctx, first); err != nil {
 		return err
 	}
 	return c.askAll(ctx, then)
@@ -238,32 +309,100 @@ func isOutage(err error) bool {
 	return err != nil && !errors.Is(err, bitbucket.ErrNotAsked)
 }
 
-// refusals is one error of all that stands against the token, in the order of
-// the repositories, or nil.
-func (c *check) refusals(kind bitbucket.TokenKind) error {
+// IsRefusal reports whether an error is Bitbucket's own no to the token or to the
+// repository: no outage, and no proxy's page.
+func IsRefusal(err error) bool {
+	var refused *bitbucket.Refusal
+	if errors.As(err, &refused) {
+		return !refused.NotGit && !isOutage(err)
+	}
+	return errors.Is(err, bitbucket.ErrNotAsked)
+}
+
+// against is what stands against the token as a whole, nil when nothing does.
+func (c *check) against() error {
+	primary := c.asked[0].Repository
+	switch {
+	case isUnauthorized(c.rest):
+		return explain(primary, c.token.Kind, fmt.Errorf("everybody may clone it, and the REST refused: %w", c.rest))
+	case errors.Is(c.basic, context.Canceled): // by an outage elsewhere
+		return nil
+	case isOutage(c.basic):
+		return fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), c.basic)
+	}
+	return nil
+}
+
+// proof is what is known by now.
+func (c *check) proof() Proof {
+	p := Proof{Kind: c.token.Kind}
+	for _, d := range c.demands {
+		p.Findings = append(p.Findings, c.find(d))
+	}
+	if len(c.asked) > 0 && !c.token.Accepted && c.against() == nil && p.Err() == nil {
+		p = c.judge(p)
+	}
+	for _, f := range p.Findings {
+		if f.Err == nil && f.For != "" && f.Branch != "" && f.Head == "" {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("environment %s clones the branch or tag %q of %s, which does not exist", f.For, f.Branch, f.Repository.CloneURL()))
+		}
+	}
+	return p
+}
+
+// find is the finding of one demand.
+func (c *check) find(d Demand) Finding {
+	f := Finding{Demand: d}
+	switch i := c.index(d); {
+	case d.Never != nil:
+		f.Err = inWords(d, d.Never)
+	case !c.admits(d):
+		f.Err = inWords(d, fmt.Errorf("it clones %s with the user %s of an %s, and the new token is an %s: run apply for this environment with the new token",
+			d.Repository, d.As.User(), d.As, c.token.Kind))
+	case c.reads[i].err != nil:
+		f.Err = c.explained(i, d, c.reads[i].err)
+	case c.pushes[i] != nil && c.requireWrite:
+		f.Err = c.explained(i, d, c.pushes[i])
+	default:
+		f.Head = c.reads[i].head
+	}
+	return f
+}
+
+// explained is what an answer to one demand means.
+func (c *check) explained(i int, d Demand, err error) error {
+	switch {
+	case errors.Is(err, bitbucket.ErrNotAsked), errors.Is(err, context.Canceled): // the latter by an outage elsewhere
+		return err
+	case c.reads[i].err == nil:
+		err = explainPush(d.Repository, c.token.Kind, err)
+	default:
+		err = explain(d.Repository, c.token.Kind, err)
+	}
+	return inWords(d, err)
+}
+
+// inWords puts the environment that makes a demand before an error.
+func inWords(d Demand, err error) error {
+	if d.For == "" {
+		return err
+	}
+	return fmt.Errorf("environment %s: %w", d.For, err)
+}
+
+// Err joins what the repositories refuse, in order; nil when they refuse nothing.
+func (p Proof) Err() error {
 	var list []error
 	var notAsked []string
-	add := func(r bitbucket.Repository, answer, explained error) {
+	for _, f := range p.Findings {
 		switch {
-		case errors.Is(answer, bitbucket.ErrNotAsked):
-			notAsked = append(notAsked, r.CloneURL())
-		case !errors.Is(answer, context.Canceled): // by an outage elsewhere
-			list = append(list, explained)
+		case errors.Is(f.Err, bitbucket.ErrNotAsked):
+			if url := f.Repository.CloneURL(); !slices.Contains(notAsked, url) {
+				notAsked = append(notAsked, url)
+			}
+		case !errors.Is(f.Err, context.Canceled):
+			list = append(list, f.Err)
 		}
-	}
-	if primary := c.repositories[0]; isUnauthorized(c.rest) {
-		add(primary, c.rest, explain(primary, kind, fmt.Errorf("everybody may clone it, and the REST refused: %w", c.rest)))
-	}
-	for i, repository := range c.repositories {
-		if read := c.reads[i]; read != nil {
-			add(repository, read, explain(repository, kind, read))
-		} else if push := c.pushes[i]; push != nil && c.requireWrite {
-			add(repository, push, explainPush(repository, kind, push))
-		}
-	}
-	if isOutage(c.basic) {
-		primary := c.repositories[0]
-		add(primary, c.basic, fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), c.basic))
 	}
 	if len(notAsked) > 0 {
 		list = append(list, fmt.Errorf("%w: %s", bitbucket.ErrNotAsked, strings.Join(notAsked, ", ")))
@@ -271,20 +410,68 @@ func (c *check) refusals(kind bitbucket.TokenKind) error {
 	return errors.Join(list...)
 }
 
+// Head is the commit of the first demand, empty when there is none.
+func (p Proof) Head() string {
+	if len(p.Findings) == 0 {
+		return ""
+	}
+	return p.Findings[0].Head
+}
+
+// HeadOf is the commit that was found for a repository's branch, empty when none
+// was.
+func (p Proof) HeadOf(r bitbucket.Repository, branch string) string {
+	for _, f := range p.Findings {
+		if f.Repository.Same(r) && f.Branch == branch && f.Head != "" {
+			return f.Head
+		}
+	}
+	return ""
+}
+
+// Served counts the demands that the token serves.
+func (p Proof) Served() int {
+	served := 0
+	for _, f := range p.Findings {
+		if f.Err == nil {
+			served++
+		}
+	}
+	return served
+}
+
+// Serves reports whether nothing was found against an environment.
+func (p Proof) Serves(environment string) bool {
+	return !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.For == environment && f.Err != nil })
+}
+
+// Open are the demands that this proof does not answer with yes.
+func (p Proof) Open(demands []Demand) []Demand {
+	return slices.DeleteFunc(slices.Clone(demands), func(d Demand) bool {
+		return slices.ContainsFunc(p.Findings, func(f Finding) bool {
+			return f.Err == nil && f.Repository.Same(d.Repository) && (d.As == "" || d.As == p.Kind)
+		})
+	})
+}
+
 // judge turns the answers to a token that is good enough into warnings.
 func (c *check) judge(p Proof) Proof {
-	switch primary := c.repositories[0].CloneURL(); {
-	case c.public && (isKnown(c.rest) || isKnown(c.pushes[0])):
+	primary := c.asked[0].Repository.CloneURL()
+	if c.asked[0].Branch == "" && c.reads[0].head == "" {
+		p.Warnings = append(p.Warnings, primary+" has no commit on its default branch yet")
+	}
+	switch {
+	case c.public && (isKnown(c.rest) || isKnown(c.pushes[0]) && !c.token.ReadOnly):
 		p.Warnings = append(p.Warnings, primary+" is public: a clone works without the token")
 	case c.public:
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.rest))
 	}
-	for i, repository := range c.repositories {
+	for i, d := range c.asked {
 		switch push := c.pushes[i]; {
-		case push == nil && !c.requireWrite:
-			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", repository.CloneURL(), readPermission(p.Kind)))
+		case push == nil && !c.requireWrite && !c.token.ReadOnly:
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", d.Repository.CloneURL(), readPermission(p.Kind)))
 		case isOutage(push):
-			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", repository.CloneURL(), push))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", d.Repository.CloneURL(), push))
 		}
 	}
 	if surplus := bitbucket.Surplus(slices.Concat(c.scopes, c.granted), c.requireWrite); len(surplus) > 0 {

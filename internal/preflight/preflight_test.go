@@ -137,7 +137,7 @@ func (b bounded) attempt(ctx context.Context, as bitbucket.Login, ask func() err
 
 // check proves a token at a server that has refused nothing yet.
 func check(ctx context.Context, s preflight.Server, repositories []bitbucket.Repository, token preflight.Token, wanted string, write bool) (preflight.Proof, error) {
-	return preflight.Check(ctx, bound(s), repositories, token, wanted, write)
+	return checkBound(ctx, bound(s), repositories, token, wanted, write)
 }
 
 func (s *server) count(question string) int {
@@ -189,6 +189,18 @@ func dataCenter(slugs ...string) []bitbucket.Repository {
 		list = append(list, bitbucket.Repository{Flavor: bitbucket.DataCenter, Scheme: "https", Host: "git.example", Owner: "PRJ", Slug: slug})
 	}
 	return list
+}
+
+// checkBound proves a token for repositories of the job's own. Whatever they refuse is
+// the error.
+func checkBound(ctx context.Context, s preflight.Server, repositories []bitbucket.Repository, token preflight.Token, branch string, write bool) (preflight.Proof, error) {
+	demands := make([]preflight.Demand, len(repositories))
+	for i, repository := range repositories {
+		demands[i].Repository = repository
+	}
+	demands[0].Branch = branch
+	proof, err := preflight.Check(ctx, s, demands, token, write)
+	return proof, cmp.Or(err, proof.Err())
 }
 
 func TestATokenThatIsGoodEnough(t *testing.T) {
@@ -271,7 +283,7 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.kind, proof.Kind)
 			assert.Equal(t, tt.bearerOnly, proof.BearerOnly)
-			assert.Equal(t, strings.Trim(cmp.Or(tt.head, head), "-"), proof.Head)
+			assert.Equal(t, strings.Trim(cmp.Or(tt.head, head), "-"), proof.Head())
 			require.Len(t, proof.Warnings, len(tt.warnings), "%q", proof.Warnings)
 			for i, words := range tt.warnings {
 				assert.Contains(t, proof.Warnings[i], words)
@@ -600,7 +612,7 @@ func TestProofsShareTheAnswersOf401(t *testing.T) {
 					require.NoError(t, b.attempts.Take(t.Context()))
 					b.attempts.Settle(true)
 				}
-				proof, err := preflight.Check(t.Context(), b, dataCenter("a", "b", "c"), httpToken, "", false)
+				proof, err := checkBound(t.Context(), b, dataCenter("a", "b", "c"), httpToken, "", false)
 				if tt.err == "" {
 					require.NoError(t, err)
 					assert.False(t, proof.BearerOnly, "%q", proof.Warnings)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -21,13 +20,57 @@ const (
 	writeGrace = 5 * time.Second
 )
 
-// Applied is what is known to be written, filled as far as Apply got. A change
-// that was not made, or of which nobody knows whether it was, is empty.
+// Applied is what is known to be written, filled as far as Apply got, in the
+// order of the plan. A change that was not made, or of which nobody knows whether
+// it was, is empty.
 type Applied struct {
-	Secret          Change
-	Environment     Change
-	EnvironmentID   string
-	EnvironmentName string
+	Secrets      []StoredSecret
+	Environments []StoredEnvironment
+}
+
+// StoredSecret is what came of one secret.
+type StoredSecret struct {
+	Change Change
+	Stamp  string // the secret's UpdatedAt after this write; empty where Oz does not tell
+	Err    error
+}
+
+// StoredEnvironment is what came of one environment.
+type StoredEnvironment struct {
+	Change    Change
+	UID, Name string // of one that is known to exist
+	Err       error
+}
+
+// Err joins what went wrong, each error once.
+func (a Applied) Err() error {
+	var list []error
+	for _, s := range a.Secrets {
+		list = append(list, s.Err)
+	}
+	for _, e := range a.Environments {
+		list = append(list, e.Err)
+	}
+	return errors.Join(list...)
+}
+
+// After is what came of two plans of the same entries, this one after another:
+// what the first one created is created.
+func (a Applied) After(first Applied) Applied {
+	if len(first.Secrets) != len(a.Secrets) || len(first.Environments) != len(a.Environments) {
+		return a
+	}
+	for i, s := range first.Secrets {
+		if s.Change == Create && a.Secrets[i].Change == Rotate {
+			a.Secrets[i].Change = Create
+		}
+	}
+	for i, e := range first.Environments {
+		if e.Change == Create && a.Environments[i].UID == e.UID || e.Change == Update && a.Environments[i].Change == Keep {
+			a.Environments[i].Change = e.Change
+		}
+	}
+	return a
 }
 
 // Applier carries out plans.
@@ -38,34 +81,33 @@ type Applier struct {
 	Log    *slog.Logger
 }
 
-// Apply writes the secret, then the environment that refers to it. After a
-// lost answer it looks at what is there and goes on from that; after a lost race
-// it merges again. Told to stop, it finishes the write under way and begins no
-// other.
-func (a Applier) Apply(ctx context.Context, p Plan, token sensitive.String) (Applied, error) {
-	var done Applied
-	if p.Environment.Change != Create {
-		done.EnvironmentID, done.EnvironmentName = p.Environment.ID, p.Environment.Name
+// Apply writes each secret once, then the environments that refer to them. After
+// a lost answer it looks at what is there and goes on from that; after a lost race
+// it merges again. What fails ends with its own: an environment whose secret was
+// not stored is not written. Told to stop, it finishes the write under way and
+// begins no other. Tokens are those of the plan's secrets, in their order.
+func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
+	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
+	for i, s := range p.Secrets {
+		done.Secrets[i] = a.Store(ctx, p, s, tokens[i])
 	}
-	sealed, err := a.Seal(p.UploadKey, p.Caller.UID, p.Secret.Name, token)
-	if err != nil {
-		return done, fmt.Errorf("seal secret %q: %w", p.Secret.Name, err)
+	for i, e := range p.Environments {
+		stored := &done.Environments[i]
+		if e.Change != Create {
+			stored.UID, stored.Name = e.UID, e.Name
+		}
+		if e.Err != nil || done.Secrets[e.Secret].Err != nil {
+			continue
+		}
+		written, change, err := a.storeEnvironment(ctx, e)
+		if written.UID != "" {
+			stored.UID, stored.Name = written.UID, written.Model.Name()
+		}
+		if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
+			a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
+		}
 	}
-	if done.Secret, err = a.storeSecret(ctx, p, sealed); err != nil {
-		return done, err
-	}
-	a.Log.Info(fmt.Sprintf("secret %q: %s", p.Secret.Name, past(done.Secret)))
-
-	var written warp.Environment
-	written, done.Environment, err = a.storeEnvironment(ctx, p)
-	if written.UID != "" {
-		done.EnvironmentID, done.EnvironmentName = written.UID, written.Model.Name()
-	}
-	if err != nil {
-		return done, err
-	}
-	a.Log.Info(fmt.Sprintf("environment %q (%s): %s", done.EnvironmentName, done.EnvironmentID, past(done.Environment)))
-	return done, nil
+	return done
 }
 
 // conflicting reports whether Oz understood a write and refused it, which may
@@ -77,6 +119,15 @@ func conflicting(err error) bool {
 
 // isLost reports whether nobody knows what came of a write.
 func isLost(err error) bool { return errors.Is(err, warp.ErrAnswerLost) }
+
+// staysLost is an error after which nobody knows what came of a write, when the
+// answer to an earlier try was lost: what is refused now may have happened then.
+func staysLost(err error, lost bool) error {
+	if err == nil || !lost || isLost(err) {
+		return err
+	}
+	return fmt.Errorf("%w; an earlier try had no answer: %w", err, warp.ErrAnswerLost)
+}
 
 // write makes one change. Told to stop, it begins nothing, and lets what is
 // under way finish for the length of writeGrace.

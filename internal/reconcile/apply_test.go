@@ -58,8 +58,8 @@ func TestLostAnswers(t *testing.T) {
 					done, err := o.apply(t.Context(), plan)
 					require.NoError(t, err)
 					o.requireOne(t, strangers, done, err)
-					assert.Equal(t, plan.Secret.Change, done.Secret)
-					assert.Equal(t, plan.Environment.Change, done.Environment)
+					assert.Equal(t, plan.Secrets[0].Change, done.Secret)
+					assert.Equal(t, plan.Environments[0].Change, done.Environment)
 				})
 			}
 		}
@@ -71,13 +71,13 @@ func TestAnswersThatAreAlwaysLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		method, secret, model string
-		want                  reconcile.Applied
+		want                  applied
 		wantErr               string
 	}{
-		{"CreateSecret", "", "", reconcile.Applied{}, `create secret "TOKEN": EOF: the answer was lost`},
-		{"UpdateSecret", "old", "", reconcile.Applied{}, `rotate secret "TOKEN": EOF: the answer was lost`},
-		{"CreateEnvironment", "old", "", reconcile.Applied{Secret: reconcile.Rotate}, `create environment "acme-api": EOF: the answer was lost`},
-		{"UpdateEnvironment", "", drifted, reconcile.Applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `update environment En00000000000000000004: EOF: the answer was lost`},
+		{"CreateSecret", "", "", applied{}, `create secret "TOKEN": EOF: the answer was lost`},
+		{"UpdateSecret", "old", "", applied{}, `rotate secret "TOKEN": EOF: the answer was lost`},
+		{"CreateEnvironment", "old", "", applied{Secret: reconcile.Rotate}, `create environment "acme-api": EOF: the answer was lost`},
+		{"UpdateEnvironment", "", drifted, applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `update environment En00000000000000000004: EOF: the answer was lost`},
 	} {
 		t.Run(test.method, func(t *testing.T) {
 			t.Parallel()
@@ -98,13 +98,13 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		method, secret, model string
-		want                  reconcile.Applied
+		want                  applied
 		wantErr               string
 	}{
-		{"CreateSecret", "", "", reconcile.Applied{}, `create secret "TOKEN": `},
-		{"UpdateSecret", "old", drifted, reconcile.Applied{EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `rotate secret "TOKEN": `},
-		{"CreateEnvironment", "", "", reconcile.Applied{Secret: reconcile.Create}, `create environment "acme-api": `},
-		{"UpdateEnvironment", "old", drifted, reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, "update environment En00000000000000000004: "},
+		{"CreateSecret", "", "", applied{}, `create secret "TOKEN": `},
+		{"UpdateSecret", "old", drifted, applied{EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, `rotate secret "TOKEN": `},
+		{"CreateEnvironment", "", "", applied{Secret: reconcile.Create}, `create environment "acme-api": `},
+		{"UpdateEnvironment", "old", drifted, applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, "update environment En00000000000000000004: "},
 	} {
 		for status, refuse := range map[string]step{
 			"not today":         refused,
@@ -166,9 +166,9 @@ func TestASecretThatIsNotSealedIsNotSent(t *testing.T) {
 	seal := func(warp.UploadKey, string, string, sensitive.String) (warp.SealedSecret, error) {
 		return warp.SealedSecret{}, errors.New("bad key")
 	}
-	done, err := reconcile.Applier{Reader: o, Writer: o, Seal: seal}.Apply(t.Context(), plan, sensitive.New("token"))
-	require.EqualError(t, err, `seal secret "TOKEN": bad key`)
-	assert.Equal(t, reconcile.Applied{}, done)
+	done := reconcile.Applier{Reader: o, Writer: o, Seal: seal}.Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
+	require.EqualError(t, done.Err(), `seal secret "TOKEN": bad key`)
+	assert.Empty(t, done.Environments[0].Change)
 	assert.Empty(t, o.begun)
 }
 
@@ -184,15 +184,16 @@ func TestSecretRaces(t *testing.T) {
 			o.secrets = slices.DeleteFunc(o.secrets, func(s storedSecret) bool { return s.Name == "TOKEN" && s.Owner == acme })
 		}
 	}
-	t.Run("one that was created meanwhile is rotated", func(t *testing.T) {
+	t.Run("one that was created meanwhile is not overwritten before it is known who reads it", func(t *testing.T) {
 		t.Parallel()
 		o := before("", "")
-		plan, strangers := o.plan(t, desired()), o.strangers()
+		plan := o.plan(t, desired())
 		o.script["CreateSecret"] = []step{after(made(o, warp.RawValue))}
 		done, err := o.apply(t.Context(), plan)
-		require.NoError(t, err)
-		assert.Equal(t, reconcile.Rotate, done.Secret)
-		o.requireOne(t, strangers, done, err)
+		require.ErrorIs(t, err, reconcile.ErrRaced)
+		assert.Equal(t, applied{}, done)
+		assert.Equal(t, "theirs", o.secret(acme, "TOKEN").value)
+		assert.Equal(t, []string{"CreateSecret"}, o.begun)
 	})
 	t.Run("one of another type is left alone", func(t *testing.T) {
 		t.Parallel()
@@ -201,7 +202,7 @@ func TestSecretRaces(t *testing.T) {
 		o.script["CreateSecret"] = []step{after(made(o, "DOTENVX"))}
 		done, err := o.apply(t.Context(), plan)
 		require.ErrorContains(t, err, "someone else has created it with the type DOTENVX, which cannot hold a token")
-		assert.Equal(t, reconcile.Applied{}, done)
+		assert.Equal(t, applied{}, done)
 		assert.Equal(t, "theirs", o.secret(acme, "TOKEN").value)
 	})
 	t.Run("one that was deleted meanwhile is an error", func(t *testing.T) {
@@ -211,7 +212,7 @@ func TestSecretRaces(t *testing.T) {
 		o.script["UpdateSecret"] = []step{after(gone(o))}
 		done, err := o.apply(t.Context(), plan)
 		require.ErrorContains(t, err, `rotate secret "TOKEN": `)
-		assert.Equal(t, reconcile.Applied{}, done)
+		assert.Equal(t, applied{}, done)
 		assert.Equal(t, []string{"UpdateSecret"}, o.begun)
 	})
 	t.Run("one that was deleted while an answer was lost is created", func(t *testing.T) {
@@ -224,7 +225,7 @@ func TestSecretRaces(t *testing.T) {
 		assert.Equal(t, reconcile.Create, done.Secret)
 		o.requireOne(t, strangers, done, err)
 	})
-	t.Run("a rotation whose answer was lost is not repeated", func(t *testing.T) {
+	t.Run("a rotation whose answer was lost is made once more", func(t *testing.T) {
 		t.Parallel()
 		o := before("old", converged)
 		plan, strangers := o.plan(t, desired()), o.strangers()
@@ -232,7 +233,7 @@ func TestSecretRaces(t *testing.T) {
 		done, err := o.apply(t.Context(), plan)
 		require.NoError(t, err)
 		o.requireOne(t, strangers, done, err)
-		assert.Equal(t, []string{"UpdateSecret"}, o.begun)
+		assert.Equal(t, []string{"UpdateSecret", "UpdateSecret"}, o.begun, "nobody could tell whose value the first one left")
 	})
 	t.Run("theirs is not taken for ours after a lost answer", func(t *testing.T) {
 		t.Parallel()
@@ -256,7 +257,7 @@ func TestToldToStopBeforeItBeginsNothing(t *testing.T) {
 	cancel(errStopped)
 	done, err := o.apply(ctx, plan)
 	require.ErrorIs(t, err, errStopped)
-	assert.Equal(t, reconcile.Applied{}, done)
+	assert.Equal(t, applied{}, done)
 	assert.Empty(t, o.begun)
 }
 
@@ -266,20 +267,20 @@ func TestToldToStop(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		during, secret, model string
-		want                  reconcile.Applied // when the write finishes
-		unfinished            reconcile.Applied // when it does not
+		want                  applied // when the write finishes
+		unfinished            applied // when it does not
 	}{
-		{"CreateSecret", "", "", reconcile.Applied{Secret: reconcile.Create}, reconcile.Applied{}},
-		{"UpdateSecret", "old", "", reconcile.Applied{Secret: reconcile.Rotate}, reconcile.Applied{}},
+		{"CreateSecret", "", "", applied{Secret: reconcile.Create}, applied{}},
+		{"UpdateSecret", "old", "", applied{Secret: reconcile.Rotate}, applied{}},
 		{
 			"CreateEnvironment", "old", "",
-			reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
-			reconcile.Applied{Secret: reconcile.Rotate},
+			applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+			applied{Secret: reconcile.Rotate},
 		},
 		{
 			"UpdateEnvironment", "old", drifted,
-			reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Update, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
-			reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+			applied{Secret: reconcile.Rotate, Environment: reconcile.Update, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
+			applied{Secret: reconcile.Rotate, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"},
 		},
 	} {
 		for _, takes := range []time.Duration{0, 4999 * time.Millisecond, 5001 * time.Millisecond, time.Hour} {
@@ -327,7 +328,76 @@ func TestToldToStopBetweenWrites(t *testing.T) {
 	o.script["CreateSecret"] = []step{func(_ context.Context, effect func() error) error { defer cancel(errStopped); return effect() }}
 	done, err := o.apply(ctx, plan)
 	require.ErrorIs(t, err, errStopped)
-	assert.Equal(t, reconcile.Applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, done)
+	assert.Equal(t, applied{Secret: reconcile.Create, EnvironmentID: "En00000000000000000004", EnvironmentName: "acme-api"}, done)
 	o.requireOne(t, strangers, done, err)
 	assert.Equal(t, []string{"CreateSecret"}, o.begun)
+}
+
+// TestALostAnswerStaysLost: what is refused, or not sent, after a lost answer may
+// have happened all the same.
+func TestALostAnswerStaysLost(t *testing.T) {
+	t.Parallel()
+	forbidden := func(context.Context, func() error) error { return &warp.Refusal{Status: 403, Message: "no"} }
+	for _, test := range []struct{ method, secret, model string }{
+		{"CreateSecret", "", ""}, {"UpdateSecret", "old", ""}, {"CreateEnvironment", "old", ""}, {"UpdateEnvironment", "old", drifted},
+	} {
+		for _, first := range []step{lostBefore, lostAfter} {
+			for name, second := range map[string]step{"refused": refused, "forbidden": forbidden} {
+				o := before(test.secret, test.model)
+				plan := o.plan(t, desired())
+				o.script[test.method] = []step{first, second}
+				if test.method == "CreateSecret" { // which is an update once it is there
+					o.script["UpdateSecret"] = []step{second}
+				}
+				_, err := o.apply(t.Context(), plan)
+				if err != nil {
+					assert.ErrorIs(t, err, warp.ErrAnswerLost, "%s, then %s", test.method, name)
+				} else {
+					assert.Contains(t, test.method, "Environment", "what is found after a lost create is settled on")
+				}
+			}
+		}
+		o := before(test.secret, test.model)
+		plan := o.plan(t, desired())
+		ctx, cancel := context.WithCancelCause(t.Context())
+		o.script[test.method] = []step{func(context.Context, func() error) error {
+			cancel(errStopped)
+			return warp.ErrAnswerLost
+		}}
+		_, err := o.apply(ctx, plan)
+		require.ErrorIs(t, err, warp.ErrAnswerLost, "%s, then told to stop", test.method)
+	}
+}
+
+// TestAnUnknownShapeIsNeverOverwritten: what this program cannot read it cannot
+// keep.
+func TestAnUnknownShapeIsNeverOverwritten(t *testing.T) {
+	t.Parallel()
+	for key, value := range map[string]any{"setup_commands": "make", "secrets": []string{"TOKEN"}, "description": []string{"x"}, "docker_image": 7} {
+		odd := parsed(converged).With(key, value).String()
+		o := newOz()
+		uid := o.add(acme, odd)
+		all := []reconcile.Desired{desired()}
+		world, err := reconcile.Observe(t.Context(), o, reconcile.Provision, all)
+		require.NoError(t, err)
+		plan := reconcile.Diff(reconcile.Provision, all, world)
+		require.ErrorContains(t, plan.Err(), `environment "acme-api" (`+uid+`): `+key)
+
+		for name, race := range map[string]func(*oz){
+			"by someone else's edit": func(o *oz) {
+				o.add(acme, drifted)
+				o.script["UpdateEnvironment"] = []step{after(func() { o.write(0, parsed(odd)) })}
+			},
+			"by someone else's create": func(o *oz) {
+				o.script["CreateEnvironment"] = []step{func(context.Context, func() error) error { o.add(acme, odd); return warp.ErrAnswerLost }}
+			},
+		} {
+			o := newOz()
+			race(o)
+			done, err := o.apply(t.Context(), o.plan(t, desired()))
+			require.ErrorContains(t, err, key, name)
+			assert.Empty(t, done.Environment, name)
+			assert.Equal(t, odd, o.environments[0].Model.String(), name)
+		}
+	}
 }

@@ -6,38 +6,195 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Diff compares the desired with the observed state. It is pure. It fails where
-// a choice would be a guess: two environments of one name, a secret of another
-// type, an environment of another owner.
-func Diff(d Desired, o Observed) (Plan, error) {
-	plan, err := planSecret(d, o)
-	if err != nil {
-		return plan, err
+// Diff compares the desired state with the world. It is pure. An entry for which
+// a choice would be a guess has an Err: two environments of one name, a secret of
+// another type, an environment of another owner. A rotation never creates a
+// secret, and leaves environments as they are.
+func Diff(mode Mode, desired []Desired, w World) Plan {
+	plan := Plan{Mode: mode, At: w.At, Caller: w.Caller}
+	for _, d := range desired {
+		if mode == Rotation {
+			plan.rotate(d, w)
+		} else {
+			plan.provision(d, w)
+		}
 	}
-	current, err := choose(d, o)
-	if err != nil {
-		return plan, err
+	for i := range plan.Secrets {
+		s := &plan.Secrets[i]
+		if s.Change == Rotate {
+			s.Others = plan.outside(w.users(s.Credential))
+		}
+		plan.Warnings = append(plan.Warnings, s.warnings(w)...)
 	}
-	plan.Environment = compare(d, current)
-	plan.Warnings = warnings(d, o, current, plan.Environment)
-	return plan, nil
+	return plan
 }
 
-// warnings are what a plan does that may not be meant.
-func warnings(d Desired, o Observed, current *Candidate, e EnvironmentPlan) []string {
+func (p *Plan) warn(format string, args ...any) {
+	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))
+}
+
+// provision plans the secret and the environment of one entry.
+func (p *Plan) provision(d Desired, w World) {
+	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}}
+	owner, err := ownerOf(w.Caller, d)
+	if err == nil {
+		e.Secret, err = p.addSecret(d, owner, w)
+	}
+	var current *Object
+	if err == nil {
+		current, err = choose(d, owner, w)
+	}
+	if err == nil {
+		err = e.compare(d, owner, current)
+	}
+	if e.Err = err; err == nil {
+		p.Warnings = append(p.Warnings, e.warnings(w, owner, current)...)
+	}
+	p.Environments = append(p.Environments, e)
+}
+
+// rotate plans to overwrite a secret's value once, for the environments that the
+// entry is about.
+func (p *Plan) rotate(d Desired, w World) {
+	fail := func(err error) {
+		p.Environments = append(p.Environments, EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Err: err})
+	}
+	owner, err := ownerOf(w.Caller, d)
+	if err != nil {
+		fail(err)
+		return
+	}
+	at, err := p.addSecret(d, owner, w)
+	if err == nil && w.secret(owner, d.SecretName) == nil {
+		err = fmt.Errorf("secret %q does not exist for this owner (%s), and rotation creates none; check secret_name, scope and team, or run apply first", d.SecretName, ownerWords(owner))
+	}
+	if err != nil {
+		p.Secrets = nil
+		fail(err)
+		return
+	}
+	s := &p.Secrets[at]
+	s.mustExist = true
+	narrow := credential.Narrow{UID: d.EnvironmentID, Name: d.EnvironmentName, Repositories: d.Repositories}
+	in, out := narrow.Split(w.users(s.Credential))
+	if name := d.EnvironmentID + d.EnvironmentName; name != "" && len(in) == 0 {
+		fail(fmt.Errorf("environment %q does not use secret %q; %d others do", name, d.SecretName, len(out)))
+		return
+	}
+	for _, user := range in {
+		p.Environments = append(p.Environments, w.keep(user, at, d))
+		p.Warnings = append(p.Warnings, user.Warnings(d.SecretName)...)
+	}
+	switch {
+	case len(in)+len(out) == 0:
+		p.warn("no environment uses secret %q", d.SecretName)
+	case len(out) > 0:
+		p.warn("the inputs leave out environments that use the same secret and get the new value unchecked: %s", list(out))
+	}
+}
+
+// keep plans to leave an environment as it is.
+func (w World) keep(user credential.User, secret int, d Desired) EnvironmentPlan {
+	o := w.Objects[user.UID]
+	e := EnvironmentPlan{User: user, Secret: secret, Change: Keep, Commands: o.Model.SetupCommands(), model: o.Model, revision: o.Revision, desired: d}
+	e.Secrets, _ = o.Model.Secrets()
+	if !slices.Contains(e.Secrets, d.SecretName) {
+		e.Secrets = append(slices.Clip(e.Secrets), d.SecretName)
+	}
+	return e
+}
+
+// outside are the users that the plan has no entry for.
+func (p *Plan) outside(users []credential.User) []credential.User {
+	return slices.DeleteFunc(users, func(u credential.User) bool {
+		return slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.UID == u.UID })
+	})
+}
+
+// users are the live environments whose runs read the secret.
+func (w World) users(c credential.Credential) []credential.User {
+	var users []credential.User
+	for _, listing := range w.readers(c.Owner, c.Name) {
+		o, read := w.Objects[listing.UID]
+		if !read || o.Trashed {
+			continue
+		}
+		usage := setup.UsageOf(o.Model.SetupCommands(), c.Name)
+		if o.Model.Check() != nil { // the list can be read all the same
+			usage = setup.UsageOf(listing.SetupCommands, c.Name)
+		}
+		users = append(users, credential.User{UID: o.UID, Name: o.Model.Name(), Owner: o.Owner, Usage: usage})
+	}
+	return users
+}
+
+func list(users []credential.User) string {
+	text := make([]string, len(users))
+	for i, user := range users {
+		text[i] = user.String()
+	}
+	return strings.Join(text, ", ")
+}
+
+// addSecret plans what happens to the entry's secret, once for all entries that
+// share it.
+func (p *Plan) addSecret(d Desired, owner warp.Owner, w World) (int, error) {
+	c := credential.Credential{Owner: owner, Name: d.SecretName}
+	if at := slices.IndexFunc(p.Secrets, func(s SecretPlan) bool { return s.Credential == c }); at >= 0 {
+		return at, nil
+	}
+	s := SecretPlan{Credential: c, Change: Create, Hidden: w.isHidden(owner, c.Name), key: w.Keys.For(owner)}
+	if s.key == "" {
+		return 0, fmt.Errorf("there is no upload key for the owner of the secret (%s); open the secrets page of Warp once as that owner, or ask Warp's support", ownerWords(owner))
+	}
+	if secret := w.secret(owner, c.Name); secret != nil {
+		if secret.Type != warp.RawValue {
+			return 0, fmt.Errorf("secret %q exists with the type %s, which cannot hold a token; choose another secret_name", c.Name, secret.Type)
+		}
+		s.Change = Rotate
+		s.Was, s.description = ReadNote(secret.Description), secret.Description
+	}
+	for _, listing := range w.readers(owner, c.Name) {
+		s.readers = append(s.readers, listing.UID)
+	}
+	p.Secrets = append(p.Secrets, s)
+	return len(p.Secrets) - 1, nil
+}
+
+// warnings are what a personal secret of the same name means for runs.
+func (s SecretPlan) warnings(w World) []string {
+	if s.Hidden {
+		return []string{fmt.Sprintf("your personal secret %q hides the team's of the same name in your own runs, so the smoke test proves nothing of the team's; rename or delete the personal one, or use an agent's API key", s.Name)}
+	}
+	if s.Owner.Type != warp.UserOwner {
+		return nil
+	}
+	var teams []credential.User
+	for _, listing := range w.naming(s.Name, func(of warp.Owner) bool { return of.Type == warp.TeamOwner }) {
+		teams = append(teams, credential.User{UID: listing.UID, Name: listing.Name})
+	}
+	if len(teams) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("this personal secret %q takes the place of a team's in your own runs in these environments of your teams: %s", s.Name, list(teams))}
+}
+
+// warnings are what a plan does to an environment that may not be meant.
+func (e EnvironmentPlan) warnings(w World, owner warp.Owner, current *Object) []string {
 	var found []string
 	warn := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
-	for _, name := range d.Secrets {
-		if name != d.SecretName && !slices.Contains(o.OtherSecrets, name) {
+	for _, name := range e.desired.Secrets {
+		if name != e.desired.SecretName && w.secret(owner, name) == nil {
 			warn("secret %q of environment_secrets does not exist for this owner; runs will not have it", name)
 		}
 	}
-	listed, _ := e.model.Secrets()
-	for _, name := range variables(d, e.model.SetupCommands()) {
-		if slices.Contains(o.OtherSecrets, name) && !slices.Contains(listed, name) {
+	for _, name := range e.variables() {
+		if name != e.desired.SecretName && w.secret(owner, name) != nil && !slices.Contains(e.Secrets, name) {
 			warn("a setup command reads $%s, and this owner has a secret of that name, which runs in this environment will not see; name it in environment_secrets if it is meant", name)
 		}
 	}
@@ -45,7 +202,7 @@ func warnings(d Desired, o Observed, current *Candidate, e EnvironmentPlan) []st
 		return found
 	}
 	if _, had := current.Model.Secrets(); !had {
-		warn("the environment had no list of secrets; from now on its runs see only the listed ones: %s", strings.Join(listed, ", "))
+		warn("the environment had no list of secrets; from now on its runs see only the listed ones: %s", strings.Join(e.Secrets, ", "))
 	}
 	if len(current.Integrations) > 0 && e.Change == Update {
 		warn("the environment is used by integrations: %s", strings.Join(current.Integrations, ", "))
@@ -54,10 +211,10 @@ func warnings(d Desired, o Observed, current *Candidate, e EnvironmentPlan) []st
 }
 
 // variables are the names that the commands read, each once.
-func variables(d Desired, commands []string) []string {
+func (e EnvironmentPlan) variables() []string {
 	var names []string
-	for _, command := range commands {
-		for _, name := range d.Variables(command) {
+	for _, command := range e.Commands {
+		for _, name := range e.desired.Variables(command) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
@@ -66,49 +223,40 @@ func variables(d Desired, commands []string) []string {
 	return names
 }
 
-// planSecret plans what happens to the secret.
-func planSecret(d Desired, o Observed) (Plan, error) {
-	plan := Plan{At: o.At, Caller: o.Caller, Owner: o.Owner, UploadKey: o.UploadKey, desired: d}
-	if o.UploadKey == "" {
-		return plan, fmt.Errorf("there is no upload key for the owner of the secret (%s); open the secrets page of Warp once as that owner, or ask Warp's support", ownerWords(o.Owner))
-	}
-	plan.Secret = SecretPlan{Name: d.SecretName, Change: Create}
-	if o.Secret != nil {
-		if o.Secret.Type != warp.RawValue {
-			return plan, fmt.Errorf("secret %q exists with the type %s, which cannot hold a token; choose another secret_name", d.SecretName, o.Secret.Type)
-		}
-		plan.Secret.Change, plan.Secret.UpdatedAt = Rotate, o.Secret.UpdatedAt
-		plan.Secret.Was, plan.Secret.description = ReadNote(o.Secret.Description), o.Secret.Description
-	}
-	return plan, nil
-}
-
 // choose picks the environment to manage, nil when it has to be created.
-func choose(d Desired, o Observed) (*Candidate, error) {
+func choose(d Desired, owner warp.Owner, w World) (*Object, error) {
+	namesakes := w.namesakes(owner, d.EnvironmentName)
 	if d.EnvironmentID != "" {
-		if len(o.Environments) == 0 {
-			return nil, fmt.Errorf("environment %s is in the trash; restore it, or leave environment_id out", d.EnvironmentID)
-		}
-		current := o.Environments[0]
-		if !owns(o.Owner, current.Owner) {
-			return nil, fmt.Errorf("environment %s belongs to another owner (%s) than scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(o.Owner))
-		}
-		if renamed := d.EnvironmentName != "" && d.EnvironmentName != current.Model.Name(); renamed && len(o.Namesakes) > 0 {
-			return nil, fmt.Errorf("environment %s cannot be renamed to %q: %s has that name already", d.EnvironmentID, d.EnvironmentName, strings.Join(o.Namesakes, ", "))
-		}
-		return &current, nil
+		return chooseByID(d, owner, w.Objects[d.EnvironmentID], namesakes)
 	}
-	switch len(o.Environments) {
+	switch len(namesakes) {
 	case 0:
 		return nil, nil
 	case 1:
-		return &o.Environments[0], nil
+		return &namesakes[0], nil
 	}
-	uids := make([]string, len(o.Environments))
-	for i, candidate := range o.Environments {
-		uids[i] = candidate.UID
+	return nil, ambiguous(d.EnvironmentName, uidsOf(namesakes))
+}
+
+func chooseByID(d Desired, owner warp.Owner, current Object, namesakes []Object) (*Object, error) {
+	others := slices.DeleteFunc(namesakes, func(o Object) bool { return o.UID == d.EnvironmentID })
+	switch {
+	case current.Trashed:
+		return nil, fmt.Errorf("environment %s is in the trash; restore it, or leave environment_id out", d.EnvironmentID)
+	case !owns(owner, current.Owner):
+		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
+	case d.EnvironmentName != "" && d.EnvironmentName != current.Model.Name() && len(others) > 0:
+		return nil, fmt.Errorf("environment %s cannot be renamed to %q: %s has that name already", d.EnvironmentID, d.EnvironmentName, strings.Join(uidsOf(others), ", "))
 	}
-	return nil, ambiguous(d.EnvironmentName, uids)
+	return &current, nil
+}
+
+func uidsOf(objects []Object) []string {
+	uids := make([]string, len(objects))
+	for i, o := range objects {
+		uids[i] = o.UID
+	}
+	return uids
 }
 
 func ambiguous(name string, uids []string) error {
@@ -117,26 +265,36 @@ func ambiguous(name string, uids []string) error {
 }
 
 // compare plans one environment, nil being one that does not exist.
-func compare(d Desired, current *Candidate) EnvironmentPlan {
-	if current == nil {
-		model, fields := edit(d, warp.NewModel(d.EnvironmentName))
-		name := Field{warp.KeyName, nil, []string{d.EnvironmentName}}
-		return EnvironmentPlan{Name: d.EnvironmentName, Change: Create, Fields: append([]Field{name}, fields...), model: model}
+func (e *EnvironmentPlan) compare(d Desired, owner warp.Owner, current *Object) error {
+	e.desired, e.Owner, e.Change = d, owner, Create
+	before := warp.NewModel(d.EnvironmentName)
+	if current != nil {
+		e.UID, e.Integrations, e.revision = current.UID, current.Integrations, current.Revision
+		e.Change, before = Keep, current.Model
 	}
-	model, fields := edit(d, current.Model)
-	plan := EnvironmentPlan{
-		ID: current.UID, Name: model.Name(), Change: Keep, Fields: fields,
-		Integrations: current.Integrations, revision: current.Revision, model: model,
+	model, fields, err := edit(d, before)
+	switch {
+	case err != nil:
+		return fmt.Errorf("environment %s: %w", e.User, err)
+	case current == nil:
+		fields = slices.Insert(fields, 0, Field{warp.KeyName, nil, []string{d.EnvironmentName}})
+	case len(fields) > 0:
+		e.Change = Update
 	}
-	if len(fields) > 0 {
-		plan.Change = Update
-	}
-	return plan
+	e.model, e.Fields, e.Name = model, fields, model.Name()
+	e.Commands = model.SetupCommands()
+	e.Secrets, _ = model.Secrets()
+	e.Usage = setup.UsageOf(e.Commands, d.SecretName)
+	return nil
 }
 
 // edit brings the managed fields of a model to the desired state and says which
-// ones changed. Every other byte of the model stays.
-func edit(d Desired, m warp.Model) (warp.Model, []Field) {
+// ones changed. Every other byte of the model stays. It fails where a managed
+// field has a shape that would be lost.
+func edit(d Desired, m warp.Model) (warp.Model, []Field, error) {
+	if err := m.Check(); err != nil {
+		return m, nil, fmt.Errorf("%w, so it is left alone; mend it in Oz, or look for a newer version of this program", err)
+	}
 	var fields []Field
 	text := func(key, old, desired string) {
 		if desired != "" && desired != old {
@@ -156,7 +314,7 @@ func edit(d Desired, m warp.Model) (warp.Model, []Field) {
 
 	names, _ := m.Secrets()
 	all := names
-	for _, name := range wanted(d) {
+	for _, name := range append([]string{d.SecretName}, d.Secrets...) {
 		if !slices.Contains(all, name) {
 			m = m.WithSecret(name)
 			all = append(slices.Clip(all), name)
@@ -165,12 +323,7 @@ func edit(d Desired, m warp.Model) (warp.Model, []Field) {
 	if len(all) > len(names) {
 		fields = append(fields, Field{warp.KeySecrets, names, all})
 	}
-	return m, fields
-}
-
-// wanted are the secrets that the environment's list must name.
-func wanted(d Desired) []string {
-	return append([]string{d.SecretName}, d.Secrets...)
+	return m, fields, nil
 }
 
 func lines(text string) []string {

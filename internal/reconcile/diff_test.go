@@ -17,7 +17,7 @@ type situation struct {
 	name    string
 	arrange func(*oz)
 	desired reconcile.Desired
-	want    reconcile.EnvironmentPlan // without what is not exported
+	want    environmentPlan // without what is not exported
 	warn    []string
 	wantErr string
 }
@@ -29,17 +29,17 @@ func environment(owner warp.Owner, model string) func(*oz) {
 	return func(o *oz) { o.add(owner, model) }
 }
 
-func keep(name string) reconcile.EnvironmentPlan {
-	return reconcile.EnvironmentPlan{ID: uid, Name: name, Change: reconcile.Keep}
+func keep(name string) environmentPlan {
+	return environmentPlan{ID: uid, Name: name, Change: reconcile.Keep}
 }
 
-func update(name string, fields ...reconcile.Field) reconcile.EnvironmentPlan {
-	return reconcile.EnvironmentPlan{ID: uid, Name: name, Change: reconcile.Update, Fields: fields}
+func update(name string, fields ...reconcile.Field) environmentPlan {
+	return environmentPlan{ID: uid, Name: name, Change: reconcile.Update, Fields: fields}
 }
 
-func create(fields ...reconcile.Field) reconcile.EnvironmentPlan {
+func create(fields ...reconcile.Field) environmentPlan {
 	fields = append([]reconcile.Field{{"name", nil, []string{"acme-api"}}}, fields...)
-	return reconcile.EnvironmentPlan{Name: "acme-api", Change: reconcile.Create, Fields: fields}
+	return environmentPlan{Name: "acme-api", Change: reconcile.Create, Fields: fields}
 }
 
 func situations() []situation {
@@ -124,7 +124,7 @@ func situations() []situation {
 		},
 		{
 			name: "integrations of a change", arrange: integrated(model("docker_image", nil)), desired: desired(),
-			want: reconcile.EnvironmentPlan{
+			want: environmentPlan{
 				ID: uid, Name: "acme-api", Change: reconcile.Update, Integrations: []string{"slack", "linear"},
 				Fields: []reconcile.Field{{"docker_image", nil, []string{"warpdotdev/dev-base:latest"}}},
 			},
@@ -132,7 +132,7 @@ func situations() []situation {
 		},
 		{
 			name: "integrations of no change", arrange: integrated(converged), desired: desired(),
-			want: reconcile.EnvironmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Keep, Integrations: []string{"slack", "linear"}},
+			want: environmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Keep, Integrations: []string{"slack", "linear"}},
 		},
 		{name: "two of one name", arrange: func(o *oz) { o.add(acme, converged); o.add(acme, converged) }, desired: desired(),
 			wantErr: `2 environments are named "acme-api": En00000000000000000001, En00000000000000000002; set environment_id to the one to manage, or delete the others`},
@@ -169,12 +169,12 @@ func situations() []situation {
 var stored = []struct {
 	name    string
 	secret  *storedSecret
-	want    reconcile.SecretPlan
+	want    secretPlan
 	wantErr string
 }{
-	{"no secret", nil, reconcile.SecretPlan{Name: "TOKEN", Change: reconcile.Create}, ""},
-	{"a secret", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"}, "old"}, reconcile.SecretPlan{Name: "TOKEN", Change: reconcile.Rotate, UpdatedAt: "7"}, ""},
-	{"a secret of another type", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: "DOTENVX", UpdatedAt: "7"}, "old"}, reconcile.SecretPlan{},
+	{"no secret", nil, secretPlan{Name: "TOKEN", Change: reconcile.Create}, ""},
+	{"a secret", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"}, "old"}, secretPlan{Name: "TOKEN", Change: reconcile.Rotate}, ""},
+	{"a secret of another type", &storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: "DOTENVX", UpdatedAt: "7"}, "old"}, secretPlan{},
 		`secret "TOKEN" exists with the type DOTENVX, which cannot hold a token; choose another secret_name`},
 }
 
@@ -191,9 +191,11 @@ func TestDiff(t *testing.T) {
 				if secret.secret != nil {
 					o.secrets = append(o.secrets, *secret.secret)
 				}
-				observed, err := reconcile.Observe(t.Context(), o, s.desired)
+				all := []reconcile.Desired{s.desired}
+				world, err := reconcile.Observe(t.Context(), o, reconcile.Provision, all)
 				require.NoError(t, err)
-				plan, err := reconcile.Diff(s.desired, observed)
+				plan := reconcile.Diff(reconcile.Provision, all, world)
+				err = plan.Err()
 				switch {
 				case secret.wantErr != "":
 					require.EqualError(t, err, secret.wantErr)
@@ -203,11 +205,10 @@ func TestDiff(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				assert.Equal(t, secret.want, plan.Secret)
+				assert.Equal(t, secret.want, secretPlan{plan.Secrets[0].Name, plan.Secrets[0].Change})
 				assert.Equal(t, s.warn, plan.Warnings)
-				assert.Equal(t, s.want, exported(plan.Environment))
-				assert.Equal(t, acme, plan.Owner)
-				assert.Equal(t, warp.UploadKey("key of acme"), plan.UploadKey)
+				assert.Equal(t, s.want, exported(plan.Environments[0]))
+				assert.Equal(t, acme, plan.Secrets[0].Owner)
 				assert.Equal(t, secret.want.Change == reconcile.Create || s.want.Change != reconcile.Keep, plan.Changes())
 
 				requireAppliedPlanKeeps(t, o, s.desired, plan)
@@ -216,9 +217,21 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// exported is a plan without what is not.
-func exported(p reconcile.EnvironmentPlan) reconcile.EnvironmentPlan {
-	return reconcile.EnvironmentPlan{ID: p.ID, Name: p.Name, Change: p.Change, Fields: p.Fields, Integrations: p.Integrations}
+// secretPlan and environmentPlan are what these tests look at of a plan.
+type secretPlan struct {
+	Name   string
+	Change reconcile.Change
+}
+
+type environmentPlan struct {
+	ID, Name     string
+	Change       reconcile.Change
+	Fields       []reconcile.Field
+	Integrations []string
+}
+
+func exported(p reconcile.EnvironmentPlan) environmentPlan {
+	return environmentPlan{ID: p.UID, Name: p.Name, Change: p.Change, Fields: p.Fields, Integrations: p.Integrations}
 }
 
 // requireAppliedPlanKeeps applies a plan and checks that there is nothing left
@@ -227,19 +240,19 @@ func requireAppliedPlanKeeps(t *testing.T, o *oz, d reconcile.Desired, plan reco
 	t.Helper()
 	done, err := o.apply(t.Context(), plan)
 	require.NoError(t, err)
-	assert.Equal(t, plan.Secret.Change, done.Secret)
-	assert.Equal(t, plan.Environment.Change, done.Environment)
-	assert.Equal(t, plan.Environment.Name, done.EnvironmentName)
-	if plan.Environment.ID != "" {
-		assert.Equal(t, plan.Environment.ID, done.EnvironmentID)
+	assert.Equal(t, plan.Secrets[0].Change, done.Secret)
+	assert.Equal(t, plan.Environments[0].Change, done.Environment)
+	assert.Equal(t, plan.Environments[0].Name, done.EnvironmentName)
+	if plan.Environments[0].UID != "" {
+		assert.Equal(t, plan.Environments[0].UID, done.EnvironmentID)
 	}
 	assert.Equal(t, ours, o.secret(acme, "TOKEN").value)
 
 	again := o.plan(t, d)
-	assert.Equal(t, reconcile.Rotate, again.Secret.Change)
-	assert.Equal(t, reconcile.EnvironmentPlan{
-		ID: done.EnvironmentID, Name: done.EnvironmentName, Change: reconcile.Keep, Integrations: plan.Environment.Integrations,
-	}, exported(again.Environment))
+	assert.Equal(t, reconcile.Rotate, again.Secrets[0].Change)
+	assert.Equal(t, environmentPlan{
+		ID: done.EnvironmentID, Name: done.EnvironmentName, Change: reconcile.Keep, Integrations: plan.Environments[0].Integrations,
+	}, exported(again.Environments[0]))
 	assert.False(t, again.Changes())
 	writes := len(o.begun)
 	_, err = o.apply(t.Context(), again)
@@ -272,9 +285,9 @@ func TestWithoutAnUploadKeyThereIsNoPlan(t *testing.T) {
 		o := newOz()
 		o.keys = warp.UploadKeys{}
 		d := desired(func(d *reconcile.Desired) { d.Scope = scope })
-		observed, err := reconcile.Observe(t.Context(), o, d)
+		all := []reconcile.Desired{d}
+		world, err := reconcile.Observe(t.Context(), o, reconcile.Provision, all)
 		require.NoError(t, err)
-		_, err = reconcile.Diff(d, observed)
-		assert.EqualError(t, err, "there is no upload key for the owner of the secret ("+want+"); open the secrets page of Warp once as that owner, or ask Warp's support")
+		assert.EqualError(t, reconcile.Diff(reconcile.Provision, all, world).Err(), "there is no upload key for the owner of the secret ("+want+"); open the secrets page of Warp once as that owner, or ask Warp's support")
 	}
 }

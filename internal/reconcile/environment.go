@@ -12,16 +12,15 @@ import (
 
 // storeEnvironment creates, updates or keeps the environment and returns it as
 // it is now, and what this process is known to have done to it.
-func (a Applier) storeEnvironment(ctx context.Context, p Plan) (warp.Environment, Change, error) {
-	e := p.Environment
-	current := warp.Environment{UID: e.ID, Owner: p.Owner, Model: e.model, Revision: e.revision}
+func (a Applier) storeEnvironment(ctx context.Context, e EnvironmentPlan) (warp.Environment, Change, error) {
+	current := warp.Environment{UID: e.UID, Owner: e.Owner, Model: e.model, Revision: e.revision}
 	switch e.Change {
 	case Keep:
 		return current, Keep, nil
 	case Update:
-		return a.update(ctx, p.desired, current)
+		return a.update(ctx, e.desired, current)
 	}
-	return a.create(ctx, p)
+	return a.create(ctx, e)
 }
 
 // update writes the model that current carries if the environment still has
@@ -44,10 +43,10 @@ func (a Applier) update(ctx context.Context, d Desired, current warp.Environment
 			lost, newer = true, nil
 			err = fmt.Errorf("update environment %s: %w", current.UID, err)
 		default:
-			return current, "", fmt.Errorf("update environment %s: %w", current.UID, err)
+			return current, "", staysLost(fmt.Errorf("update environment %s: %w", current.UID, err), lost)
 		}
 		if try == tries {
-			return current, "", err
+			return current, "", staysLost(err, lost)
 		}
 		a.Log.Info(fmt.Sprintf("merging again: %v", err))
 		if newer == nil {
@@ -58,9 +57,12 @@ func (a Applier) update(ctx context.Context, d Desired, current warp.Environment
 			newer = &found
 		}
 		if newer.Trashed {
-			return current, "", fmt.Errorf("%w: it is in the trash now", err)
+			return current, "", staysLost(fmt.Errorf("%w: it is in the trash now", err), lost)
 		}
-		merged, fields := edit(d, newer.Model)
+		merged, fields, editErr := edit(d, newer.Model)
+		if editErr != nil {
+			return current, "", fmt.Errorf("%w: it has changed since: %w", err, editErr)
+		}
 		current.Model, current.Revision = merged, newer.Revision
 		switch {
 		case len(fields) == 0 && lost:
@@ -74,46 +76,46 @@ func (a Applier) update(ctx context.Context, d Desired, current warp.Environment
 // create creates the environment and then looks whether another job did the
 // same at the same time: of several the oldest stays, and the one that this
 // process has just created goes.
-func (a Applier) create(ctx context.Context, p Plan) (warp.Environment, Change, error) {
-	name := p.Environment.Name
+func (a Applier) create(ctx context.Context, e EnvironmentPlan) (warp.Environment, Change, error) {
+	name := e.Name
 	lost := false // an answer; so an environment that turns up may be our own
 	for try := 1; ; try++ {
 		var own warp.Environment
 		err := write(ctx, func(ctx context.Context) (err error) {
-			own, err = a.Writer.CreateEnvironment(ctx, p.Owner, p.Environment.model)
+			own, err = a.Writer.CreateEnvironment(ctx, e.Owner, e.model)
 			return err
 		})
 		if err == nil {
-			return a.yield(ctx, p, own)
+			return a.yield(ctx, e, own)
 		}
 		err = fmt.Errorf("create environment %q: %w", name, err)
 		lost = lost || isLost(err)
 		if try == tries || !isLost(err) && !conflicting(err) {
-			return warp.Environment{}, "", err
+			return warp.Environment{}, "", staysLost(err, lost)
 		}
 		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
-		live, lookErr := a.rivals(ctx, p, warp.Environment{})
+		live, lookErr := a.rivals(ctx, e, warp.Environment{})
 		switch {
 		case lookErr != nil:
 			return warp.Environment{}, "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		case len(live) > 1:
 			return warp.Environment{}, "", ambiguous(name, uids(live))
 		case len(live) == 1:
-			current, change, err := a.settle(ctx, p.desired, live[0].Environment)
+			current, change, err := a.settle(ctx, e.desired, live[0].Environment)
 			if lost && err == nil {
 				change = Create // by the request whose answer was lost
 			}
 			return current, change, err
 		case !isLost(err):
-			return warp.Environment{}, "", err
+			return warp.Environment{}, "", staysLost(err, lost)
 		}
 	}
 }
 
 // yield keeps the environment that this process has just created if none of
 // its rivals is older; else it deletes it and settles on the oldest.
-func (a Applier) yield(ctx context.Context, p Plan, own warp.Environment) (warp.Environment, Change, error) {
-	live, err := a.rivals(ctx, p, own)
+func (a Applier) yield(ctx context.Context, e EnvironmentPlan, own warp.Environment) (warp.Environment, Change, error) {
+	live, err := a.rivals(ctx, e, own)
 	if err != nil {
 		return own, Create, err
 	}
@@ -125,12 +127,15 @@ func (a Applier) yield(ctx context.Context, p Plan, own warp.Environment) (warp.
 	if err := a.deleteOwn(ctx, own.UID); err != nil {
 		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)
 	}
-	return a.settle(ctx, p.desired, oldest)
+	return a.settle(ctx, e.desired, oldest)
 }
 
 // settle brings an environment that turned up meanwhile to the desired state.
 func (a Applier) settle(ctx context.Context, d Desired, current warp.Environment) (warp.Environment, Change, error) {
-	merged, fields := edit(d, current.Model)
+	merged, fields, err := edit(d, current.Model)
+	if err != nil {
+		return current, "", fmt.Errorf("environment %s: %w", current.UID, err)
+	}
 	if current.Model = merged; len(fields) == 0 {
 		return current, Keep, nil
 	}
@@ -153,7 +158,7 @@ func (a Applier) deleteOwn(ctx context.Context, uid string) error {
 			}
 		}
 		if try == tries || !isLost(err) {
-			return fmt.Errorf("delete environment %s: %w", uid, err)
+			return staysLost(fmt.Errorf("delete environment %s: %w", uid, err), lost)
 		}
 	}
 }
@@ -168,13 +173,13 @@ type rival struct {
 // first, and those of one age in the same order for every process. Own, which
 // this process has just created, counts even where the list does not show it
 // yet, and is not read.
-func (a Applier) rivals(ctx context.Context, p Plan, own warp.Environment) ([]rival, error) {
+func (a Applier) rivals(ctx context.Context, e EnvironmentPlan, own warp.Environment) ([]rival, error) {
 	for try := 1; ; try++ {
 		listings, err := a.Reader.ListEnvironments(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list environments: %w", err)
 		}
-		found := find(listings, p.Owner, p.Environment.Name)
+		found := find(listings, e.Owner, e.Name)
 		if own.UID != "" && !slices.ContainsFunc(found, func(l warp.EnvironmentListing) bool { return l.UID == own.UID }) {
 			found = append(found, warp.EnvironmentListing{UID: own.UID, LastUpdated: own.Revision})
 		}

@@ -10,112 +10,215 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
-
-// lists are the lists of everything that the caller can see.
-type lists struct {
-	secrets      []warp.Secret
-	environments []warp.EnvironmentListing
-}
-
-// Observe reads everything that a plan depends on, in two round trips: first
-// the caller, the keys and the lists, together; then the candidates and the
-// integrations that use them. Only reads.
-func Observe(ctx context.Context, r Reader, d Desired) (Observed, error) {
-	o, lists, err := observeLists(ctx, r, d)
-	if err != nil {
-		return o, err
-	}
-	if d.EnvironmentID == "" {
-		o.Environments, err = namesakes(ctx, r, o.Owner, d.EnvironmentName, lists.environments)
-		return o, err
-	}
-	uids := []string{d.EnvironmentID}
-	for _, listing := range find(lists.environments, o.Owner, d.EnvironmentName) {
-		if listing.UID != d.EnvironmentID {
-			uids = append(uids, listing.UID)
-		}
-	}
-	o.Environments, err = getCandidates(ctx, r, uids)
-	o.Environments, o.Namesakes = separate(o.Environments, d.EnvironmentID)
-	return o, err
-}
 
 // settling is how long jobs that started together may take until all but one of
 // the environments that they created are gone.
 const settling = 2 * time.Second
 
-// namesakes reads the owner's environments of a name. Where there are several,
-// or one goes while it is read, it looks again a little later.
-func namesakes(ctx context.Context, r Reader, owner warp.Owner, name string, listings []warp.EnvironmentListing) ([]Candidate, error) {
+// Observe reads everything that a plan depends on, in two round trips: first the
+// caller, the keys and the lists, together; then the environments that the
+// entries need. Where several have one name and owner, or one goes while it is
+// read, it looks again a little later. Only reads.
+func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired) (World, error) {
+	w, err := readLists(ctx, r)
+	if err != nil {
+		return w, err
+	}
 	for looked := false; ; looked = true {
-		var uids []string
-		for _, listing := range find(listings, owner, name) {
-			uids = append(uids, listing.UID)
-		}
-		found, err := getCandidates(ctx, r, uids)
-		if unsettled := len(found) > 1 || err != nil && conflicting(err); looked || !unsettled {
-			return found, err
+		w.Objects, err = readObjects(ctx, r, w.needed(mode, desired))
+		if unsettled := w.hasTwins(desired) || isGoing(err, desired); looked || !unsettled {
+			return w, err
 		}
 		select {
 		case <-time.After(settling):
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return w, context.Cause(ctx)
 		}
-		if listings, err = r.ListEnvironments(ctx); err != nil {
-			return nil, named("list environments", err)
+		if w.Listings, err = r.ListEnvironments(ctx); err != nil {
+			return w, named("list environments", err)
 		}
 	}
 }
 
-// observeLists is the first round trip.
-func observeLists(ctx context.Context, r Reader, d Desired) (Observed, lists, error) {
-	var (
-		caller warp.Caller
-		keys   warp.UploadKeys
-		all    lists
-	)
+// readLists is the first round trip.
+func readLists(ctx context.Context, r Reader) (World, error) {
+	var w World
 	reads, within := errgroup.WithContext(ctx)
-	reads.Go(func() (err error) { caller, err = r.GetCaller(within); return named("look up the caller", err) })
-	reads.Go(func() (err error) { keys, err = r.GetUploadKeys(within); return named("look up the upload keys", err) })
-	reads.Go(func() (err error) { all.secrets, err = r.ListSecrets(within); return named("list secrets", err) })
+	reads.Go(func() (err error) { w.Caller, err = r.GetCaller(within); return named("look up the caller", err) })
 	reads.Go(func() (err error) {
-		all.environments, err = r.ListEnvironments(within)
+		w.Keys, err = r.GetUploadKeys(within)
+		return named("look up the upload keys", err)
+	})
+	reads.Go(func() (err error) { w.Secrets, err = r.ListSecrets(within); return named("list secrets", err) })
+	reads.Go(func() (err error) {
+		w.Listings, err = r.ListEnvironments(within)
 		return named("list environments", err)
 	})
 	if err := reads.Wait(); err != nil {
-		return Observed{}, all, err
+		return World{}, err
 	}
-	owner, err := ownerOf(caller, d)
-	if err != nil {
-		return Observed{Caller: caller}, all, err
-	}
-	o := Observed{At: time.Now(), Caller: caller, Owner: owner, UploadKey: keys.For(owner)}
-	for _, secret := range all.secrets {
-		ours := ownsSecret(owner, secret.Owner)
-		switch {
-		case ours && secret.Name == d.SecretName:
-			o.Secret = &secret
-		case ours:
-			o.OtherSecrets = append(o.OtherSecrets, secret.Name)
-		case secret.Name == d.SecretName && secret.Owner.Type == warp.UserOwner:
-			o.Personal = true
-		}
-	}
-	return o, all, nil
+	w.At = time.Now()
+	return w, nil
 }
 
-// separate takes the environment of this ID from among the others.
-func separate(found []Candidate, uid string) (one []Candidate, others []string) {
-	for _, candidate := range found {
-		if candidate.UID == uid {
-			one = append(one, candidate)
-		} else {
-			others = append(others, candidate.UID)
+// object is one environment to read whole.
+type object struct {
+	uid          string
+	integrations bool // too
+}
+
+// needed are the environments to read whole: those of the entries, and those
+// whose runs read a secret that is there already. It is pure.
+func (w World) needed(mode Mode, desired []Desired) []object {
+	var list []object
+	need := func(uid string, integrations bool) {
+		at := slices.IndexFunc(list, func(o object) bool { return o.uid == uid })
+		if at < 0 {
+			list = append(list, object{uid, integrations})
+			return
+		}
+		list[at].integrations = list[at].integrations || integrations
+	}
+	for _, d := range desired {
+		owner, err := ownerOf(w.Caller, d)
+		if err != nil {
+			continue // Diff says so
+		}
+		if mode == Provision {
+			if d.EnvironmentID != "" {
+				need(d.EnvironmentID, true)
+			}
+			for _, listing := range find(w.Listings, owner, d.EnvironmentName) {
+				need(listing.UID, true)
+			}
+		}
+		if w.secret(owner, d.SecretName) != nil {
+			for _, listing := range w.readers(owner, d.SecretName) {
+				need(listing.UID, false)
+			}
 		}
 	}
-	return one, others
+	return list
+}
+
+// abreast bounds how many environments are read at the same time: a secret may
+// have hundreds of readers.
+const abreast = 16
+
+// readObjects is the second round trip.
+func readObjects(ctx context.Context, r Reader, needed []object) (map[string]Object, error) {
+	found := make([]Object, len(needed))
+	reads, within := errgroup.WithContext(ctx)
+	reads.SetLimit(abreast)
+	for i, o := range needed {
+		reads.Go(func() (err error) {
+			found[i].Environment, err = r.GetEnvironment(within, o.uid)
+			return readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
+		})
+		if o.integrations {
+			reads.Go(func() (err error) {
+				found[i].Integrations, err = r.ListIntegrations(within, o.uid)
+				return readError(fmt.Sprintf("list the integrations of environment %s", o.uid), o.uid, err)
+			})
+		}
+	}
+	if err := reads.Wait(); err != nil {
+		return nil, err
+	}
+	objects := make(map[string]Object, len(found))
+	for i, o := range needed {
+		objects[o.uid] = found[i]
+	}
+	return objects, nil
+}
+
+// hasTwins reports whether an entry has several live environments to choose from.
+func (w World) hasTwins(desired []Desired) bool {
+	return slices.ContainsFunc(desired, func(d Desired) bool {
+		owner, err := ownerOf(w.Caller, d)
+		return err == nil && d.EnvironmentID == "" && len(w.namesakes(owner, d.EnvironmentName)) > 1
+	})
+}
+
+// objectError says which environment could not be read.
+type objectError struct {
+	uid string
+	error
+}
+
+func (e objectError) Unwrap() error { return e.error }
+
+func readError(operation, uid string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return objectError{uid, named(operation, err)}
+}
+
+// isGoing reports whether an error may mean that a listed environment was deleted
+// while it was read. One that the inputs name by its ID was never listed.
+func isGoing(err error, desired []Desired) bool {
+	read, ok := errors.AsType[objectError](err)
+	return ok && conflicting(err) && !slices.ContainsFunc(desired, func(d Desired) bool { return d.EnvironmentID == read.uid })
+}
+
+// namesakes are the live environments of this name and owner that were read.
+func (w World) namesakes(owner warp.Owner, name string) []Object {
+	var live []Object
+	for _, listing := range find(w.Listings, owner, name) {
+		if o, read := w.Objects[listing.UID]; read && !o.Trashed {
+			live = append(live, o)
+		}
+	}
+	return live
+}
+
+// secret is the secret of this name and owner, nil when there is none.
+func (w World) secret(owner warp.Owner, name string) *warp.Secret {
+	for _, secret := range w.Secrets {
+		if secret.Name == name && ownsSecret(owner, secret.Owner) {
+			return &secret
+		}
+	}
+	return nil
+}
+
+// isHidden reports whether the caller has a personal secret of this name. It
+// takes the place of a team's in the caller's own runs.
+//
+// Source: https://docs.warp.dev, secrets: precedence in a run.
+func (w World) isHidden(owner warp.Owner, name string) bool {
+	return owner.Type == warp.TeamOwner && w.secret(warp.Owner{Type: warp.UserOwner}, name) != nil
+}
+
+// readers are the listed environments whose runs read the secret: those that name
+// it in their list of secrets or in a setup command, where it reaches.
+func (w World) readers(owner warp.Owner, name string) []warp.EnvironmentListing {
+	hidden := w.isHidden(owner, name)
+	return w.naming(name, func(of warp.Owner) bool { return reaches(owner, of, hidden) })
+}
+
+// naming are the listed environments of some owners that name a secret.
+func (w World) naming(secret string, of func(warp.Owner) bool) []warp.EnvironmentListing {
+	var found []warp.EnvironmentListing
+	for _, listing := range w.Listings {
+		named := slices.Contains(listing.Secrets, secret) ||
+			slices.ContainsFunc(listing.SetupCommands, func(command string) bool { return setup.Names(command, secret) })
+		if named && of(listing.Owner) {
+			found = append(found, listing)
+		}
+	}
+	return found
+}
+
+// reaches reports whether runs in an environment can read a secret of the
+// owner: in the owner's own, and a team's secret in the caller's personal ones
+// too, unless a personal secret of the same name hides it.
+func reaches(owner, environment warp.Owner, hidden bool) bool {
+	return owns(owner, environment) || owner.Type == warp.TeamOwner && environment.Type == warp.UserOwner && !hidden
 }
 
 // ownerOf decides who owns the secret and the environment.
@@ -184,27 +287,6 @@ func find(listings []warp.EnvironmentListing, owner warp.Owner, name string) []w
 		}
 	}
 	return found
-}
-
-// getCandidates reads whole environments and drops the trashed ones, which some
-// lists contain.
-func getCandidates(ctx context.Context, r Reader, uids []string) ([]Candidate, error) {
-	found := make([]Candidate, len(uids))
-	reads, within := errgroup.WithContext(ctx)
-	for i, uid := range uids {
-		reads.Go(func() (err error) {
-			found[i].Environment, err = r.GetEnvironment(within, uid)
-			return named(fmt.Sprintf("get environment %s", uid), err)
-		})
-		reads.Go(func() (err error) {
-			found[i].Integrations, err = r.ListIntegrations(within, uid)
-			return named(fmt.Sprintf("list the integrations of environment %s", uid), err)
-		})
-	}
-	if err := reads.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(found, func(c Candidate) bool { return c.Trashed }), nil
 }
 
 // named puts the operation before an error.

@@ -14,36 +14,60 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
+// observe reads the world for one entry.
+func (o *oz) observe(ctx context.Context, mode reconcile.Mode, d reconcile.Desired) (reconcile.World, error) {
+	return reconcile.Observe(ctx, o, mode, []reconcile.Desired{d})
+}
+
+// diff reads the world and plans for one entry.
+func (o *oz) diff(t *testing.T, mode reconcile.Mode, d reconcile.Desired) reconcile.Plan {
+	t.Helper()
+	world, err := o.observe(t.Context(), mode, d)
+	require.NoError(t, err)
+	return reconcile.Diff(mode, []reconcile.Desired{d}, world)
+}
+
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	o := newOz()
 	own := o.add(acme, converged)
 	o.add(other, converged)
 	o.integrations[own] = []string{"slack"}
-	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"}, "old"})
-	observed, err := reconcile.Observe(t.Context(), o, desired())
+	world, err := o.observe(t.Context(), reconcile.Provision, desired())
 	require.NoError(t, err)
-	assert.False(t, observed.At.IsZero())
-	assert.Equal(t, reconcile.Observed{
-		At:           observed.At,
-		Caller:       o.caller,
-		Owner:        acme,
-		UploadKey:    "key of acme",
-		Secret:       &warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "7"},
-		OtherSecrets: []string{"NPM_TOKEN"},
-		Environments: []reconcile.Candidate{{Environment: o.environments[0], Integrations: []string{"slack"}}},
-	}, observed)
+	assert.False(t, world.At.IsZero())
+	assert.Equal(t, o.caller, world.Caller)
+	assert.Equal(t, o.keys, world.Keys)
+	assert.Len(t, world.Secrets, 2)
+	assert.Len(t, world.Listings, 2)
+	assert.Equal(t, map[string]reconcile.Object{own: {Environment: o.environments[0], Integrations: []string{"slack"}}}, world.Objects)
 	assert.Empty(t, o.begun, "observing writes nothing")
 }
 
-func TestObserveByID(t *testing.T) {
+// TestObserveReadsWhoReadsTheSecret: they are read whole, for a list may hold
+// what is in the trash.
+func TestObserveReadsWhoReadsTheSecret(t *testing.T) {
 	t.Parallel()
 	o := newOz()
-	first, second := o.add(acme, converged), o.add(acme, converged)
-	observed, err := reconcile.Observe(t.Context(), o, desired(func(d *reconcile.Desired) { d.EnvironmentID = second }))
-	require.NoError(t, err)
-	assert.Equal(t, []reconcile.Candidate{{Environment: o.environments[1]}}, observed.Environments)
-	assert.Equal(t, []string{first}, observed.Namesakes)
+	own, reader := o.add(acme, converged), o.add(acme, `{"name":"reader","secrets":[{"name":"TOKEN"}]}`)
+	o.add(acme, `{"name":"another"}`)
+	o.integrations[reader] = []string{"slack"}
+	read := func(mode reconcile.Mode) (uids []string) {
+		world, err := o.observe(t.Context(), mode, desired())
+		require.NoError(t, err)
+		for _, uid := range []string{own, reader} {
+			if _, there := world.Objects[uid]; there {
+				uids = append(uids, uid)
+			}
+		}
+		assert.Len(t, world.Objects, len(uids))
+		assert.Empty(t, world.Objects[reader].Integrations, "those are nobody's business")
+		return uids
+	}
+	assert.Equal(t, []string{own}, read(reconcile.Provision), "nothing is overwritten where there is no secret")
+	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue}, "old"})
+	assert.Equal(t, []string{own, reader}, read(reconcile.Provision))
+	assert.Equal(t, []string{own, reader}, read(reconcile.Rotation))
 }
 
 func TestOwners(t *testing.T) {
@@ -80,15 +104,17 @@ func TestOwners(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := newOz()
-			o.caller = test.caller
-			observed, err := reconcile.Observe(t.Context(), o, test.desired)
+			o.caller, o.keys.Teams[other.UID] = test.caller, "key of other"
+			o.secrets = nil
+			plan := o.diff(t, reconcile.Provision, test.desired)
 			if test.wantErr != "" {
-				require.EqualError(t, err, test.wantErr)
+				require.EqualError(t, plan.Err(), test.wantErr)
+				assert.Empty(t, plan.Secrets)
 				return
 			}
-			require.NoError(t, err)
-			assert.Equal(t, test.want, observed.Owner)
-			assert.Equal(t, o.keys.For(test.want), observed.UploadKey)
+			require.NoError(t, plan.Err())
+			assert.Equal(t, test.want, plan.Secrets[0].Owner)
+			assert.Equal(t, test.want, plan.Environments[0].Owner)
 		})
 	}
 }
@@ -103,14 +129,9 @@ func TestPersonalOwners(t *testing.T) {
 	named := o.add(jane, converged)
 	o.add(warp.Owner{Type: warp.UserOwner, UID: "joe"}, converged)
 	o.add(acme, converged)
-	observed, err := reconcile.Observe(t.Context(), o, desired(func(d *reconcile.Desired) { d.Scope = warp.UserOwner }))
-	require.NoError(t, err)
-	require.NotNil(t, observed.Secret)
-	var found []string
-	for _, candidate := range observed.Environments {
-		found = append(found, candidate.UID)
-	}
-	assert.Equal(t, []string{bare, named}, found)
+	plan := o.diff(t, reconcile.Rotation, desired(func(d *reconcile.Desired) { d.Scope, d.EnvironmentName = warp.UserOwner, "" }))
+	require.NoError(t, plan.Err())
+	assert.Equal(t, []string{bare, named}, uids(plan))
 }
 
 func TestFailedReadsAreNamed(t *testing.T) {
@@ -127,35 +148,38 @@ func TestFailedReadsAreNamed(t *testing.T) {
 		o := newOz()
 		o.add(acme, converged)
 		o.script[method] = []step{func(context.Context, func() error) error { return broken }}
-		_, err := reconcile.Observe(t.Context(), o, desired())
+		_, err := o.observe(t.Context(), reconcile.Provision, desired())
 		require.EqualError(t, err, want)
 		assert.ErrorIs(t, err, broken)
 	}
 	o := newOz()
-	_, err := reconcile.Observe(t.Context(), o, desired(byID))
+	_, err := o.observe(t.Context(), reconcile.Provision, desired(byID))
 	assert.ErrorContains(t, err, "get environment En00000000000000000001: ", "an ID that does not exist")
 }
 
-// Jobs that start together create one each for a moment.
+// Jobs that start together create one each for a moment, and an environment of
+// somebody else may go at any time.
 func TestObserveWaitsForOthersToSettle(t *testing.T) {
 	t.Parallel()
-	for name, other := range map[string]step{
-		"while they are two":        fine,
-		"while one is just leaving": refused,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				o := newOz()
-				stays := o.add(acme, converged)
-				goes := o.add(acme, converged)
-				o.script["GetEnvironment"] = []step{fine, other}
-				time.AfterFunc(time.Second, func() { _ = o.DeleteEnvironment(t.Context(), goes) })
-				observed, err := reconcile.Observe(t.Context(), o, desired())
-				require.NoError(t, err)
-				require.Len(t, observed.Environments, 1)
-				assert.Equal(t, stays, observed.Environments[0].UID)
+	for name, model := range map[string]string{"of the same name": converged, "that reads the secret": `{"name":"reader","secrets":[{"name":"TOKEN"}]}`} {
+		for while, other := range map[string]step{"there": fine, "just leaving": refused} {
+			t.Run("one "+name+" is "+while, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					o := newOz()
+					o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue}, "old"})
+					stays := o.add(acme, converged)
+					goes := o.add(acme, model)
+					o.script["GetEnvironment"] = []step{fine, other}
+					time.AfterFunc(time.Second, func() { _ = o.DeleteEnvironment(t.Context(), goes) })
+					plan := o.diff(t, reconcile.Provision, desired())
+					require.NoError(t, plan.Err())
+					assert.Equal(t, stays, plan.Environments[0].UID)
+					if name == "that reads the secret" && while == "there" {
+						require.Len(t, plan.Secrets[0].Others, 1)
+					}
+				})
 			})
-		})
+		}
 	}
 }

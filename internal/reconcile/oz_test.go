@@ -190,25 +190,29 @@ func (o *oz) ListIntegrations(ctx context.Context, uid string) (names []string, 
 	return names, err
 }
 
-func (o *oz) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
-	return o.do(ctx, "CreateSecret", true, func() error {
+func (o *oz) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error) {
+	err = o.do(ctx, "CreateSecret", true, func() error {
 		if o.secret(of, name) != nil {
 			return no("a secret of this name exists")
 		}
-		o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: name, Owner: of, Type: warp.RawValue, UpdatedAt: o.tick(), Description: description}, value.Ciphertext()})
+		stamp = o.tick()
+		o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: name, Owner: of, Type: warp.RawValue, UpdatedAt: stamp, Description: description}, value.Ciphertext()})
 		return nil
 	})
+	return stamp, err
 }
 
-func (o *oz) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
-	return o.do(ctx, "UpdateSecret", true, func() error {
+func (o *oz) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error) {
+	err = o.do(ctx, "UpdateSecret", true, func() error {
 		s := o.secret(of, name)
 		if s == nil {
 			return no("no such secret")
 		}
-		s.value, s.UpdatedAt, s.Description = value.Ciphertext(), o.tick(), description
+		stamp = o.tick()
+		s.value, s.UpdatedAt, s.Description = value.Ciphertext(), stamp, description
 		return nil
 	})
+	return stamp, err
 }
 
 func (o *oz) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (e warp.Environment, err error) {
@@ -329,23 +333,42 @@ const drifted = `{"name":"acme-api","from_the_future":[1.50],"docker_image":"ubu
 // observe and diff, which must work.
 func (o *oz) plan(t *testing.T, d reconcile.Desired) reconcile.Plan {
 	t.Helper()
-	observed, err := reconcile.Observe(t.Context(), o, d)
+	return o.planFor(t, reconcile.Provision, d)
+}
+
+func (o *oz) planFor(t *testing.T, mode reconcile.Mode, d reconcile.Desired) reconcile.Plan {
+	t.Helper()
+	world, err := reconcile.Observe(t.Context(), o, mode, []reconcile.Desired{d})
 	require.NoError(t, err)
-	plan, err := reconcile.Diff(d, observed)
-	require.NoError(t, err)
+	plan := reconcile.Diff(mode, []reconcile.Desired{d}, world)
+	require.NoError(t, plan.Err())
 	return plan
 }
 
+// applied is what came of a plan with one secret and one environment.
+type applied struct {
+	Secret          reconcile.Change
+	Environment     reconcile.Change
+	EnvironmentID   string
+	EnvironmentName string
+}
+
 // apply carries out a plan.
-func (o *oz) apply(ctx context.Context, plan reconcile.Plan) (reconcile.Applied, error) {
+func (o *oz) apply(ctx context.Context, plan reconcile.Plan) (applied, error) {
 	return o.applyWith(ctx, plan, o)
 }
 
-func (o *oz) applyWith(ctx context.Context, plan reconcile.Plan, w reconcile.Writer) (reconcile.Applied, error) {
+func (o *oz) applyWith(ctx context.Context, plan reconcile.Plan, w reconcile.Writer) (applied, error) {
+	done := o.applier(w).Apply(ctx, plan, []reconcile.Token{{Value: sensitive.New("token")}})
+	e := done.Environments[0]
+	return applied{done.Secrets[0].Change, e.Change, e.UID, e.Name}, done.Err()
+}
+
+func (o *oz) applier(w reconcile.Writer) reconcile.Applier {
 	seal := func(key warp.UploadKey, caller, name string, value sensitive.String) (warp.SealedSecret, error) {
 		return warp.NewSealedSecret(strings.Join([]string{"sealed", string(key), caller, name, value.Reveal()}, "/")), nil
 	}
-	return reconcile.Applier{Reader: o, Writer: w, Seal: seal, Log: slog.New(slog.DiscardHandler)}.Apply(ctx, plan, sensitive.New("token"))
+	return reconcile.Applier{Reader: o, Writer: w, Seal: seal, Log: slog.New(slog.DiscardHandler)}
 }
 
 // ours is the value that apply stores.
@@ -372,7 +395,7 @@ func (o *oz) strangers() map[string]string {
 // requireOne checks what must hold whatever went wrong on the way: at most one
 // secret and one environment, one of each after success, nobody else's things
 // touched, nothing deleted but what this process has made, and Applied true.
-func (o *oz) requireOne(t *testing.T, before map[string]string, done reconcile.Applied, err error) {
+func (o *oz) requireOne(t *testing.T, before map[string]string, done applied, err error) {
 	t.Helper()
 	now := o.strangers()
 	maps.DeleteFunc(now, func(name, _ string) bool { _, known := before[name]; return !known })
@@ -396,7 +419,7 @@ func (o *oz) requireOne(t *testing.T, before map[string]string, done reconcile.A
 	assert.NotEmpty(t, done.Secret)
 	assert.NotEmpty(t, done.Environment)
 	again := o.plan(t, desired())
-	assert.Equal(t, reconcile.Rotate, again.Secret.Change)
-	assert.Equal(t, reconcile.Keep, again.Environment.Change, "%v", again.Environment.Fields)
-	assert.Equal(t, done.EnvironmentID, again.Environment.ID)
+	assert.Equal(t, reconcile.Rotate, again.Secrets[0].Change)
+	assert.Equal(t, reconcile.Keep, again.Environments[0].Change, "%v", again.Environments[0].Fields)
+	assert.Equal(t, done.EnvironmentID, again.Environments[0].UID)
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // race runs apply on an empty Oz, with what arrange does to it after the plan.
-func race(t *testing.T, arrange func(*oz)) (*oz, map[string]string, reconcile.Applied, error) {
+func race(t *testing.T, arrange func(*oz)) (*oz, map[string]string, applied, error) {
 	t.Helper()
 	o := before("old", "")
 	plan, strangers := o.plan(t, desired()), o.strangers()
@@ -151,7 +151,7 @@ func TestALookAfterACreateThatFails(t *testing.T) {
 			o.script[look] = []step{func(context.Context, func() error) error { return errors.New("connection refused") }}
 		})
 		require.EqualError(t, err, wantErr)
-		assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done,
+		assert.Equal(t, applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done,
 			"its own is known to be written")
 	}
 }
@@ -182,7 +182,7 @@ func TestLostDeletes(t *testing.T) {
 		})
 		require.ErrorContains(t, err, "delete environment "+fifth+": ", name)
 		require.ErrorContains(t, err, "environment "+fourth+" of the same name is older and stays")
-		assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: fifth, EnvironmentName: "acme-api"}, done)
+		assert.Equal(t, applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: fifth, EnvironmentName: "acme-api"}, done)
 		assert.Empty(t, o.script["DeleteEnvironment"])
 	}
 }
@@ -198,7 +198,7 @@ func TestALostCreateAndATwin(t *testing.T) {
 		}}
 	})
 	require.EqualError(t, err, `2 environments are named "acme-api": `+fourth+", "+fifth+"; set environment_id to the one to manage, or delete the others")
-	assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate}, done)
+	assert.Equal(t, applied{Secret: reconcile.Rotate}, done)
 	assert.Empty(t, o.deleted)
 }
 
@@ -257,7 +257,7 @@ func TestRejectedRevisions(t *testing.T) {
 	o.script["UpdateEnvironment"] = slices.Repeat([]step{touch(o)}, 10)
 	done, err := o.apply(t.Context(), plan)
 	require.EqualError(t, err, "update environment "+fourth+": someone else changed it at the same time")
-	assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done)
+	assert.Equal(t, applied{Secret: reconcile.Rotate, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done)
 	o.requireOne(t, strangers, done, err)
 	assert.Len(t, o.script["UpdateEnvironment"], 5, "five tries")
 }
@@ -292,7 +292,7 @@ func TestTrashedMeanwhile(t *testing.T) {
 		o.script["UpdateEnvironment"] = []step{meanwhile(o)}
 		done, err := o.apply(t.Context(), plan)
 		require.ErrorContains(t, err, "it is in the trash now", name)
-		assert.Equal(t, reconcile.Applied{Secret: reconcile.Rotate, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done)
+		assert.Equal(t, applied{Secret: reconcile.Rotate, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done)
 		assert.Equal(t, 1, count(o.begun, "UpdateEnvironment"))
 	}
 }

@@ -6,27 +6,40 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Desired is what the inputs ask for.
+// Mode says what a plan is for.
+type Mode int
+
+// The modes.
+const (
+	Provision Mode = iota + 1 // secrets and environments as they are desired
+	Rotation                  // the values of secrets, and nothing else
+)
+
+// Desired is what one entry of the inputs asks for.
 type Desired struct {
 	Scope warp.OwnerType // who owns the secret and the environment
 	Team  string         // UID or exact name; empty when the caller sees only one
 
 	SecretName string
 
+	// Repositories are what the environment clones, the primary one first. A
+	// rotation is about the environments that clone one of them; none: all.
+	Repositories []bitbucket.Repository
+
 	EnvironmentID   string // manage exactly this one; empty: find it by name and owner
 	EnvironmentName string // empty, only with EnvironmentID: the name stays
 	Description     string // empty: an existing description stays
 	DockerImage     string // empty: an existing image stays
 	Secrets         []string
-
-	// Expires is when the token ends; zero: unknown.
-	Expires time.Time
 
 	// SetupCommands returns the commands that an environment with these
 	// commands shall have. It must be pure.
@@ -39,27 +52,19 @@ type Desired struct {
 // DefaultImage is the image of an environment for which none was chosen.
 const DefaultImage = "warpdotdev/dev-base:latest"
 
-// Observed is what Oz answered.
-type Observed struct {
-	At           time.Time
-	Caller       warp.Caller
-	Owner        warp.Owner
-	UploadKey    warp.UploadKey
-	Secret       *warp.Secret // nil: there is none of this name
-	OtherSecrets []string     // names of the owner's other secrets
-	Personal     bool         // the owner is a team, and the caller has a secret of this name as well
-
-	// Environments are the candidates: those of the desired name and owner, or
-	// the one of the desired ID; for a rotation, those that use the secret.
-	// Trashed ones are not among them.
-	Environments []Candidate
-	// Namesakes are the IDs of the owner's environments that already have the
-	// name to which the one of the desired ID would be renamed.
-	Namesakes []string
+// World is everything that was read of Oz, and nothing that was decided.
+type World struct {
+	At       time.Time // when
+	Caller   warp.Caller
+	Keys     warp.UploadKeys
+	Secrets  []warp.Secret
+	Listings []warp.EnvironmentListing
+	Objects  map[string]Object // by UID, those that the entries need
 }
 
-// Candidate is an environment and the integrations that use it.
-type Candidate struct {
+// Object is a whole environment and the integrations that use it. The
+// integrations are read for the environments of the inputs only.
+type Object struct {
 	warp.Environment
 	Integrations []string
 }
@@ -75,10 +80,10 @@ type Reader interface {
 }
 
 // Writer changes Oz. An error that wraps warp.ErrAnswerLost says that nobody
-// knows whether it did.
+// knows whether it did. The stamp of a secret is its UpdatedAt after this write.
 type Writer interface {
-	CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error
-	UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error
+	CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error)
+	UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error)
 	CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error)
 	UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error)
 	DeleteEnvironment(ctx context.Context, uid string) error
@@ -86,6 +91,12 @@ type Writer interface {
 
 // Sealer encrypts a secret's value for its owner's upload key.
 type Sealer func(key warp.UploadKey, callerUID, name string, value sensitive.String) (warp.SealedSecret, error)
+
+// Token is the value of a secret, and when it ends; zero: nobody knows.
+type Token struct {
+	Value   sensitive.String
+	Expires time.Time
+}
 
 // Change is what happens to a resource. The zero value is not a change that a
 // plan may hold.
@@ -102,42 +113,71 @@ const (
 
 // Plan is what Apply will do.
 type Plan struct {
-	At          time.Time // when Oz was observed
-	Caller      warp.Caller
-	Owner       warp.Owner
-	UploadKey   warp.UploadKey
-	Secret      SecretPlan
-	Environment EnvironmentPlan // empty for a rotation
-	Users       []Candidate     // of a rotation: the environments that use the secret
-	Warnings    []string
-
-	desired   Desired
-	mustExist bool // the secret: it is not created when it is gone
+	Mode    Mode
+	At      time.Time // when Oz was observed
+	Caller  warp.Caller
+	Secrets []SecretPlan // each once
+	// Environments are those of the entries, in their order; in a rotation, those
+	// that it is about.
+	Environments []EnvironmentPlan
+	Warnings     []string
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
 func (p Plan) Changes() bool {
-	return p.Secret.Change == Create || p.Environment.Change == Create || p.Environment.Change == Update
+	for _, s := range p.Secrets {
+		if s.Change == Create {
+			return true
+		}
+	}
+	for _, e := range p.Environments {
+		if e.Change == Create || e.Change == Update {
+			return true
+		}
+	}
+	return false
 }
 
-// SecretPlan is what happens to the secret.
+// Err joins what stands against the entries, nil when nothing does.
+func (p Plan) Err() error {
+	var list []error
+	for _, e := range p.Environments {
+		list = append(list, e.Err)
+	}
+	return errors.Join(list...)
+}
+
+// SecretPlan is what happens to a secret.
 type SecretPlan struct {
-	Name      string
-	Change    Change
-	UpdatedAt string // of the observed secret
-	Was       Note   // of the observed secret
+	credential.Credential
+	Change Change
+	Was    Note // of the observed secret
+	// Others are the live environments outside of the plan whose runs read the
+	// observed secret.
+	Others []credential.User
+	// Hidden says that the caller has a personal secret of the same name, which
+	// the caller's own runs read in place of this one.
+	Hidden bool
 
+	readers     []string // UIDs of everyone who was seen to read it, in the trash too
+	key         warp.UploadKey
 	description string // of the observed secret
+	mustExist   bool   // it is not created when it is gone
 }
 
-// EnvironmentPlan is what happens to the environment.
+// EnvironmentPlan is what happens to an environment. Its name and its use of the
+// secret are those of the model that is planned.
 type EnvironmentPlan struct {
-	ID           string // empty when it is to be created
-	Name         string
+	credential.User
+	Secret       int // index into the plan's secrets
 	Change       Change
 	Fields       []Field
 	Integrations []string // that use it
+	Secrets      []string // that its runs read
+	Commands     []string // its setup commands
+	Err          error    // what stands against the entry; then there is no change
 
+	desired  Desired
 	revision string
 	model    warp.Model
 }

@@ -1,95 +1,189 @@
 package reconcile_test
 
 import (
-	"log/slog"
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// twoCommands is how these tests tell commands that use the secret.
-func twoCommands(commands []string) bool { return len(commands) == 2 }
+// all is a rotation that is about everyone who reads the secret.
+func all(changes ...func(*reconcile.Desired)) reconcile.Desired {
+	return desired(append([]func(*reconcile.Desired){func(d *reconcile.Desired) { d.EnvironmentName = "" }}, changes...)...)
+}
 
-func TestObserveUsers(t *testing.T) {
-	t.Parallel()
+// withSecret is an Oz that holds the team's secret.
+func withSecret() *oz {
 	o := newOz()
+	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "0", Description: "for ci"}, "old"})
+	return o
+}
+
+func uids(plan reconcile.Plan) []string {
+	var found []string
+	for _, e := range plan.Environments {
+		found = append(found, e.UID)
+	}
+	return found
+}
+
+func clones(slug string) string {
+	return `{"name":"` + slug + `","setup_commands":["git clone https://x-token-auth:$TOKEN@bitbucket.org/acme/` + slug + `.git","make"],"secrets":[{"name":"TOKEN"}]}`
+}
+
+func TestARotationIsAboutEveryoneWhoReadsTheSecret(t *testing.T) {
+	t.Parallel()
+	o := withSecret()
 	listed := o.add(acme, `{"name":"listed","secrets":[{"name":"TOKEN"}]}`)
-	reads := o.add(acme, `{"name":"reads","setup_commands":["x","use it"]}`)
+	reads := o.add(acme, `{"name":"reads","setup_commands":["make","use ${TOKEN} it"]}`)
 	personal := o.add(jane, `{"name":"mine","secrets":[{"name":"TOKEN"}]}`)
 	o.add(other, `{"name":"theirs","secrets":[{"name":"TOKEN"}]}`)
-	o.add(acme, `{"name":"unrelated","secrets":[{"name":"TOKENS"}],"setup_commands":["x"]}`)
+	o.add(acme, `{"name":"unrelated","secrets":[{"name":"TOKENS"}],"setup_commands":["$TOKENS"]}`)
 	o.edit(o.add(acme, `{"name":"trashed","secrets":[{"name":"TOKEN"}]}`), func(e *warp.Environment) { e.Trashed = true })
-	users := func(d reconcile.Desired) []string {
-		observed, err := reconcile.ObserveUsers(t.Context(), o, d, twoCommands)
-		require.NoError(t, err)
-		var uids []string
-		for _, e := range observed.Environments {
-			uids = append(uids, e.UID)
-		}
-		return uids
-	}
-	assert.Equal(t, []string{listed, reads, personal}, users(desired()))
-	assert.Equal(t, []string{personal}, users(desired(func(d *reconcile.Desired) { d.Scope = warp.UserOwner })))
-	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: jane}, "mine"})
-	assert.Equal(t, []string{listed, reads}, users(desired()), "a personal secret hides the team's")
 
-	o.script["GetEnvironment"] = []step{refused}
-	_, err := reconcile.ObserveUsers(t.Context(), o, desired(), twoCommands)
+	plan := o.diff(t, reconcile.Rotation, all())
+	require.NoError(t, plan.Err())
+	assert.Equal(t, []string{listed, reads, personal}, uids(plan))
+	for _, e := range plan.Environments {
+		assert.Equal(t, reconcile.Keep, e.Change)
+		assert.Equal(t, []string{"TOKEN"}, e.Secrets, "a run reads it, listed or not")
+	}
+	assert.Empty(t, plan.Secrets[0].Others)
+	assert.False(t, plan.Changes(), "a rotation alone is no change")
+	assert.Equal(t, []string{
+		`environment "listed" (` + listed + `) uses secret "TOKEN", but clones nothing with it that this program recognises`,
+		`environment "reads" (` + reads + `) uses secret "TOKEN" in a command that this program cannot follow; nothing proves that the token serves it`,
+		`environment "mine" (` + personal + `) uses secret "TOKEN", but clones nothing with it that this program recognises`,
+	}, plan.Warnings)
+
+	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: jane, Type: warp.RawValue}, "mine"})
+	plan = o.diff(t, reconcile.Rotation, all())
+	assert.Equal(t, []string{listed, reads}, uids(plan), "a personal secret hides the team's")
+	assert.True(t, plan.Secrets[0].Hidden)
+	assert.Contains(t, plan.Warnings[len(plan.Warnings)-1], `your personal secret "TOKEN" hides the team's`)
+
+	plan = o.diff(t, reconcile.Rotation, all(func(d *reconcile.Desired) { d.Scope = warp.UserOwner }))
+	assert.Equal(t, []string{personal}, uids(plan))
+	assert.False(t, plan.Secrets[0].Hidden)
+	assert.Contains(t, plan.Warnings[len(plan.Warnings)-1], `"listed" (`+listed+`), "reads" (`+reads+`), "theirs"`, "where it takes the place of a team's")
+
+	o.script["GetEnvironment"] = []step{func(context.Context, func() error) error { return &warp.Refusal{Status: 403} }}
+	_, err := o.observe(t.Context(), reconcile.Rotation, all())
 	require.ErrorContains(t, err, "get environment En")
 }
 
-func TestDiffRotation(t *testing.T) {
+func TestARotationIsNarrowed(t *testing.T) {
 	t.Parallel()
-	_, err := reconcile.DiffRotation(desired(), reconcile.Observed{Owner: acme, UploadKey: "k"})
-	require.ErrorContains(t, err, "rotation creates none")
-	_, err = reconcile.DiffRotation(desired(), reconcile.Observed{Owner: acme})
-	require.ErrorContains(t, err, "no upload key")
-
-	secret := &warp.Secret{Name: "TOKEN", Type: warp.RawValue, Description: "for ci; rotated by oz-bitbucket on 2026-01-02, expires 2026-12-31"}
-	plan, err := reconcile.DiffRotation(desired(), reconcile.Observed{Owner: acme, UploadKey: "k", Secret: secret})
-	require.NoError(t, err)
-	assert.Equal(t, reconcile.Rotate, plan.Secret.Change)
-	assert.Equal(t, time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), plan.Secret.Was.Expires)
-	assert.Equal(t, []string{`no environment uses secret "TOKEN"`}, plan.Warnings)
-	assert.False(t, plan.Changes(), "a rotation alone is no change")
+	o := withSecret()
+	app, web := o.add(acme, clones("app")), o.add(acme, clones("web"))
+	at := func(url string) []bitbucket.Repository {
+		r, err := bitbucket.Parse(url, "")
+		require.NoError(t, err)
+		return []bitbucket.Repository{r}
+	}
+	for name, narrow := range map[string]func(*reconcile.Desired){
+		"by ID":         func(d *reconcile.Desired) { d.EnvironmentID = web },
+		"by name":       func(d *reconcile.Desired) { d.EnvironmentName = "web" },
+		"by repository": func(d *reconcile.Desired) { d.Repositories = at("https://bitbucket.org/acme/web") },
+	} {
+		plan := o.diff(t, reconcile.Rotation, all(narrow))
+		require.NoError(t, plan.Err(), name)
+		assert.Equal(t, []string{web}, uids(plan), name)
+		require.Len(t, plan.Secrets[0].Others, 1, name)
+		assert.Equal(t, app, plan.Secrets[0].Others[0].UID)
+		assert.Equal(t, []string{`the inputs leave out environments that use the same secret and get the new value unchecked: "app" (` + app + `)`}, plan.Warnings)
+	}
+	plan := o.diff(t, reconcile.Rotation, all(func(d *reconcile.Desired) { d.EnvironmentName = "nobody" }))
+	assert.EqualError(t, plan.Err(), `environment "nobody" does not use secret "TOKEN"; 2 others do`)
 }
 
-func TestRotate(t *testing.T) {
+func TestWhatARotationRefuses(t *testing.T) {
 	t.Parallel()
-	rotate := func(o *oz) (reconcile.Change, error) {
-		observed, err := reconcile.ObserveUsers(t.Context(), o, desired(), twoCommands)
-		require.NoError(t, err)
-		plan, err := reconcile.DiffRotation(desired(), observed)
-		require.NoError(t, err)
-		seal := func(warp.UploadKey, string, string, sensitive.String) (warp.SealedSecret, error) {
-			return warp.NewSealedSecret("new"), nil
-		}
-		applier := reconcile.Applier{Reader: o, Writer: o, Seal: seal, Log: slog.New(slog.DiscardHandler)}
-		return applier.Rotate(t.Context(), plan, sensitive.New("token"), time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
-	}
-	stored := func() *oz {
-		o := newOz()
-		o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue, UpdatedAt: "0", Description: "for ci"}, "old"})
-		return o
+	require.ErrorContains(t, newOz().diff(t, reconcile.Rotation, all()).Err(), "rotation creates none")
+	o := withSecret()
+	o.keys = warp.UploadKeys{}
+	require.ErrorContains(t, o.diff(t, reconcile.Rotation, all()).Err(), "no upload key")
+	assert.Equal(t, []string{`no environment uses secret "TOKEN"`}, withSecret().diff(t, reconcile.Rotation, all()).Warnings)
+}
+
+func TestApplyOfARotation(t *testing.T) {
+	t.Parallel()
+	rotate := func(o *oz) reconcile.StoredSecret {
+		token := reconcile.Token{Value: sensitive.New("token"), Expires: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+		return o.applier(o).Apply(t.Context(), o.planFor(t, reconcile.Rotation, all()), []reconcile.Token{token}).Secrets[0]
 	}
 	for _, trouble := range []step{fine, lostBefore, lostAfter} {
-		o := stored()
+		o := withSecret()
+		o.add(acme, clones("app"))
+		before := o.environments[0]
 		o.script["UpdateSecret"] = []step{trouble}
-		change, err := rotate(o)
-		require.NoError(t, err)
-		assert.Equal(t, reconcile.Rotate, change)
-		assert.Equal(t, "new", o.secret(acme, "TOKEN").value)
+		done := rotate(o)
+		require.NoError(t, done.Err)
+		assert.Equal(t, reconcile.Rotate, done.Change)
+		assert.Equal(t, ours, o.secret(acme, "TOKEN").value)
+		assert.Equal(t, o.secret(acme, "TOKEN").UpdatedAt, done.Stamp)
 		assert.Regexp(t, `^for ci; rotated by oz-bitbucket on \d{4}-\d\d-\d\d, expires 2026-11-24$`, o.secret(acme, "TOKEN").Description)
+		assert.Equal(t, before, o.environments[0])
 	}
-	o := stored()
-	o.script["UpdateSecret"] = []step{after(func() { o.secrets = o.secrets[:2] })}
-	_, err := rotate(o)
-	require.Error(t, err)
-	assert.Nil(t, o.secret(acme, "TOKEN"), "it creates none")
+	gone := func(o *oz) {
+		o.secrets = o.secrets[:2]
+	}
+	for name, trouble := range map[string]func(o *oz) step{
+		"and refused": func(o *oz) step { return after(func() { gone(o) }) },
+		"and not told": func(o *oz) step {
+			return func(context.Context, func() error) error { gone(o); return warp.ErrAnswerLost }
+		},
+	} {
+		o := withSecret()
+		o.script["UpdateSecret"] = []step{trouble(o)}
+		require.Error(t, rotate(o).Err, name)
+		assert.Nil(t, o.secret(acme, "TOKEN"), "it creates none")
+	}
+}
+
+// TestTheStampIsThatOfOurOwnWrite, not one that is read later.
+func TestTheStampIsThatOfOurOwnWrite(t *testing.T) {
+	t.Parallel()
+	o := withSecret()
+	var own string
+	o.script["UpdateSecret"] = []step{func(_ context.Context, effect func() error) error {
+		defer func() {
+			own = o.secret(acme, "TOKEN").UpdatedAt
+			_, _ = o.UpdateSecret(t.Context(), acme, "TOKEN", "", warp.NewSealedSecret("theirs"))
+		}()
+		return effect()
+	}}
+	done := o.applier(o).Apply(t.Context(), o.planFor(t, reconcile.Rotation, all()), []reconcile.Token{{Value: sensitive.New("token")}})
+	require.NoError(t, done.Err())
+	assert.Equal(t, own, done.Secrets[0].Stamp)
+	assert.NotEqual(t, o.secret(acme, "TOKEN").UpdatedAt, done.Secrets[0].Stamp)
+}
+
+// TestSharedSecrets: an apply knows who else reads the secret that it overwrites.
+func TestSharedSecrets(t *testing.T) {
+	t.Parallel()
+	o := newOz()
+	own := o.add(acme, converged)
+	web := o.add(acme, clones("web"))
+	o.edit(o.add(acme, clones("gone")), func(e *warp.Environment) { e.Trashed = true })
+	plan := o.plan(t, desired())
+	assert.Equal(t, reconcile.Create, plan.Secrets[0].Change)
+	assert.Empty(t, plan.Secrets[0].Others, "nothing is overwritten")
+
+	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: warp.RawValue}, "old"})
+	plan = o.plan(t, desired())
+	assert.Equal(t, []string{own}, uids(plan))
+	require.Len(t, plan.Secrets[0].Others, 1)
+	others := plan.Secrets[0].Others[0]
+	assert.Equal(t, web, others.UID)
+	require.Len(t, others.Usage.Uses, 1)
+	assert.Equal(t, "acme/web", others.Usage.Uses[0].Repository.String())
+	assert.Equal(t, bitbucket.AccessToken, others.Usage.Uses[0].Kind)
 }

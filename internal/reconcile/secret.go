@@ -7,63 +7,84 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// storeSecret creates or rotates the secret. One that someone else has created
-// meanwhile is rotated; one that was created by a request whose answer was lost
-// is written once more, because nobody can read whose value it holds.
-func (a Applier) storeSecret(ctx context.Context, p Plan, sealed warp.SealedSecret) (Change, error) {
-	change, seen := p.Secret.Change, p.Secret.UpdatedAt
-	description := Note{Rotated: p.At, Expires: p.desired.Expires}.in(p.Secret.description)
+// Store creates or overwrites one secret. One that someone else has created
+// meanwhile is not overwritten: nobody knows yet who reads it, and the error wraps
+// ErrRaced.
+//
+// A write whose answer was lost is made once more: nobody can read whose value is
+// stored now, and to store one value twice does no harm. Without a later answer
+// the error wraps warp.ErrAnswerLost, whatever came after.
+func (a Applier) Store(ctx context.Context, p Plan, s SecretPlan, token Token) StoredSecret {
+	sealed, err := a.Seal(s.key, p.Caller.UID, s.Name, token.Value)
+	if err != nil {
+		return StoredSecret{Err: fmt.Errorf("seal secret %q: %w", s.Name, err)}
+	}
+	write := secretWrite{Applier: a, plan: s, description: Note{p.At, token.Expires}.in(s.description), value: sealed}
+	change, stamp, err := write.persist(ctx)
+	if err = staysLost(err, write.lost); err == nil {
+		a.Log.Info(fmt.Sprintf("secret %q: %s", s.Name, past(change)))
+	}
+	return StoredSecret{change, stamp, err}
+}
+
+// secretWrite is the write of one secret under way.
+type secretWrite struct {
+	Applier
+	plan        SecretPlan
+	description string
+	value       warp.SealedSecret
+	lost        bool // an answer to one of the tries
+}
+
+// persist writes until there is an answer.
+func (w *secretWrite) persist(ctx context.Context) (change Change, stamp string, err error) {
+	change = w.plan.Change
 	created := false // perhaps, by a request of ours whose answer was lost
 	for try := 1; ; try++ {
-		err := write(ctx, func(ctx context.Context) error {
+		err := write(ctx, func(ctx context.Context) (err error) {
+			send := w.Writer.UpdateSecret
 			if change == Create {
-				return a.Writer.CreateSecret(ctx, p.Owner, p.Secret.Name, description, sealed)
+				send = w.Writer.CreateSecret
 			}
-			return a.Writer.UpdateSecret(ctx, p.Owner, p.Secret.Name, description, sealed)
+			stamp, err = send(ctx, w.plan.Owner, w.plan.Name, w.description, w.value)
+			return err
 		})
 		if err == nil && created {
-			return Create, nil
+			change = Create
 		}
 		if err == nil {
-			return change, nil
+			return change, stamp, nil
 		}
+		err = fmt.Errorf("%s secret %q: %w", change, w.plan.Name, err)
 		lost := isLost(err)
-		err = fmt.Errorf("%s secret %q: %w", change, p.Secret.Name, err)
+		w.lost = w.lost || lost
 		if try == tries || !lost && !conflicting(err) {
-			return "", err
+			return "", "", err
 		}
-		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
-		secret, lookErr := a.FindSecret(ctx, p)
+		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		secret, lookErr := w.find(ctx)
 		created = created || change == Create && lost
 		switch {
 		case lookErr != nil:
-			return "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
+			return "", "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		case !lost && (secret == nil || change == Rotate):
-			return "", err // refused, and not because of a race
-		case secret == nil && p.mustExist:
-			return "", err
+			return "", "", err // refused, and not because of a race
+		case secret == nil && w.plan.mustExist:
+			return "", "", err
 		case secret == nil:
 			change = Create
+		case change == Create && !created && secret.Type == warp.RawValue:
+			return "", "", fmt.Errorf("%w: %w", err, ErrRaced)
 		case secret.Type != warp.RawValue:
-			return "", fmt.Errorf("%w: someone else has created it with the type %s, which cannot hold a token", err, secret.Type)
-		case change == Rotate && secret.UpdatedAt != seen:
-			if created {
-				return Create, nil
-			}
-			return Rotate, nil
+			return "", "", fmt.Errorf("%w: someone else has created it with the type %s, which cannot hold a token", err, secret.Type)
 		default:
-			change, seen = Rotate, secret.UpdatedAt
+			change = Rotate
 		}
 	}
 }
 
-// FindSecret returns the plan's secret as it is now, nil when there is none.
-func (a Applier) FindSecret(ctx context.Context, p Plan) (*warp.Secret, error) {
-	secrets, err := a.Reader.ListSecrets(ctx)
-	for _, secret := range secrets {
-		if secret.Name == p.Secret.Name && ownsSecret(p.Owner, secret.Owner) {
-			return &secret, err
-		}
-	}
-	return nil, err
+// find returns the secret as it is now, nil when there is none.
+func (w *secretWrite) find(ctx context.Context) (*warp.Secret, error) {
+	secrets, err := w.Reader.ListSecrets(ctx)
+	return World{Secrets: secrets}.secret(w.plan.Owner, w.plan.Name), err
 }

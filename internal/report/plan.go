@@ -15,31 +15,45 @@ import (
 //	    - ubuntu:22.04
 //	    + ubuntu:24.04
 func PlanText(p reconcile.Plan) []string {
-	text := changes(p)
-	for _, field := range p.Environment.Fields {
-		text = append(text, "  "+field.Name)
-		for _, line := range difference(field) {
-			text = append(text, "    "+strings.ReplaceAll(line, "\n", "\n    "))
+	text := secretLines(p)
+	for _, e := range p.Environments {
+		text = append(text, environmentLine(p, e))
+		for _, field := range e.Fields {
+			text = append(text, "  "+field.Name)
+			for _, line := range difference(field) {
+				text = append(text, "    "+strings.ReplaceAll(line, "\n", "\n    "))
+			}
 		}
 	}
 	return text
 }
 
-// changes says what happens to the secret and to the environment, or whom a
-// rotation reaches, one line each.
-func changes(p reconcile.Plan) []string {
-	secret := fmt.Sprintf("secret %q: %s", p.Secret.Name, p.Secret.Change)
-	if p.Secret.Change == reconcile.Rotate {
-		secret += " (its value cannot be read back" + age(p.Secret.Was) + ")"
+// secretLines say what happens to each secret, and who else reads it:
+//
+//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
+//	  environment "acme-web" (En00000000000000000002) reads it too
+func secretLines(p reconcile.Plan) []string {
+	var text []string
+	for _, s := range p.Secrets {
+		line := fmt.Sprintf("secret %q: %s", s.Name, s.Change)
+		if s.Change == reconcile.Rotate {
+			line += " (its value cannot be read back" + age(s.Was) + ")"
+		}
+		text = append(text, line)
+		for _, user := range s.Others {
+			text = append(text, fmt.Sprintf("  environment %s reads it too", user))
+		}
 	}
-	if p.Environment.Change == "" {
-		return append([]string{secret}, users(p.Users)...)
+	return text
+}
+
+// environmentLine says what happens to an environment, or that a rotation is
+// about it.
+func environmentLine(p reconcile.Plan, e reconcile.EnvironmentPlan) string {
+	if p.Mode == reconcile.Rotation {
+		return fmt.Sprintf("environment %s: uses the secret", e.User)
 	}
-	environment := fmt.Sprintf("environment %q", p.Environment.Name)
-	if p.Environment.ID != "" {
-		environment += fmt.Sprintf(" (%s)", p.Environment.ID)
-	}
-	return []string{secret, environment + ": " + string(p.Environment.Change)}
+	return fmt.Sprintf("environment %s: %s", e.User, e.Change)
 }
 
 // age is what a secret's note says, after a semicolon.
@@ -48,17 +62,6 @@ func age(n reconcile.Note) string {
 		return "; " + text
 	}
 	return ""
-}
-
-// users lists the environments that a rotation reaches:
-//
-//	environment "acme-api" (En00000000000000000001): uses the secret
-func users(environments []reconcile.Candidate) []string {
-	var text []string
-	for _, e := range environments {
-		text = append(text, fmt.Sprintf("environment %q (%s): uses the secret", e.Model.Name(), e.UID))
-	}
-	return text
 }
 
 // difference lists the lines that go and the lines that come; in a list, those

@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
@@ -19,97 +21,169 @@ import (
 // got.
 type Facts struct {
 	DryRun          bool
-	SecretName      string
+	SecretName      string // of the inputs, as the next two
+	EnvironmentID   string
 	EnvironmentName string
 	Head            string // commit that Bitbucket serves
 	Plan            *reconcile.Plan
 	Applied         reconcile.Applied
-	Verdict         smoketest.Verdict
-	Expires         time.Time // of the token that is stored, or would be; zero: unknown
+	Tests           []smoketest.Verdict // by environment of the plan, zero where none was made
+	Verdict         smoketest.Verdict   // the worst of the tests
+	Expires         time.Time           // of the token that is stored, or would be; zero: unknown
 	Now             time.Time
-	Environments    []Environment // of a rotation
 	RolledBack      bool
 	Stored          string // which value is stored after a rotation whose smoke test did not pass
 	Err             error
-	ExitCode        int // of the program
+	Expiring        bool // Err is no more than that the token ends soon
+	ExitCode        int  // of the program
 }
 
-// Environment is one that a rotation reached.
-type Environment struct {
-	ID      string           `json:"id"`
-	Name    string           `json:"name"`
-	Verdict smoketest.Result `json:"verdict"`
+// Output is one output of the program: a single line of text. Quotes says that it
+// may quote a server's words, in which a secret has to be hidden.
+type Output struct {
+	Name, Value string
+	Quotes      bool
 }
-
-// Output is one output of the program: a single line of text.
-type Output struct{ Name, Value string }
 
 // Outputs lists every output in the order of the README. What was not reached
 // is empty.
 func (f Facts) Outputs() []Output {
-	secret, environment := f.Applied.Secret, f.Applied.Environment
-	id, name := f.Applied.EnvironmentID, cmp.Or(f.Applied.EnvironmentName, f.EnvironmentName)
-	changed := ""
-	if f.Plan != nil {
-		id, name = cmp.Or(id, f.Plan.Environment.ID), cmp.Or(name, f.Plan.Environment.Name)
-		if f.DryRun {
-			secret, environment = f.Plan.Secret.Change, f.Plan.Environment.Change
-		}
-		if secret != "" || environment != "" {
-			changed = strconv.FormatBool(secret == reconcile.Create ||
-				environment == reconcile.Create || environment == reconcile.Update)
-		}
+	first := f.first()
+	var changed, rolledBack string
+	if secret := f.secretChange(); secret != "" || first.Change != "" {
+		changed = strconv.FormatBool(secret == reconcile.Create || first.Change == reconcile.Create || first.Change == reconcile.Update)
 	}
-	var expires, days, rolledBack string
+	var expires, days string
 	if left, known := f.DaysLeft(); known {
 		expires, days = f.Expires.UTC().Format(time.RFC3339), strconv.Itoa(left)
 	}
-	if f.Environments != nil {
+	if f.isRotation() {
 		rolledBack = strconv.FormatBool(f.RolledBack)
-		if id == "" && len(f.Environments) > 0 {
-			id, name = f.Environments[0].ID, f.Environments[0].Name
-		}
 	}
 	return []Output{
-		{"environment_id", id},
-		{"environment_name", name},
-		{"environment_change", string(environment)},
-		{"secret_name", f.SecretName},
-		{"secret_change", string(secret)},
-		{"changed", changed},
-		{"smoke_test", string(f.Verdict.Result)},
-		{"run_id", f.Verdict.Run.ID},
-		{"run_state", string(f.Verdict.Run.State)},
-		{"session_link", f.Verdict.Run.SessionLink},
-		{"head_commit", f.Head},
-		{"token_expires_at", expires},
-		{"token_expires_in_days", days},
-		{"environments", f.environments()},
-		{"rolled_back", rolledBack},
+		{Name: "environment_id", Value: first.ID},
+		{Name: "environment_name", Value: first.Name},
+		{Name: "environment_change", Value: string(first.Change)},
+		{Name: "environments", Value: f.environmentsJSON(), Quotes: true},
+		{Name: "secret_name", Value: f.SecretName},
+		{Name: "secret_change", Value: string(f.secretChange())},
+		{Name: "changed", Value: changed},
+		{Name: "smoke_test", Value: string(f.Verdict.Result)},
+		{Name: "run_id", Value: f.Verdict.Run.ID},
+		{Name: "run_state", Value: string(f.Verdict.Run.State)},
+		{Name: "session_link", Value: f.Verdict.Run.SessionLink},
+		{Name: "head_commit", Value: f.Head},
+		{Name: "token_expires_at", Value: expires},
+		{Name: "token_expires_in_days", Value: days},
+		{Name: "rolled_back", Value: rolledBack},
 	}
+}
+
+func (f Facts) isRotation() bool { return f.Plan != nil && f.Plan.Mode == reconcile.Rotation }
+
+// secretChange is what happened, or in a dry run would happen, to the secret.
+func (f Facts) secretChange() reconcile.Change {
+	switch {
+	case f.DryRun && f.Plan != nil && len(f.Plan.Secrets) > 0:
+		return f.Plan.Secrets[0].Change
+	case len(f.Applied.Secrets) > 0:
+		return f.Applied.Secrets[0].Change
+	}
+	return ""
+}
+
+// environment is one element of the output environments.
+type environment struct {
+	ID      string           `json:"id"`
+	Name    string           `json:"name"`
+	Change  reconcile.Change `json:"change"`
+	Verdict smoketest.Result `json:"verdict"`
+	Error   string           `json:"error"`
+}
+
+// environments are those of the plan as far as the run got with each; before
+// there is a plan, the one that the inputs name.
+func (f Facts) environments() []environment {
+	if f.Plan == nil {
+		if f.EnvironmentID+f.EnvironmentName == "" {
+			return nil
+		}
+		return []environment{{ID: f.EnvironmentID, Name: f.EnvironmentName, Error: errorText(f.Err)}}
+	}
+	list := make([]environment, len(f.Plan.Environments))
+	for i, planned := range f.Plan.Environments {
+		e := environment{ID: planned.UID, Name: planned.Name}
+		own := planned.Err
+		if f.DryRun {
+			e.Change = planned.Change
+		}
+		if i < len(f.Applied.Environments) {
+			stored := f.Applied.Environments[i]
+			e.ID, e.Name, e.Change = cmp.Or(stored.UID, e.ID), cmp.Or(stored.Name, e.Name), stored.Change
+			own = cmp.Or(own, stored.Err)
+		}
+		if i < len(f.Tests) {
+			e.Verdict = f.Tests[i].Result
+		}
+		if own == nil && !f.Expiring {
+			own = f.Err
+		}
+		e.Error = errorText(own)
+		list[i] = e
+	}
+	return list
+}
+
+// first is the environment of the single outputs: with several, the first.
+func (f Facts) first() environment {
+	list := f.environments()
+	if len(list) == 0 {
+		return environment{ID: f.EnvironmentID, Name: f.EnvironmentName}
+	}
+	return list[0]
+}
+
+// errorText is an error at a length that an output may have.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return shortened(err.Error(), longestWords, " ...")
+}
+
+// environmentsJSON is a list, empty where the inputs were wrong:
+//
+//	[{"id":"En00000000000000000001","name":"acme-api","change":"keep","verdict":"passed","error":""}]
+func (f Facts) environmentsJSON() string {
+	if problem.All(f.Err) != nil {
+		return ""
+	}
+	list := f.environments()
+	if list == nil {
+		list = []environment{}
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings only
+	}
+	var line strings.Builder
+	for _, r := range string(text) {
+		if unicode.IsControl(r) { // JSON leaves those above the space alone
+			fmt.Fprintf(&line, `\u%04x`, r)
+			continue
+		}
+		line.WriteRune(r)
+	}
+	return line.String()
 }
 
 // DaysLeft is how many whole days the token has left, negative when it has
 // expired. Known is false when nobody knows.
 func (f Facts) DaysLeft() (days int, known bool) {
-	if f.Expires.IsZero() {
+	if f.Expires.IsZero() || f.Now.IsZero() {
 		return 0, false
 	}
 	return int(math.Floor(f.Expires.Sub(f.Now).Hours() / 24)), true
-}
-
-// environments is JSON, empty outside a rotation:
-//
-//	[{"id":"En00000000000000000001","name":"acme-api","verdict":"passed"}]
-func (f Facts) environments() string {
-	if f.Environments == nil {
-		return ""
-	}
-	text, err := json.Marshal(f.Environments)
-	if err != nil {
-		panic(err) // strings only
-	}
-	return string(text)
 }
 
 // Headline is the outcome in one line, without a full stop: "secret rotated,
@@ -123,18 +197,18 @@ func (f Facts) Headline() string {
 	}
 	var parts []string
 	switch {
-	case f.Err != nil && f.Plan == nil:
+	case f.Err != nil && len(f.Applied.Secrets) == 0:
 		return "failed, nothing was written"
 	case f.Err != nil:
 		parts = append(parts, "failed")
 	}
-	switch change := f.Applied.Secret; {
+	switch change := f.secretChange(); {
 	case f.RolledBack:
 		parts = append(parts, "secret rolled back")
 	case change != "":
 		parts = append(parts, "secret "+done(change))
 	}
-	if change := f.Applied.Environment; change != "" {
+	if change := f.first().Change; change != "" && !f.isRotation() {
 		parts = append(parts, "environment "+done(change))
 	}
 	if result := f.Verdict.Result; result != "" {

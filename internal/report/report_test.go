@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -42,20 +47,20 @@ const (
 
 func create() *reconcile.Plan {
 	return &reconcile.Plan{
-		Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Create},
-		Environment: reconcile.EnvironmentPlan{Name: "acme-api", Change: reconcile.Create, Fields: []reconcile.Field{
+		Mode: reconcile.Provision, Secrets: secret(reconcile.Create),
+		Environments: []reconcile.EnvironmentPlan{{User: credential.User{Name: "acme-api"}, Change: reconcile.Create, Fields: []reconcile.Field{
 			{Name: "name", New: []string{"acme-api"}},
 			{Name: "docker_image", New: []string{"warpdotdev/dev-base:latest"}},
 			{Name: "setup_commands", New: []string{"git clone x", "cd api && npm ci"}},
 			{Name: "secrets", New: []string{"BITBUCKET_API_TOKEN"}},
-		}},
+		}}},
 	}
 }
 
 func drift() *reconcile.Plan {
 	return &reconcile.Plan{
-		Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate},
-		Environment: reconcile.EnvironmentPlan{ID: id, Name: "acme | <api>", Change: reconcile.Update, Fields: []reconcile.Field{
+		Mode: reconcile.Provision, Secrets: secret(reconcile.Rotate),
+		Environments: []reconcile.EnvironmentPlan{{User: credential.User{UID: id, Name: "acme | <api>"}, Change: reconcile.Update, Fields: []reconcile.Field{
 			{Name: "description", Old: []string{"old", "words"}},
 			{Name: "docker_image", Old: []string{"ubuntu:22.04"}, New: []string{"ubuntu:24.04"}},
 			{
@@ -63,16 +68,25 @@ func drift() *reconcile.Plan {
 				Old:  []string{"echo first", "git clone old", "cat <<X\n```\n::error::x\nX", "echo last"},
 				New:  []string{"echo first", "git clone new", "cat <<X\n```\n::error::x\nX", "cd api && make", "echo last"},
 			},
-		}},
+		}}},
 		Warnings: []string{"the environment is used by integrations: slack, @jane, <b>", "the token can push"},
 	}
 }
 
 func keep() *reconcile.Plan {
 	return &reconcile.Plan{
-		Secret:      reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate},
-		Environment: reconcile.EnvironmentPlan{ID: id, Name: "acme-api", Change: reconcile.Keep},
+		Mode: reconcile.Provision, Secrets: secret(reconcile.Rotate),
+		Environments: []reconcile.EnvironmentPlan{{User: credential.User{UID: id, Name: "acme-api"}, Change: reconcile.Keep}},
 	}
+}
+
+// shared is an apply whose secret another environment reads.
+func shared() *reconcile.Plan {
+	plan := drift()
+	plan.Warnings = nil
+	plan.Environments[0] = reconcile.EnvironmentPlan{User: user(id, "acme-api", "api"), Change: reconcile.Keep}
+	plan.Secrets[0].Others = []credential.User{user(second, `we"b]<br>`, "web", "api")}
+	return plan
 }
 
 // long has a field of more lines than are shown unfolded.
@@ -82,12 +96,22 @@ func long() *reconcile.Plan {
 	for i := range 20 {
 		commands = append(commands, fmt.Sprintf("step %d", i+1))
 	}
-	plan.Environment.Fields[2].New = commands
+	plan.Environments[0].Fields[2].New = commands
 	return plan
 }
 
+func secret(change reconcile.Change) []reconcile.SecretPlan {
+	return []reconcile.SecretPlan{{Credential: credential.Credential{Name: "BITBUCKET_API_TOKEN"}, Change: change}}
+}
+
+// applied is what came of one secret and one environment; an environment
+// without a change is not known to exist.
 func applied(secret, environment reconcile.Change) reconcile.Applied {
-	return reconcile.Applied{Secret: secret, Environment: environment, EnvironmentID: id, EnvironmentName: "acme-api"}
+	done := reconcile.Applied{Secrets: []reconcile.StoredSecret{{Change: secret}}, Environments: []reconcile.StoredEnvironment{{}}}
+	if environment != "" {
+		done.Environments[0] = reconcile.StoredEnvironment{Change: environment, UID: id, Name: "acme-api"}
+	}
+	return done
 }
 
 func verdict(result smoketest.Result, state warp.RunState, reason string) smoketest.Verdict {
@@ -97,12 +121,30 @@ func verdict(result smoketest.Result, state warp.RunState, reason string) smoket
 	}}
 }
 
+// user is an environment that clones repositories with the secret.
+func user(uid, name string, slugs ...string) credential.User {
+	u := credential.User{UID: uid, Name: name}
+	for _, slug := range slugs {
+		r := bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: slug}
+		u.Usage.Uses = append(u.Usage.Uses, setup.Use{Repository: r})
+	}
+	return u
+}
+
+const second = "En00000000000000000002"
+
 // rotation reaches two environments.
 func rotation(f report.Facts, verdicts ...smoketest.Result) report.Facts {
-	f.Plan = &reconcile.Plan{Secret: reconcile.SecretPlan{Name: "BITBUCKET_API_TOKEN", Change: reconcile.Rotate}}
-	f.Applied = reconcile.Applied{Secret: reconcile.Rotate}
+	f.Plan = &reconcile.Plan{Mode: reconcile.Rotation, Secrets: secret(reconcile.Rotate), Environments: []reconcile.EnvironmentPlan{
+		{User: user(id, "acme | api", "api", "shared"), Change: reconcile.Keep}, {User: user(second, "web", "web", "shared"), Change: reconcile.Keep},
+	}}
+	f.Applied = applied(reconcile.Rotate, reconcile.Keep)
+	f.Applied.Environments[0].Name = "acme | api"
+	f.Applied.Environments = append(f.Applied.Environments, reconcile.StoredEnvironment{Change: reconcile.Keep, UID: second, Name: "web"})
 	f.Now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	f.Environments = []report.Environment{{ID: id, Name: "acme | api", Verdict: verdicts[0]}, {ID: "En00000000000000000002", Name: "web", Verdict: verdicts[1]}}
+	for _, verdict := range verdicts {
+		f.Tests = append(f.Tests, smoketest.Verdict{Result: verdict})
+	}
 	return f
 }
 
@@ -111,14 +153,19 @@ func runs() map[string]report.Facts {
 	passed := verdict(smoketest.Passed, warp.Succeeded, "the agent found commit "+head)
 	base := func(f report.Facts) report.Facts {
 		f.SecretName, f.Head = "BITBUCKET_API_TOKEN", head
-		f.EnvironmentName = "acme-api"
+		if f.Plan == nil || f.Plan.Mode == reconcile.Provision {
+			f.EnvironmentName = "acme-api"
+			f.Tests = []smoketest.Verdict{f.Verdict}
+		}
 		return f
 	}
+	var wrong problem.List
+	wrong.Add("repo_url", "is missing", "give it")
+	wrong.Add("clone_depth", "is not a depth", "give a positive integer")
 	return map[string]report.Facts{
 		"nothing": {},
 		"wrong-inputs": {
-			SecretName: "BITBUCKET_API_TOKEN", ExitCode: 2,
-			Err: errors.New("repo_url: is missing; give it\nclone_depth: is not a depth; give a positive integer"),
+			SecretName: "BITBUCKET_API_TOKEN", ExitCode: 2, Err: wrong.Err(),
 		},
 		"plan-create":  base(report.Facts{DryRun: true, Plan: create()}),
 		"plan-update":  base(report.Facts{DryRun: true, Plan: drift()}),
@@ -128,7 +175,7 @@ func runs() map[string]report.Facts {
 		"updated":      base(report.Facts{Plan: drift(), Applied: applied(reconcile.Rotate, reconcile.Update), Verdict: passed}),
 		"kept":         base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
 		"half-written": base(report.Facts{
-			Plan: create(), Applied: reconcile.Applied{Secret: reconcile.Create}, ExitCode: 1,
+			Plan: create(), Applied: applied(reconcile.Create, ""), ExitCode: 1,
 			Err: errors.New("create environment \"acme-api\": 500 ```\nthe secret is written, the environment is not known to be; run again to converge"),
 		}),
 		"setup-failed": base(report.Facts{
@@ -150,6 +197,19 @@ func runs() map[string]report.Facts {
 			ExitCode: 3, RolledBack: true, Stored: "the previous value is stored again",
 			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone or a setup command failed"),
 		}, smoketest.Failed, smoketest.TimedOut)),
+		"shared": base(report.Facts{
+			Plan: shared(), ExitCode: 1,
+			Err: errors.New("secret \"BITBUCKET_API_TOKEN\" is used by others, and the token does not serve all of them\nnothing was written"),
+		}),
+		"refused-before-the-plan": base(report.Facts{
+			ExitCode: 1, Expires: time.Date(2027, 2, 22, 0, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
+			Err: errors.New("prove the token against https://bitbucket.org/acme/api.git: 401"),
+		}),
+		"expiring": base(report.Facts{
+			DryRun: true, Plan: keep(), ExitCode: 1, Expiring: true,
+			Expires: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
+			Err: errors.New("the token in secret \"BITBUCKET_API_TOKEN\" expired on 2026-11-24; rotate it"),
+		}),
 		"cancelled": base(report.Facts{
 			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 143,
 			Verdict: verdict(smoketest.Cancelled, warp.Cancelled, "the job was told to stop"),
@@ -237,7 +297,7 @@ func TestDifference(t *testing.T) {
 		{"x y", "x z y", "  x,+ z,  y"},
 	} {
 		plan := keep()
-		plan.Environment.Fields = []reconcile.Field{{Name: "f", Old: strings.Fields(tt.old), New: strings.Fields(tt.new)}}
+		plan.Environments[0].Fields = []reconcile.Field{{Name: "f", Old: strings.Fields(tt.old), New: strings.Fields(tt.new)}}
 		var got []string
 		for _, line := range report.PlanText(*plan)[3:] {
 			got = append(got, strings.TrimPrefix(line, "    "))
@@ -254,7 +314,7 @@ func TestSummariesAreBounded(t *testing.T) {
 	facts.Verdict.Reason = huge
 	facts.Plan.Warnings = []string{huge}
 	for i := range 20 {
-		facts.Plan.Environment.Fields = append(facts.Plan.Environment.Fields, reconcile.Field{Name: fmt.Sprint(i), New: []string{huge}})
+		facts.Plan.Environments[0].Fields = append(facts.Plan.Environments[0].Fields, reconcile.Field{Name: fmt.Sprint(i), New: []string{huge}})
 	}
 	summary := facts.Summary(time.Second)
 	assert.LessOrEqual(t, len(summary), 64<<10)
@@ -265,7 +325,7 @@ func TestSummariesAreBounded(t *testing.T) {
 
 	facts = runs()["updated"]
 	facts.Err = errors.New(huge)
-	facts.Plan.Environment.Fields[1].New = []string{huge}
+	facts.Plan.Environments[0].Fields[1].New = []string{huge}
 	summary = facts.Summary(time.Second)
 	assert.Less(t, len(summary), 20<<10, "each part is cut for itself")
 	assert.Equal(t, 2, strings.Count(summary, "\n... (the log has the rest)\n"))
@@ -276,11 +336,58 @@ func TestManyEnvironmentsAreCounted(t *testing.T) {
 	t.Parallel()
 	facts := runs()["rotated"]
 	for i := range 1000 {
-		facts.Environments = append(facts.Environments, report.Environment{ID: id, Name: fmt.Sprint(i), Verdict: smoketest.Passed})
+		facts.Plan.Environments = append(facts.Plan.Environments, reconcile.EnvironmentPlan{User: user(id, fmt.Sprint(i), fmt.Sprint("r", i), "shared"), Change: reconcile.Keep})
 	}
 	summary := facts.Summary(time.Second)
-	assert.Less(t, len(summary), 10<<10)
-	assert.Regexp(t, `\n\| \d+ more \| \| \|\n`, summary[len(summary)-30:])
+	assert.Less(t, len(summary), 16<<10)
+	assert.Regexp(t, `\n\| \d+ more \| \| \|\n`, summary)
+
+	_, graph, found := strings.Cut(summary, "```mermaid\n")
+	require.True(t, found)
+	graph, _, _ = strings.Cut(graph, "```")
+	nodes := regexp.MustCompile(`(\w+)\["`).FindAllStringSubmatch(graph, -1)
+	assert.LessOrEqual(t, len(nodes), 40)
+	assert.Greater(t, len(nodes), 30)
+	drawn := 0
+	for _, node := range nodes {
+		if strings.HasPrefix(node[1], "e") {
+			drawn++
+		}
+	}
+	assert.Contains(t, graph, fmt.Sprintf(`more["%d more environments, %d more repositories"]`, 1002-drawn, 1002-drawn))
+}
+
+func TestAGraphIsDrawnWhereSeveralReadTheSecret(t *testing.T) {
+	t.Parallel()
+	assert.NotContains(t, runs()["kept"].Summary(time.Second), "mermaid")
+	assert.NotContains(t, runs()["created"].Summary(time.Second), "mermaid")
+	assert.Contains(t, runs()["rotated"].Summary(time.Second), "mermaid")
+}
+
+func TestDaysLeft(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for left, want := range map[time.Duration]int{
+		0: 0, time.Hour: 0, -time.Hour: -1, -24 * time.Hour: -1, -25 * time.Hour: -2, 24 * time.Hour: 1, 47 * time.Hour: 1,
+	} {
+		days, known := report.Facts{Now: now, Expires: now.Add(left)}.DaysLeft()
+		assert.True(t, known)
+		assert.Equal(t, want, days, left)
+	}
+	for _, f := range []report.Facts{{}, {Now: now}, {Expires: now}} {
+		_, known := f.DaysLeft()
+		assert.False(t, known)
+	}
+}
+
+func TestAnErrorInAnOutputIsShort(t *testing.T) {
+	t.Parallel()
+	facts := runs()["refused-before-the-plan"]
+	facts.Err = errors.New(strings.Repeat("é", 10_000))
+	for _, output := range facts.Outputs() {
+		assert.Less(t, len(output.Value), 2<<10, output.Name)
+		assert.True(t, utf8.ValidString(output.Value))
+	}
 }
 
 func TestOnlyWebPagesAreLinks(t *testing.T) {

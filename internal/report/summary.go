@@ -40,8 +40,11 @@ func (f Facts) Summary(took time.Duration) string {
 		}
 		parts = append(parts, f.changed()...)
 	}
-	if len(f.Environments) > 0 {
-		parts = append(parts, f.reached())
+	if f.isRotation() && len(f.Plan.Environments) > 0 {
+		parts = append(parts, f.tested())
+	}
+	if f.Plan != nil {
+		parts = append(parts, graphs(*f.Plan)...)
 	}
 	const cut = "The rest is in the log.\n"
 	summary := parts[0]
@@ -69,7 +72,7 @@ func (f Facts) facts(took time.Duration) string {
 	for _, output := range f.Outputs() {
 		values[output.Name] = code(output.Value)
 	}
-	if len(f.Environments) == 0 {
+	if !f.isRotation() {
 		row("environment", values["environment_name"])
 		row("`environment_id`", values["environment_id"])
 	}
@@ -102,7 +105,9 @@ func (f Facts) verdict() string {
 // next is what the reader can do now, as Markdown.
 func (f Facts) next() string {
 	switch {
-	case f.Err != nil && f.Plan == nil:
+	case f.Expiring:
+		return "make a new token and rotate to it, or set `token_expires_at` when it has been done."
+	case f.Err != nil && len(f.Applied.Secrets) == 0:
 		return "mend what the message names and run the job again."
 	case f.Err != nil:
 		return "run the job again; it goes on from what is there."
@@ -114,7 +119,7 @@ func (f Facts) next() string {
 		return "find out why the new token does not serve, and rotate again. Now " + words(f.Stored) + "."
 	case f.Stored != "":
 		return "look into the session and rotate again. Now " + words(f.Stored) + "."
-	case f.Environments != nil && (f.Verdict.Result == smoketest.Passed || f.Verdict.Result == smoketest.Skipped):
+	case f.isRotation() && (f.Verdict.Result == smoketest.Passed || f.Verdict.Result == smoketest.Skipped):
 		return "revoke the old token at Bitbucket, unless the log says that this run did."
 	}
 	switch f.Verdict.Result {
@@ -138,23 +143,30 @@ func (f Facts) changed() []string {
 		title = "What was planned"
 	}
 	list := "#### " + title + "\n\n"
-	for _, line := range changes(*f.Plan) {
-		list += "- " + words(line) + "\n"
+	for _, line := range secretLines(*f.Plan) {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		list += indent + "- " + words(strings.TrimLeft(line, " ")) + "\n"
 	}
-	parts := []string{list}
-	for _, field := range f.Plan.Environment.Fields {
-		parts = append(parts, fieldText(field))
+	var fields []string
+	for _, e := range f.Plan.Environments {
+		if !f.isRotation() { // whose environments stand in a table
+			list += "- " + words(environmentLine(*f.Plan, e)) + "\n"
+		}
+		for _, field := range e.Fields {
+			fields = append(fields, fieldText(field))
+		}
 	}
-	return parts
+	return append([]string{list}, fields...)
 }
 
-// reached lists the environments of a rotation, as a table.
-func (f Facts) reached() string {
+// tested lists the environments of a rotation, as a table.
+func (f Facts) tested() string {
 	var text strings.Builder
 	text.WriteString("| environment | ID | smoke test |\n|---|---|---|\n")
-	for i, e := range f.Environments {
+	list := f.environments()
+	for i, e := range list {
 		if text.Len() > longestBlock {
-			fmt.Fprintf(&text, "| %d more | | |\n", len(f.Environments)-i)
+			fmt.Fprintf(&text, "| %d more | | |\n", len(list)-i)
 			break
 		}
 		fmt.Fprintf(&text, "| %s | %s | %s |\n", code(e.Name), code(e.ID), words(strings.ReplaceAll(string(e.Verdict), "_", " ")))

@@ -90,10 +90,12 @@ var operations = []operation{
 		return err
 	}},
 	{"CreateSecret", "createManagedSecret", true, func(ctx context.Context, c *warpapi.Client) error {
-		return c.CreateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
+		_, err := c.CreateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
+		return err
 	}},
 	{"UpdateSecret", "updateManagedSecret", true, func(ctx context.Context, c *warpapi.Client) error {
-		return c.UpdateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
+		_, err := c.UpdateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
+		return err
 	}},
 	{"CreateEnvironment", "createGenericStringObject", true, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.CreateEnvironment(ctx, team, warp.NewModel("ci"))

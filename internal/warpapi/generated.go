@@ -882,11 +882,11 @@ func (v *CreatedSecretCreateManagedSecretOutput) GetManagedSecret() CreatedSecre
 
 // CreatedSecretManagedSecret includes the requested fields of the GraphQL type ManagedSecret.
 type CreatedSecretManagedSecret struct {
-	Name string `json:"name"`
+	UpdatedAt string `json:"updatedAt"`
 }
 
-// GetName returns CreatedSecretManagedSecret.Name, and is useful for accessing the field via an interface.
-func (v *CreatedSecretManagedSecret) GetName() string { return v.Name }
+// GetUpdatedAt returns CreatedSecretManagedSecret.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *CreatedSecretManagedSecret) GetUpdatedAt() string { return v.UpdatedAt }
 
 // CreatedSecretUserFacingError includes the requested fields of the GraphQL type UserFacingError.
 type CreatedSecretUserFacingError struct {
@@ -3301,11 +3301,11 @@ func __marshalUpdatedSecret(v *UpdatedSecret) ([]byte, error) {
 
 // UpdatedSecretManagedSecret includes the requested fields of the GraphQL type ManagedSecret.
 type UpdatedSecretManagedSecret struct {
-	Name string `json:"name"`
+	UpdatedAt string `json:"updatedAt"`
 }
 
-// GetName returns UpdatedSecretManagedSecret.Name, and is useful for accessing the field via an interface.
-func (v *UpdatedSecretManagedSecret) GetName() string { return v.Name }
+// GetUpdatedAt returns UpdatedSecretManagedSecret.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *UpdatedSecretManagedSecret) GetUpdatedAt() string { return v.UpdatedAt }
 
 // UpdatedSecretUpdateManagedSecretOutput includes the requested fields of the GraphQL type UpdateManagedSecretOutput.
 type UpdatedSecretUpdateManagedSecretOutput struct {
@@ -3709,7 +3709,7 @@ mutation CreateManagedSecret ($input: CreateManagedSecretInput!, $requestContext
 		__typename
 		... on CreateManagedSecretOutput {
 			managedSecret {
-				name
+				updatedAt
 			}
 		}
 		... Refused
@@ -4207,7 +4207,7 @@ mutation UpdateManagedSecret ($input: UpdateManagedSecretInput!, $requestContext
 		__typename
 		... on UpdateManagedSecretOutput {
 			managedSecret {
-				name
+				updatedAt
 			}
 		}
 		... Refused

@@ -70,9 +70,9 @@ func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
 	return secrets, nil
 }
 
-// CreateSecret stores a new raw-value secret. It is refused when the owner has
-// one of this name.
-func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
+// CreateSecret stores a new raw-value secret, and returns its UpdatedAt after
+// this write. It is refused when the owner has one of this name.
+func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error) {
 	answer, err := CreateManagedSecret(ctx, c.mutations, CreateManagedSecretInput{
 		Name:           name,
 		Description:    description,
@@ -80,21 +80,28 @@ func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name, descript
 		EncryptedValue: value.Ciphertext(),
 		Owner:          ownerInput(of),
 	}, c.about)
-	_, err = output[*CreatedSecretCreateManagedSecretOutput](answer.GetCreateManagedSecret(), err)
-	return err
+	created, err := output[*CreatedSecretCreateManagedSecretOutput](answer.GetCreateManagedSecret(), err)
+	if err != nil {
+		return "", err
+	}
+	return created.ManagedSecret.UpdatedAt, nil
 }
 
 // UpdateSecret replaces the value of a secret and, when it is not empty, its
-// description. The last writer wins: secrets have no revision.
-func (c *Client) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) error {
+// description, and returns its UpdatedAt after this write. The last writer wins:
+// secrets have no revision.
+func (c *Client) UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error) {
 	answer, err := UpdateManagedSecret(ctx, c.mutations, UpdateManagedSecretInput{
 		Name:           name,
 		Description:    description,
 		EncryptedValue: value.Ciphertext(),
 		Owner:          ownerInput(of),
 	}, c.about)
-	_, err = output[*UpdatedSecretUpdateManagedSecretOutput](answer.GetUpdateManagedSecret(), err)
-	return err
+	updated, err := output[*UpdatedSecretUpdateManagedSecretOutput](answer.GetUpdateManagedSecret(), err)
+	if err != nil {
+		return "", err
+	}
+	return updated.ManagedSecret.UpdatedAt, nil
 }
 
 func owner(kind SpaceType, uid string) warp.Owner {

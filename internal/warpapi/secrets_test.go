@@ -82,10 +82,12 @@ func TestSecretsAreWrittenForTheirOwner(t *testing.T) {
 			oz, c := newOz(t)
 			value, next := sealed(t, c, owner, "TOKEN", "first value"), sealed(t, c, owner, "TOKEN", "next value")
 
-			require.NoError(t, c.CreateSecret(t.Context(), owner, "TOKEN", "for ci", value))
+			createdAt, err := c.CreateSecret(t.Context(), owner, "TOKEN", "for ci", value)
+			require.NoError(t, err)
 			created, err := c.ListSecrets(t.Context())
 			require.NoError(t, err)
-			require.NoError(t, c.UpdateSecret(t.Context(), owner, "TOKEN", "", next))
+			updatedAt, err := c.UpdateSecret(t.Context(), owner, "TOKEN", "", next)
+			require.NoError(t, err)
 			updated, err := c.ListSecrets(t.Context())
 			require.NoError(t, err)
 
@@ -95,7 +97,9 @@ func TestSecretsAreWrittenForTheirOwner(t *testing.T) {
 				[]any{got.Owner.Type, got.Owner.UID, got.Name, got.Type, got.Value, got.Versions})
 			require.Len(t, created, 1)
 			require.Len(t, updated, 1)
-			assert.NotEqual(t, created[0].UpdatedAt, updated[0].UpdatedAt)
+			assert.Equal(t, created[0].UpdatedAt, createdAt, "the stamp of this write")
+			assert.Equal(t, updated[0].UpdatedAt, updatedAt, "the stamp of this write")
+			assert.NotEqual(t, createdAt, updatedAt)
 			assert.Equal(t, warp.Secret{Name: "TOKEN", Owner: owner, Type: warp.RawValue, UpdatedAt: updated[0].UpdatedAt, Description: "for ci"}, updated[0], "no description leaves the one that is there")
 			assert.Empty(t, oz.Violations())
 		})
@@ -138,12 +142,12 @@ func TestSecretsAreRefused(t *testing.T) {
 		err  error
 		kind string
 	}{
-		"a name that is taken":         {c.CreateSecret(t.Context(), team, "TAKEN", "", sealed(t, c, team, "TAKEN", "mine")), "InvalidInputError"},
-		"a name that is not there":     {c.UpdateSecret(t.Context(), team, "MISSING", "", sealed(t, c, team, "MISSING", "mine")), "InvalidInputError"},
-		"another team":                 {c.CreateSecret(t.Context(), other, "NEW", "", sealed(t, c, team, "NEW", "mine")), "InvalidInputError"},
-		"sealed for another name":      {c.CreateSecret(t.Context(), team, "NEW", "", sealed(t, c, team, "OLD", "mine")), "InvalidSecretError"},
-		"sealed for another owner":     {c.UpdateSecret(t.Context(), team, "TAKEN", "", sealed(t, c, user, "TAKEN", "mine")), "InvalidSecretError"},
-		"a ciphertext that is no such": {c.UpdateSecret(t.Context(), team, "TAKEN", "", warp.NewSealedSecret("AAAA")), "InvalidSecretError"},
+		"a name that is taken":         {errOf(c.CreateSecret(t.Context(), team, "TAKEN", "", sealed(t, c, team, "TAKEN", "mine"))), "InvalidInputError"},
+		"a name that is not there":     {errOf(c.UpdateSecret(t.Context(), team, "MISSING", "", sealed(t, c, team, "MISSING", "mine"))), "InvalidInputError"},
+		"another team":                 {errOf(c.CreateSecret(t.Context(), other, "NEW", "", sealed(t, c, team, "NEW", "mine"))), "InvalidInputError"},
+		"sealed for another name":      {errOf(c.CreateSecret(t.Context(), team, "NEW", "", sealed(t, c, team, "OLD", "mine"))), "InvalidSecretError"},
+		"sealed for another owner":     {errOf(c.UpdateSecret(t.Context(), team, "TAKEN", "", sealed(t, c, user, "TAKEN", "mine"))), "InvalidSecretError"},
+		"a ciphertext that is no such": {errOf(c.UpdateSecret(t.Context(), team, "TAKEN", "", warp.NewSealedSecret("AAAA"))), "InvalidSecretError"},
 	} {
 		var refusal *warp.Refusal
 		require.ErrorAs(t, test.err, &refusal, name)
@@ -160,9 +164,12 @@ func TestLostAnswerOfASecret(t *testing.T) {
 		value := sealed(t, c, team, "TOKEN", "first value")
 		oz.Script.Add(fault.Fault{Operation: "CreateManagedSecret", When: when})
 
-		require.ErrorIs(t, c.CreateSecret(t.Context(), team, "TOKEN", "", value), warp.ErrAnswerLost)
+		require.ErrorIs(t, errOf(c.CreateSecret(t.Context(), team, "TOKEN", "", value)), warp.ErrAnswerLost)
 
 		assert.Len(t, oz.Secrets(), int(when), "sent once, whatever became of it")
 		assert.Empty(t, oz.Violations())
 	}
 }
+
+// errOf is the error of a write.
+func errOf(_ string, err error) error { return err }

@@ -1,0 +1,105 @@
+package action
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// testsAbreast bounds how many smoke tests run at the same time.
+const testsAbreast = 4
+
+// test runs the smoke tests of a plan that was applied, and returns a verdict for
+// each environment and the worst of them. A test that does not pass is no error.
+func (r run) test(ctx context.Context, plan reconcile.Plan, done reconcile.Applied, token sensitive.String, proof preflight.Proof) ([]smoketest.Verdict, smoketest.Verdict) {
+	verdicts := make([]smoketest.Verdict, len(plan.Environments))
+	for i := range verdicts {
+		verdicts[i].Result = smoketest.Skipped
+	}
+	chosen := r.chosen(plan, proof)
+	if !r.entry.SmokeTest || len(chosen) == 0 {
+		return verdicts, smoketest.Verdict{Result: smoketest.Skipped}
+	}
+	defer r.on.Group("Smoke test")()
+	var group errgroup.Group
+	group.SetLimit(testsAbreast)
+	for _, i := range chosen {
+		group.Go(func() error {
+			e, log := plan.Environments[i], r.log
+			if plan.Mode == reconcile.Rotation {
+				log = log.With("environment", e.Name)
+			}
+			test := r.testOf(plan, e, done.Environments[i], token, proof)
+			verdicts[i] = test.Run(ctx, r.oz.For(e.Owner), log)
+			return nil
+		})
+	}
+	_ = group.Wait() // a verdict is no error
+	return verdicts, smoketest.Worst(verdicts)
+}
+
+// chosen are the environments to test, those that clone something with the token
+// and that it serves: of a rotation the first or each of them.
+func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
+	var list []int
+	for i, e := range plan.Environments {
+		if _, clones := e.Primary(r.entry.Repositories...); clones && proof.Serves(e.User.String()) {
+			list = append(list, i)
+		}
+	}
+	if plan.Mode == reconcile.Rotation && !r.job.SmokeTestAll {
+		list = list[:min(1, len(list))]
+	}
+	return list
+}
+
+// testOf is the smoke test of one environment, as its planned model has it.
+func (r run) testOf(plan reconcile.Plan, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment, token sensitive.String, proof preflight.Proof) smoketest.Test {
+	secret := plan.Secrets[e.Secret]
+	use, _ := e.Primary(r.entry.Repositories...)
+	test := smoketest.Test{
+		EnvironmentID:   stored.UID,
+		EnvironmentName: stored.Name,
+		Team:            e.Owner.Type == warp.TeamOwner,
+		Secrets:         e.Secrets,
+		Directory:       use.Directory,
+		Commands:        commands(e.Commands, secret.Name),
+		Prompt:          r.entry.SmokeTestPrompt,
+		Model:           r.entry.SmokeTestModel,
+		Commit:          proof.HeadOf(use.Repository, use.Branch),
+		Timeout:         r.job.SmokeTestTimeout,
+		Attempt:         uuid.NewString(),
+	}
+	if secret.Hidden {
+		test.Shadow = secret.Name
+	}
+	if r.entry.VerifyToken || plan.Mode == reconcile.Rotation {
+		test.Now = func(ctx context.Context) (string, error) {
+			refs, err := r.bitbucket.Client(token).ListRefs(ctx, use.Repository, bitbucket.UploadPack, use.Kind.Login(), use.Branch)
+			if preflight.IsRefusal(err) {
+				err = fmt.Errorf("%s: %w: %w", use.Repository.CloneURL(), smoketest.ErrRefused, err)
+			}
+			return refs.Commit(use.Branch), err
+		}
+	}
+	return test
+}
+
+// commands are setup commands with what they do to the token.
+func commands(texts []string, secret string) []smoketest.Command {
+	list := make([]smoketest.Command, len(texts))
+	for i, text := range texts {
+		list[i] = smoketest.Command{Text: text, Token: setup.Names(text, secret), Clone: len(setup.Uses(text, secret)) > 0}
+	}
+	return list
+}
