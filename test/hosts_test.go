@@ -224,3 +224,19 @@ func TestDebugNamesTheInputs(t *testing.T) {
 		w.requireClean()
 	}
 }
+
+// TestTheNextStepAfterAnAlarmIsATokenAndNoOtherRun.
+func TestTheNextStepAfterAnAlarmIsATokenAndNoOtherRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, github, warpsim.Options{})
+	inputs := w.inputs(map[string]string{"fail_on_expiry": "true", "token_expires_at": "2020-01-31", "smoke_test": "false"})
+	for range 2 {
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.log, "expired on 2020-01-31")
+		assert.Contains(t, r.summary, "**Next:** make a new token and rotate to it")
+		assert.NotContains(t, r.summary, "run the job again")
+		assert.Contains(t, r.outputs["environments"], `"error":""`, "nothing is wrong with the environment")
+	}
+	w.requireClean()
+}

@@ -277,3 +277,96 @@ func TestMintSurvivesAKillAtEachStep(t *testing.T) {
 		}
 	}
 }
+
+// alive reports whether the secret's value is a token that the server accepts.
+func (w *world) alive() bool {
+	w.t.Helper()
+	stored := w.stored()
+	return slices.ContainsFunc(w.bitbucket.AccessTokens(), func(t bitbucketsim.HTTPToken) bool { return t.Value == stored })
+}
+
+// TestTwoMintingJobsAtOnce runs a whole second job just before and just after each
+// request of the first: they must not both end with 0 and a revoked token stored.
+func TestTwoMintingJobsAtOnce(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		bitbucket bool
+		operation string
+		skip      int
+	}
+	for _, at := range []step{
+		{true, bitbucketsim.CreateAccessToken, 0}, {true, bitbucketsim.UploadPackRefs, 0}, {false, "UpdateManagedSecret", 0}, {false, "GetCloudEnvironments", 1},
+		{true, bitbucketsim.UploadPackRefs, 3}, {false, "ListManagedSecrets", 2}, {true, bitbucketsim.ListAccessTokens, 0}, {true, bitbucketsim.DeleteAccessToken, 0}, {false, "ListManagedSecrets", 3},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %d, its answer lost: %t", at.operation, at.skip, lost), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, plain, warpsim.Options{})
+				inputs := w.minting(map[string]string{"smoke_test": "false"})
+				w.must(inputs)
+				script := &w.oz.Script
+				if at.bitbucket {
+					script = &w.bitbucket.Script
+				}
+				var second result
+				if lost { // it happened, and the second job comes before the first one looks
+					script.Add(fault.Fault{Operation: at.operation, When: fault.After, Skip: at.skip})
+					script = &w.oz.Script
+					at.operation, at.skip = "ListManagedSecrets", 1
+				}
+				script.Add(fault.Fault{Operation: at.operation, When: fault.Meanwhile, Skip: at.skip, Do: func() { second = w.run(inputs) }})
+				first := w.run(inputs)
+				if first.code == 0 && second.code == 0 {
+					assert.True(t, w.alive(), "both jobs ended with 0, and the stored token is revoked:\n%s\n%s", first.log, second.log)
+				}
+				script.Clear()
+				w.must(inputs)
+				assert.True(t, w.alive())
+				w.requireClean()
+			})
+		}
+	}
+}
+
+// TestMintRevokesNothingWhereSomebodyElseWrote, or where Oz does not tell when the
+// secret was written.
+func TestMintRevokesNothingWhereSomebodyElseWrote(t *testing.T) {
+	t.Parallel()
+	silent := fault.Fault{Operation: "UpdateManagedSecret", When: fault.After, Status: 200,
+		Body: `{"data":{"updateManagedSecret":{"__typename":"UpdateManagedSecretOutput","managedSecret":{"updatedAt":""}}}}`}
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(nil)
+		w.must(inputs)
+		for name, trouble := range map[string]fault.Fault{
+			"else": {Operation: "POST /agent/runs", When: fault.Meanwhile, Do: func() { w.oz.AddSecret(team, "BITBUCKET_TOKEN", w.stored()) }},
+			"told": silent,
+		} {
+			before := len(w.bitbucket.DeletedAccessTokens())
+			w.oz.Script.Add(trouble)
+			r := w.must(inputs)
+			assert.Contains(t, r.log, "no token is revoked", name)
+			assert.Len(t, w.bitbucket.DeletedAccessTokens(), before, name)
+		}
+		w.must(inputs)
+		w.requireMinted()
+	})
+}
+
+// TestALostAnswerIsNotForgotten: the token may be what is stored, so it is not
+// revoked, and the message does not say that the old value is stored still.
+func TestALostAnswerIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(map[string]string{"smoke_test": "false"})
+		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: fault.After})
+		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", Status: 403, Body: `{"error":"no"}`, Times: -1})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, "nobody knows which value is stored now")
+		assert.NotContains(t, r.log, "is stored still")
+		assert.True(t, w.alive(), "it is what is stored")
+		w.oz.Script.Clear()
+		w.must(inputs)
+		w.requireMinted()
+	})
+}

@@ -353,3 +353,160 @@ func TestRotationInAPipelineIsNotNarrowedToItsRepository(t *testing.T) {
 	}
 	w.requireClean()
 }
+
+// TestRotateRollsBackWhereTheLookUpIsRefused: nothing was proved, and Bitbucket
+// refuses the new token when the smoke test looks the commit up.
+func TestRotateRollsBackWhereTheLookUpIsRefused(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(3)
+		inputs := w.rotation(map[string]string{"verify_token": "false", "previous_token": cloudToken, "smoke_test": "all"})
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Revoked})
+		r := w.run(inputs)
+		assert.Equal(t, 3, r.code, r.log)
+		assert.Equal(t, "true", r.outputs["rolled_back"])
+		assert.Contains(t, r.log, "look up the commit")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		assert.LessOrEqual(t, w.bitbucket.FailedLogins(nextToken), 2, "whoever asks, and for however many environments")
+	})
+}
+
+// TestRotateRefusesWhatApplyRefuses before anything is written.
+func TestRotateRefusesWhatApplyRefuses(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		repositories := w.environments(2)
+		r := w.run(w.rotation(map[string]string{"smoke_test_prompt": "Say " + repositories[0].Head()}))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, "smoke_test_prompt names "+repositories[0].Head())
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		assert.Empty(t, w.oz.Runs())
+
+		inputs := w.rotation(nil)
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Write: true})
+		r = w.must(inputs)
+		assert.Contains(t, r.log, "the token can push to "+repositories[0].CloneURL())
+		if w.dialect == github {
+			assert.Contains(t, r.summary, "the token can push to")
+		}
+	})
+}
+
+// TestARollBackForgetsWhenTheNewTokenEnds.
+func TestARollBackForgetsWhenTheNewTokenEnds(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(1)
+		w.oz.Behave(warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Environment setup failed"})
+		r := w.run(w.rotation(map[string]string{"previous_token": cloudToken, "token_expires_at": "2099-01-31"}))
+		assert.Equal(t, 3, r.code, r.log)
+		assert.Equal(t, "true", r.outputs["rolled_back"])
+		assert.Empty(t, r.outputs["token_expires_at"])
+		assert.Empty(t, r.outputs["token_expires_in_days"])
+		assert.NotContains(t, w.oz.Secrets()[0].Description, "expires")
+	})
+}
+
+// TestTheRunOfARotationNamesTheSecret: an environment without a list gives a run
+// nothing by itself.
+func TestTheRunOfARotationNamesTheSecret(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		w.oz.AddEnvironment(team, `{"name":"bare","setup_commands":["git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/sample.git && git -C sample remote set-url origin https://bitbucket.org/acme/sample.git"]}`)
+		assert.Equal(t, "passed", w.must(w.rotation(nil)).outputs["smoke_test"])
+		assert.Equal(t, []string{"BITBUCKET_API_TOKEN"}, w.lastRun().Secrets)
+	})
+}
+
+// TestTheCommitOfARotationIsThatOfTheClonedBranch, and the checkout is where the
+// command puts it.
+func TestTheCommitOfARotationIsThatOfTheClonedBranch(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		dev := w.cloud.Branch("dev")
+		require.NotEqual(t, w.cloud.Head(), dev)
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		w.oz.AddEnvironment(team, `{"name":"dev","setup_commands":["git clone --branch dev https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/sample.git elsewhere && git -C elsewhere remote set-url origin https://bitbucket.org/acme/sample.git"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`)
+		r := w.must(w.rotation(nil))
+		assert.Equal(t, dev, r.outputs["head_commit"])
+		assert.Contains(t, r.log, "the agent found commit "+dev)
+		assert.Contains(t, w.lastRun().Prompt, `"elsewhere"`)
+	})
+}
+
+// TestACommandOfTheUsersOwnBlamesNoToken: a good token stays.
+func TestACommandOfTheUsersOwnBlamesNoToken(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.must(w.inputs(map[string]string{"smoke_test": "false", "setup_commands": "false"}))
+		r := w.run(w.rotation(map[string]string{"previous_token": cloudToken}))
+		assert.Equal(t, 3, r.code, r.log)
+		assert.Equal(t, "false", r.outputs["rolled_back"])
+		assert.Contains(t, r.log, "a setup command failed")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+	})
+}
+
+// TestAPersonalSecretHidesTheTeams in the caller's own runs, and so in the smoke
+// test: no token is blamed for what it does.
+func TestAPersonalSecretHidesTheTeams(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		const warning = `your personal secret "BITBUCKET_API_TOKEN" hides the team's`
+		const blamed = `your personal secret "BITBUCKET_API_TOKEN"`
+		w.oz.AddSecret(warpsim.Owner{Type: "User", UID: userUID}, "BITBUCKET_API_TOKEN", "a stale value of jane's")
+		for _, inputs := range []map[string]string{w.inputs(nil), w.rotation(map[string]string{"previous_token": cloudToken})} {
+			r := w.run(inputs)
+			assert.Equal(t, 3, r.code, r.log)
+			plan, verdict, found := strings.Cut(r.log, "smoke test failed: ")
+			require.True(t, found, r.log)
+			assert.Contains(t, plan, warning)
+			assert.Contains(t, verdict, blamed)
+			assert.NotContains(t, verdict, "check that the image has git")
+			assert.NotEqual(t, "true", r.outputs["rolled_back"])
+		}
+		for _, secret := range w.oz.Secrets() {
+			if secret.Owner == team {
+				assert.True(t, secret.Value == nextToken, "the good token stays")
+			}
+		}
+		inputs := w.rotation(nil)
+		inputs["warp_api_key"] = serviceKey
+		r := w.must(inputs)
+		assert.NotContains(t, r.log, warning, "a service account has no personal secrets")
+	})
+}
+
+// TestARotationIsSharedToo: on_shared_secret is about every mode.
+func TestARotationIsSharedToo(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(3)
+		serve := func(slugs ...string) map[string]string {
+			inputs := w.rotation(map[string]string{"on_shared_secret": "warn", "smoke_test": "all"})
+			w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: slugs})
+			return inputs
+		}
+		r := w.run(serve("acme/none"))
+		assert.Equal(t, 1, r.code, "a token that serves nobody")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		r = w.must(serve("acme/app-1", "acme/app-2"))
+		assert.Regexp(t, `the new token does not serve everyone who reads secret "BITBUCKET_API_TOKEN": environment "app-0"`, r.log)
+		assert.Equal(t, 2, strings.Count(r.outputs["environments"], `"verdict":"passed"`))
+		assert.Contains(t, r.outputs["environments"], `"name":"app-0","change":"keep","verdict":"skipped"`)
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+	})
+}
+
+// TestDaysLeftOfATokenThatIsRefused are counted from now.
+func TestDaysLeftOfATokenThatIsRefused(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		soon := time.Now().UTC().AddDate(0, 0, 10).Format(time.DateOnly)
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired})
+		r := w.run(w.inputs(map[string]string{"token_expires_at": soon}))
+		assert.Equal(t, 1, r.code)
+		assert.Equal(t, "9", r.outputs["token_expires_in_days"])
+	})
+}

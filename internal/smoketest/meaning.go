@@ -64,6 +64,8 @@ func (w watch) setupMeaning(message string) (reason string, suspect bool) {
 	}
 	const aCommand = "a setup command failed; the log names it, and the session shows its output"
 	switch {
+	case failed.Clone && w.Shadow != "": // which is the first thing to look at
+		return "the clone failed; the session shows git's output", true
 	case failed.Clone:
 		return "the clone failed; check that the image has git and that Oz can reach Bitbucket; the session shows git's output", true
 	case failed.Text != "":
