@@ -189,6 +189,7 @@ func TestMintToldToStop(t *testing.T) {
 		"no answer comes, and a list hangs":       {registry{answers: never, hang: 1}, 100 * ms, 5500 * ms, stopped, 1, nil},
 		"the answer was lost before":              {registry{lose: 1, makes: 6000 * ms}, 1200 * ms, 5300 * ms, stopped, 1, nil},
 		"a list hangs that was asked before":      {registry{lose: 1, hang: 1}, 1200 * ms, 500 * ms, stopped, 1, nil},
+		"the token is never made":                 {registry{fail: []error{errLost}}, 100 * ms, 7000 * ms, bitbucket.ErrAnswerLost, 1, nil},
 		"the token comes when all is over":        {registry{answers: never, makes: 8000 * ms}, 100 * ms, 7000 * ms, bitbucket.ErrAnswerLost, 1, []string{"000000000001"}},
 		"a refusal stays what it is":              {registry{fail: []error{errRefused}}, 100 * ms, 0, errRefused, 1, nil},
 	}
