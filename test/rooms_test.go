@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
-	"preflight":    {knows: []string{"bitbucket"}, doors: []string{"golang.org/x/sync"}},
+	"preflight":    {knows: []string{"bitbucket", "credential"}, doors: []string{"golang.org/x/sync"}},
 	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "sensitive", "setup", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "warp"}, clock: true},
@@ -52,7 +52,7 @@ var rooms = map[string]room{
 	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true, plain: true},
 	"action": {
 		knows: []string{
-			"bitbucket", "bitbucketapi", "config", "credential", "mint", "platform", "preflight", "problem", "reconcile",
+			"bitbucket", "bitbucketapi", "config", "credential", "grace", "mint", "platform", "preflight", "problem", "reconcile",
 			"report", "seal", "sensitive", "setup", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"golang.org/x/sync", "github.com/google/uuid"},

@@ -160,7 +160,7 @@ func TestRotateNarrows(t *testing.T) {
 				w.environments(3)
 				for range 2 {
 					r := w.must(w.rotation(changes))
-					assert.Contains(t, r.outputs["environments"], `"name":"app-1","verdict":"passed"`)
+					assert.Contains(t, r.outputs["environments"], `"name":"app-1","change":"keep","verdict":"passed"`)
 					assert.NotContains(t, r.outputs["environments"], "app-0")
 					assert.Contains(t, r.log, "get the new value unchecked")
 				}
@@ -337,6 +337,24 @@ func TestARotationWithoutAnAttemptLeft(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 2, refused)
+	})
+}
+
+// TestAnEmptyRepositoryBlamesNoToken whose chances are spent: there is no commit,
+// and the server is not asked for one again.
+func TestAnEmptyRepositoryBlamesNoToken(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		for _, slug := range []string{"empty-a", "empty-b"} {
+			w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: slug, Empty: true})
+			w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":%q,"setup_commands":["git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/%s.git && git -C %s remote set-url origin https://bitbucket.org/acme/x.git"]}`, slug, slug, slug))
+		}
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ReceivePackRefs, Status: 401, Body: "no", Times: -1})
+		r := w.must(w.rotation(map[string]string{"previous_token": cloudToken}))
+		assert.Equal(t, "passed", r.outputs["smoke_test"])
+		assert.Contains(t, r.log, "there was no commit to compare with")
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
 	})
 }
 

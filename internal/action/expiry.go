@@ -35,7 +35,7 @@ func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight
 // alarm warns when the token ends soon or has ended. With fail_on_expiry that is
 // an error, unless the smoke test has already brought a worse one.
 func (r run) alarm(f report.Facts) report.Facts {
-	text := expiryText(f)
+	text := f.Expiry()
 	if text == "" || f.Err != nil || f.Expires.Sub(f.Now) > r.job.ExpiryWarning {
 		return f
 	}
@@ -46,24 +46,4 @@ func (r run) alarm(f report.Facts) report.Facts {
 	}
 	r.log.Warn(text)
 	return f
-}
-
-// expiryText says when the token ends, empty when nobody knows.
-func expiryText(f report.Facts) string {
-	days, known := f.DaysLeft()
-	switch {
-	case !known:
-		return ""
-	case days < 0:
-		return fmt.Sprintf("the token in secret %q expired on %s; rotate it", f.SecretName, dayOf(f.Expires))
-	}
-	return fmt.Sprintf("the token in secret %q expires in %d days, on %s; rotate it before", f.SecretName, days, dayOf(f.Expires))
-}
-
-// dayOf is the day of a moment, "never" for none.
-func dayOf(at time.Time) string {
-	if at.IsZero() {
-		return "never"
-	}
-	return at.UTC().Format(time.DateOnly)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
@@ -32,7 +31,7 @@ func Version() string {
 func flag(name string, stdout, stderr io.Writer) int {
 	switch name {
 	case "--help", "-h":
-		fmt.Fprint(stdout, help())
+		fmt.Fprint(stdout, config.Help())
 		return ExitOK
 	case "--version":
 		fmt.Fprintln(stdout, "oz-bitbucket "+Version())
@@ -40,23 +39,4 @@ func flag(name string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
 	return ExitInputs
-}
-
-func help() string {
-	var text strings.Builder
-	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
-
-Usage: oz-bitbucket [apply|plan|rotate|--help|--version]
-
-Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
-
-`)
-	for _, input := range config.Inputs() {
-		fmt.Fprintf(&text, "  %s\n        %s", strings.ToUpper(input.Name), input.Help)
-		if input.Default != "" {
-			fmt.Fprintf(&text, " (default: %s)", input.Default)
-		}
-		text.WriteString("\n")
-	}
-	return text.String()
 }

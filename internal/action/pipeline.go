@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/seal"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
@@ -30,6 +31,14 @@ type run struct {
 	bitbucket *bitbucketapi.API
 }
 
+// work is what goes from stage to stage.
+type work struct {
+	report.Facts
+	token reconcile.Token // to store
+	proof preflight.Proof // of the token
+	made  *minted         // the token, where it is of our own making
+}
+
 // all is the whole of the program in order, in every mode:
 //
 //	observe -> plan -> prove -> show -> write -> test -> settle
@@ -39,55 +48,50 @@ type run struct {
 // reads the secret, overwrite once, prove it again through Oz, and only then let
 // go of what it replaced. Each step may be run again after a kill at any point.
 //
-// It fills the facts as far as it gets.
+// The facts are filled as far as it gets.
 func (r run) all(ctx context.Context, f report.Facts) report.Facts {
+	stopping, stop := grace.After(ctx, takeBack)
+	defer stop()
+	w := r.converge(ctx, work{Facts: f, token: reconcile.Token{Value: r.entry.Token, Expires: r.entry.TokenExpiresAt}})
+	if w.Err == nil && !w.DryRun {
+		w.Tests, w.Verdict = r.test(ctx, w)
+		w = r.rollBack(ctx, w)
+	}
+	return r.settle(ctx, stopping, w).Facts
+}
+
+// converge brings Oz to what the inputs ask for. When someone else was at work at
+// the same time, it plans again.
+func (r run) converge(ctx context.Context, w work) work {
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()
-	token := reconcile.Token{Value: r.entry.Token, Expires: r.entry.TokenExpiresAt}
-	var made *minted
 	for try := 1; ; try++ {
-		world, proof, err := r.look(bounded)
-		f.Head = proof.Head()
-		if f.Err = err; err != nil {
-			break
-		}
-		plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.entry, proof)}, world)
-		f.Plan = &plan
-		if f.Err = plan.Err(); f.Err != nil {
-			break
-		}
-		if r.job.Rotation.Mint && made == nil {
-			r.show(plan)
-			if made, f.Err = r.mint(bounded, plan); f.Err != nil {
-				return f
+		w = r.plan(bounded, w)
+		for _, stage := range []func(context.Context, work) work{r.mint, r.prove, r.write} {
+			if w.Err == nil {
+				w = stage(bounded, w)
 			}
-			token = made.token
-			r.on.Mask(f.Outputs(), token.Value)
 		}
-		f = r.carryOut(ctx, bounded, f, token, proof)
-		if try == tries || !errors.Is(f.Err, reconcile.ErrRaced) {
-			break
+		if try == tries || !errors.Is(w.Err, reconcile.ErrRaced) {
+			return w
 		}
-		r.log.Info(fmt.Sprintf("planning again: %v", f.Err))
+		r.log.Info(fmt.Sprintf("planning again: %v", w.Err))
 	}
-	if made != nil {
-		return r.settle(ctx, f, *made)
-	}
-	return f
 }
 
 // tries bounds how often a plan is made anew because someone else was at work at
 // the same time.
 const tries = 3
 
-// look observes Oz and proves the token for what the inputs name, at the same
-// time.
-func (r run) look(ctx context.Context) (world reconcile.World, proof preflight.Proof, err error) {
+// plan observes Oz and proves the token for what the inputs name, at the same
+// time, and plans.
+func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
+	var world reconcile.World
 	reads, within := errgroup.WithContext(ctx)
 	if r.job.Mode != config.Rotate && r.provable(r.entry.Token) {
 		reads.Go(func() (err error) {
-			proof, err = r.proveOwn(within)
+			w.proof, err = r.proveOwn(within)
 			return err
 		})
 	}
@@ -96,61 +100,42 @@ func (r run) look(ctx context.Context) (world reconcile.World, proof preflight.P
 		world, err = reconcile.Observe(within, r.oz, mode(r.job.Mode), wanted)
 		return err
 	})
-	err = reads.Wait()
-	return world, proof, err
+	err := reads.Wait()
+	w.Head = w.proof.Head()
+	if w.Err = err; err != nil {
+		return w
+	}
+	plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.entry, w.proof)}, world)
+	w.Plan, w.Err = &plan, plan.Err()
+	return w
 }
 
-// carryOut proves the token for everyone who reads the secret, writes the plan
-// and tests it.
-func (r run) carryOut(ctx, bounded context.Context, f report.Facts, token reconcile.Token, own preflight.Proof) report.Facts {
-	plan := f.Plan
-	proof, err := r.prove(bounded, plan, token.Value, own)
-	f.Head = r.head(*plan, proof)
+// write shows the plan and carries it out, and looks what others did meanwhile.
+func (r run) write(ctx context.Context, w work) work {
+	if w.made == nil { // else it was shown before the token was made
+		plan := *w.Plan
+		plan.Warnings = slices.Concat(r.entry.Warnings, w.proof.Warnings, plan.Warnings)
+		w.Plan = &plan
+		r.show(plan)
+	} else {
+		r.warn(w.proof.Warnings)
+	}
+	if w.DryRun {
+		if w.Expires.IsZero() {
+			w.Expires = w.Plan.Secrets[0].Was.Expires
+		}
+		return w
+	}
+	defer r.on.Group("Apply")()
+	w.Applied = r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}).After(w.Applied)
+	err := w.Applied.Err()
 	if err == nil {
-		err = r.refusePrompt(*plan, proof)
+		err = r.applier().Confirm(ctx, *w.Plan, w.Applied)
 	}
 	if err != nil {
-		f.Err = fmt.Errorf("%w\n%s", err, written(*plan, f.Applied))
-		return f
+		w.Err = fmt.Errorf("%w\n%s", err, w.Applied.Words(w.Plan.Mode))
 	}
-	token.Expires = r.expires(bounded, token, proof)
-	f.Expires = token.Expires
-	if r.job.Rotation.Mint {
-		r.warn(proof.Warnings)
-	} else {
-		plan.Warnings = append(append(r.entry.Warnings, proof.Warnings...), plan.Warnings...)
-		r.show(*plan)
-	}
-	if f.DryRun {
-		if f.Expires.IsZero() {
-			f.Expires = plan.Secrets[0].Was.Expires
-		}
-		return f
-	}
-	f.Applied = r.apply(bounded, *plan, token).After(f.Applied)
-	if err := f.Applied.Err(); err != nil {
-		f.Err = fmt.Errorf("%w\n%s", err, written(*plan, f.Applied))
-		return f
-	}
-	if err := r.applier().Confirm(bounded, *plan, f.Applied); err != nil {
-		f.Err = fmt.Errorf("%w\n%s", err, written(*plan, f.Applied))
-		return f
-	}
-	f.Tests, f.Verdict = r.test(ctx, *plan, f.Applied, token.Value, proof)
-	if plan.Mode == reconcile.Rotation {
-		f = r.rollBack(ctx, f, proof)
-	}
-	return f
-}
-
-// head is the commit of what the first environment's agents work in, as Bitbucket
-// serves it.
-func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
-	for _, e := range plan.Environments {
-		use, _ := e.Primary(r.entry.Repositories...)
-		return proof.HeadOf(use.Repository, use.Branch)
-	}
-	return ""
+	return w
 }
 
 // show prints the plan.
@@ -168,67 +153,40 @@ func (r run) warn(warnings []string) {
 	}
 }
 
-// apply writes what the plan says.
-func (r run) apply(ctx context.Context, plan reconcile.Plan, token reconcile.Token) reconcile.Applied {
-	defer r.on.Group("Apply")()
-	return r.applier().Apply(ctx, plan, []reconcile.Token{token})
-}
-
 func (r run) applier() reconcile.Applier {
 	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log}
 }
 
-// written says what was and what was not written before a failure.
-func written(plan reconcile.Plan, done reconcile.Applied) string {
-	if len(done.Secrets) == 0 {
-		return "nothing was written"
-	}
-	stored, lost := done.Secrets[0].Change != "", errors.Is(done.Err(), warp.ErrAnswerLost)
-	switch {
-	case plan.Mode == reconcile.Rotation && stored:
-		return "the new value is stored"
-	case plan.Mode == reconcile.Rotation && lost:
-		return "nobody knows which value is stored now; both work at Bitbucket; run again to converge"
-	case plan.Mode == reconcile.Rotation:
-		return "the value that was stored is stored still"
-	case !stored:
-		return "nothing is known to be written; run again to converge"
-	case done.Environments[0].Change == "":
-		return "the secret is written, the environment is not known to be; run again to converge"
-	}
-	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", done.Environments[0].UID)
-}
-
-// rollBack writes the previous value back when the token can be why a smoke test
-// did not pass, and tests that. Without one the new value stays, and the facts say
-// so.
-func (r run) rollBack(ctx context.Context, f report.Facts, proof preflight.Proof) report.Facts {
+// rollBack writes the previous value back when the token can be why a rotation's
+// smoke test did not pass, and tests that. Without one the new value stays, and
+// the facts say so.
+func (r run) rollBack(ctx context.Context, w work) work {
 	previous := reconcile.Token{Value: r.job.Rotation.PreviousToken}
-	switch result := f.Verdict.Result; {
-	case result == smoketest.Passed, result == smoketest.Skipped:
-		return f
-	case !f.Verdict.Suspect:
-		f.Stored = "the new value is stored"
-		return f
+	switch result := w.Verdict.Result; {
+	case w.Plan.Mode != reconcile.Rotation, result == smoketest.Passed, result == smoketest.Skipped:
+		return w
+	case !w.Verdict.Suspect:
+		w.Stored = "the new value is stored"
+		return w
 	case previous.Value.IsEmpty():
-		f.Stored = "the new value is stored; without previous_token there is nothing to write back"
-		return f
+		w.Stored = "the new value is stored; without previous_token there is nothing to write back"
+		return w
 	}
-	r.log.Warn("writing the previous value back: " + f.Verdict.Reason)
+	r.log.Warn("writing the previous value back: " + w.Verdict.Reason)
 	bounded, cancel := context.WithTimeout(ctx, wholeTimeout)
 	defer cancel()
 	end := r.on.Group("Roll back")
-	stored := r.applier().Store(bounded, *f.Plan, f.Plan.Secrets[0], previous)
+	stored := r.applier().Store(bounded, *w.Plan, w.Plan.Secrets[0], previous)
 	end()
 	if stored.Err != nil {
-		f.Stored = "the new value is stored, unless the answer to writing the previous one back was lost"
+		w.Stored = "the new value is stored, unless the answer to writing the previous one back was lost"
 		r.log.Error(stored.Err.Error())
-		return f
+		return w
 	}
-	f.RolledBack, f.Expires = true, previous.Expires
-	f.Stored = "the previous value is stored again"
-	if _, again := r.test(ctx, *f.Plan, f.Applied, previous.Value, proof); again.Result != smoketest.Passed {
-		f.Stored += fmt.Sprintf(", and its smoke test did not pass either (%s: %s)", again.Result, again.Reason)
+	w.token, w.RolledBack, w.Expires = previous, true, previous.Expires
+	w.Stored = "the previous value is stored again"
+	if _, again := r.test(ctx, w); again.Result != smoketest.Passed {
+		w.Stored += fmt.Sprintf(", and its smoke test did not pass either (%s: %s)", again.Result, again.Reason)
 	}
-	return f
+	return w
 }

@@ -46,76 +46,93 @@ func own(e config.Entry) []preflight.Demand {
 
 // prove proves the token for those who read the plan's secret and whom the proof
 // of the inputs' own repositories does not cover: in a rotation the environments
-// that it is about, else everyone outside of the plan. It returns what is known of
-// the token then, and adds warnings to the plan.
-func (r run) prove(ctx context.Context, plan *reconcile.Plan, token sensitive.String, known preflight.Proof) (preflight.Proof, error) {
-	if plan.Mode == reconcile.Rotation {
-		return r.proveRotation(ctx, plan, token)
+// that it is about, else everyone outside of the plan.
+func (r run) prove(ctx context.Context, w work) work {
+	var err error
+	if w.Plan.Mode == reconcile.Rotation {
+		w.proof, err = r.proveRotation(ctx, *w.Plan, w.token.Value)
+	} else {
+		w.proof, err = r.proveOthers(ctx, w.Plan.Secrets[0], w.proof)
 	}
-	secret := plan.Secrets[0]
-	if len(secret.Others) == 0 {
-		return known, nil
+	w.Head = r.head(*w.Plan, w.proof)
+	if err == nil {
+		err = r.refusePrompt(*w.Plan, w.proof)
 	}
+	if err != nil {
+		w.Err = fmt.Errorf("%w\n%s", err, w.Applied.Words(w.Plan.Mode))
+		return w
+	}
+	w.token.Expires = r.expires(ctx, w.token, w.proof)
+	w.Expires = w.token.Expires
+	return w
+}
+
+// head is the commit of what the first environment's agents work in, as Bitbucket
+// serves it.
+func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
+	for _, user := range plan.Users() {
+		use, _ := user.Primary(r.entry.Repositories...)
+		return proof.HeadOf(use.Repository, use.Branch)
+	}
+	return ""
+}
+
+// proveOthers proves the entry's token for everyone outside of the plan who reads
+// the secret. What it learns adds warnings to what was known of the token.
+func (r run) proveOthers(ctx context.Context, secret reconcile.SecretPlan, known preflight.Proof) (preflight.Proof, error) {
 	for _, user := range secret.Others {
-		plan.Warnings = append(plan.Warnings, user.Warnings(secret.Name)...)
+		known.Warnings = append(known.Warnings, user.Warnings(secret.Name)...)
 	}
-	needs := secret.Needs(secret.Others, r.entry.Primary(), r.entry.AllowHTTP)
-	if !r.provable(token) {
-		plan.Warnings = append(plan.Warnings, fmt.Sprintf("nothing proves that the token serves the other environments that read secret %q", secret.Name))
+	switch {
+	case len(secret.Others) == 0:
+		return known, nil
+	case !r.provable(r.entry.Token):
+		known.Warnings = append(known.Warnings, fmt.Sprintf("nothing proves that the token serves the other environments that read secret %q", secret.Name))
 		return known, nil
 	}
 	defer r.on.Group("Prove")()
+	needs := secret.Needs(secret.Others, r.entry.Primary(), r.entry.AllowHTTP)
 	accepted := preflight.Token{Kind: known.Kind, Certain: true, Accepted: true}
-	proof, err := preflight.Check(ctx, r.bitbucket.Client(token), known.Open(demands(needs)), accepted, false)
-	if err == nil {
-		err = r.admit(plan, "the token", proof)
+	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), known.Open(preflight.Demands(needs)), accepted, false)
+	if err != nil {
+		return known, err
 	}
+	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.entry.OnSharedSecret == config.Warn)
+	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings)
 	return known, err
-}
-
-// demands are what environments need of a token.
-func demands(needs []credential.Need) []preflight.Demand {
-	list := make([]preflight.Demand, len(needs))
-	for i, need := range needs {
-		list[i] = preflight.Demand{
-			Repository: need.Use.Repository, Branch: need.Use.Branch, As: need.Use.Kind,
-			For: need.User.String(), Never: need.Never,
-		}
-	}
-	return list
 }
 
 // proveRotation proves the new token, and the previous one if there is one, for
 // every environment that the rotation is about and for the inputs' repositories.
-func (r run) proveRotation(ctx context.Context, plan *reconcile.Plan, token sensitive.String) (preflight.Proof, error) {
-	secret, users := plan.Secrets[0], planned(*plan)
-	repositories := slices.Concat(credential.Repositories(users), r.entry.Repositories)
+func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, token sensitive.String) (preflight.Proof, error) {
+	secret := plan.Secrets[0].Credential
+	repositories := slices.Concat(credential.Repositories(plan.Users()), r.entry.Repositories)
 	if err := secret.OneServer(repositories); err != nil {
 		return preflight.Proof{}, err
 	}
 	if len(repositories) == 0 || !r.provable(token) {
-		plan.Warnings = append(plan.Warnings, "nothing proves the new token before it is stored")
-		return preflight.Proof{}, nil
+		return preflight.Proof{Warnings: []string{"nothing proves the new token before it is stored"}}, nil
 	}
 	home := repositories[0]
 	if foreign := bitbucket.ForeignKind(home.Flavor, token.HasPrefix); foreign != "" {
 		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
 	}
-	wanted := demands(secret.Needs(users, home, r.entry.AllowHTTP))
+	wanted := preflight.Demands(secret.Needs(plan.Users(), home, r.entry.AllowHTTP))
 	for _, demand := range own(r.entry) {
 		if !slices.ContainsFunc(wanted, func(d preflight.Demand) bool { return d.Repository.Same(demand.Repository) }) {
 			wanted = append(wanted, demand)
 		}
 	}
 	defer r.on.Group("Prove")()
-	proof, err := r.proveEach(ctx, plan, "the new token", token, wanted)
+	proof, err := r.proveOne(ctx, secret, "the new token", token, wanted)
 	if previous := r.job.Rotation.PreviousToken; err == nil && !previous.IsEmpty() {
-		_, err = r.proveEach(ctx, plan, "previous_token", previous, wanted)
+		_, err = r.proveOne(ctx, secret, "previous_token", previous, wanted)
 	}
 	return proof, err
 }
 
-func (r run) proveEach(ctx context.Context, plan *reconcile.Plan, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
+// proveOne proves one token of a rotation.
+func (r run) proveOne(ctx context.Context, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
 	var as preflight.Token
 	as.Kind, as.Certain = bitbucket.KindOf(wanted[0].Repository.Flavor, token.HasPrefix)
 	if r.entry.KindCertain {
@@ -126,57 +143,22 @@ func (r run) proveEach(ctx context.Context, plan *reconcile.Plan, what string, t
 	if err != nil {
 		return proof, fmt.Errorf("%s does not serve every environment: %w", what, err)
 	}
-	if err := r.admit(plan, what, proof); err != nil {
+	lenient := r.entry.OnSharedSecret == config.Warn && proof.Served() > 0
+	warnings, err := proof.Admit(what, secret, bitbucket.Repository{}, lenient)
+	if err != nil {
 		return proof, err
 	}
-	r.log.Info(fmt.Sprintf("%s can clone %d of %d repositories", what, proof.Served(), len(proof.Findings)))
+	proof.Warnings = append(proof.Warnings, warnings...)
+	r.log.Info(fmt.Sprintf("%s serves %d of %d clones", what, proof.Served(), len(proof.Findings)))
 	return proof, nil
-}
-
-// planned are the environments of the plan.
-func planned(plan reconcile.Plan) []credential.User {
-	users := make([]credential.User, len(plan.Environments))
-	for i, e := range plan.Environments {
-		users[i] = e.User
-	}
-	return users
-}
-
-// admit decides about a token that does not serve everyone who reads the secret:
-// an error, or with on_shared_secret: warn a warning, unless it serves nobody or
-// fails the inputs' own repositories.
-func (r run) admit(plan *reconcile.Plan, what string, proof preflight.Proof) error {
-	refused := proof.Err()
-	if refused == nil {
-		return nil
-	}
-	secret := plan.Secrets[0].Credential
-	isOwn := func(f preflight.Finding) bool { return f.Err != nil && f.For == "" }
-	served := plan.Mode == reconcile.Provision || proof.Served() > 0
-	if r.entry.OnSharedSecret == config.Warn && served && !slices.ContainsFunc(proof.Findings, isOwn) {
-		for _, finding := range proof.Findings {
-			if finding.Err != nil {
-				plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s does not serve everyone who reads secret %q: %v", what, secret.Name, finding.Err))
-			}
-		}
-		return nil
-	}
-	var home bitbucket.Repository
-	if plan.Mode == reconcile.Provision {
-		home = r.entry.Primary()
-	}
-	return fmt.Errorf("%s does not serve every environment that reads secret %q:\n%w\n%s", what, secret.Name, refused, secret.WayOut(home))
 }
 
 // refusePrompt fails when the inputs tell an agent the commit that it has to find.
 func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
-	if !r.entry.SmokeTest {
-		return nil
-	}
 	var list []error
-	for _, user := range planned(plan) {
-		use, ok := user.Primary(r.entry.Repositories...)
-		if commit := proof.HeadOf(use.Repository, use.Branch); ok && smoketest.Names(r.entry.SmokeTestPrompt, commit) {
+	for _, user := range plan.Users() {
+		use, _ := user.Primary(r.entry.Repositories...)
+		if commit := proof.HeadOf(use.Repository, use.Branch); r.entry.SmokeTest && smoketest.Names(r.entry.SmokeTestPrompt, commit) {
 			list = append(list, fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit))
 		}
 	}

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -10,7 +11,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -21,12 +21,13 @@ const testsAbreast = 4
 
 // test runs the smoke tests of a plan that was applied, and returns a verdict for
 // each environment and the worst of them. A test that does not pass is no error.
-func (r run) test(ctx context.Context, plan reconcile.Plan, done reconcile.Applied, token sensitive.String, proof preflight.Proof) ([]smoketest.Verdict, smoketest.Verdict) {
+func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.Verdict) {
+	plan := *w.Plan
 	verdicts := make([]smoketest.Verdict, len(plan.Environments))
 	for i := range verdicts {
 		verdicts[i].Result = smoketest.Skipped
 	}
-	chosen := r.chosen(plan, proof)
+	chosen := r.chosen(plan, w.proof)
 	if !r.entry.SmokeTest || len(chosen) == 0 {
 		return verdicts, smoketest.Verdict{Result: smoketest.Skipped}
 	}
@@ -39,7 +40,7 @@ func (r run) test(ctx context.Context, plan reconcile.Plan, done reconcile.Appli
 			if plan.Mode == reconcile.Rotation {
 				log = log.With("environment", e.Name)
 			}
-			test := r.testOf(plan, e, done.Environments[i], token, proof)
+			test := r.testOf(w, e, w.Applied.Environments[i])
 			verdicts[i] = test.Run(ctx, r.oz.For(e.Owner), log)
 			return nil
 		})
@@ -64,8 +65,8 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 }
 
 // testOf is the smoke test of one environment, as its planned model has it.
-func (r run) testOf(plan reconcile.Plan, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment, token sensitive.String, proof preflight.Proof) smoketest.Test {
-	secret := plan.Secrets[e.Secret]
+func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment) smoketest.Test {
+	secret := w.Plan.Secrets[e.Secret]
 	use, _ := e.Primary(r.entry.Repositories...)
 	test := smoketest.Test{
 		EnvironmentID:   stored.UID,
@@ -76,17 +77,20 @@ func (r run) testOf(plan reconcile.Plan, e reconcile.EnvironmentPlan, stored rec
 		Commands:        commands(e.Commands, secret.Name),
 		Prompt:          r.entry.SmokeTestPrompt,
 		Model:           r.entry.SmokeTestModel,
-		Commit:          proof.HeadOf(use.Repository, use.Branch),
+		Commit:          w.proof.HeadOf(use.Repository, use.Branch),
 		Timeout:         r.job.SmokeTestTimeout,
 		Attempt:         uuid.NewString(),
 	}
 	if secret.Hidden {
 		test.Shadow = secret.Name
 	}
-	if r.entry.VerifyToken || plan.Mode == reconcile.Rotation {
+	if r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation {
 		test.Now = func(ctx context.Context) (string, error) {
-			refs, err := r.bitbucket.Client(token).ListRefs(ctx, use.Repository, bitbucket.UploadPack, use.Kind.Login(), use.Branch)
-			if preflight.IsRefusal(err) {
+			refs, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, use.Repository, bitbucket.UploadPack, use.Kind.Login(), use.Branch)
+			switch {
+			case errors.Is(err, bitbucket.ErrNotAsked) && w.proof.Kind != "":
+				return "", nil // the token was proved, and questions about pushes have spent its chances
+			case preflight.IsRefusal(err):
 				err = fmt.Errorf("%s: %w: %w", use.Repository.CloneURL(), smoketest.ErrRefused, err)
 			}
 			return refs.Commit(use.Branch), err

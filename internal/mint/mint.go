@@ -104,6 +104,7 @@ func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sen
 		record, token, err := m.create(ctx, name, r)
 		switch {
 		case err == nil && ctx.Err() == nil:
+			m.Log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, m.Owner, record.Expires.Format(time.DateOnly)))
 			return record, token, nil
 		case err == nil: // told to stop: nobody will store it
 			return failed(errors.Join(context.Cause(ctx), m.Revoke(stopping, record)))

@@ -54,6 +54,28 @@ func (a Applied) Err() error {
 	return errors.Join(list...)
 }
 
+// Words say what was and what was not written before a failure, as the end of a
+// message. Of several entries they are about the first.
+func (a Applied) Words(mode Mode) string {
+	if len(a.Secrets) == 0 {
+		return "nothing was written"
+	}
+	stored, lost := a.Secrets[0].Change != "", errors.Is(a.Err(), warp.ErrAnswerLost)
+	switch {
+	case mode == Rotation && stored:
+		return "the new value is stored"
+	case mode == Rotation && lost:
+		return "nobody knows which value is stored now; both work at Bitbucket; run again to converge"
+	case mode == Rotation:
+		return "the value that was stored is stored still"
+	case !stored:
+		return "nothing is known to be written; run again to converge"
+	case a.Environments[0].Change == "":
+		return "the secret is written, the environment is not known to be; run again to converge"
+	}
+	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)
+}
+
 // After is what came of two plans of the same entries, this one after another:
 // what the first one created is created.
 func (a Applied) After(first Applied) Applied {

@@ -138,6 +138,15 @@ func (p Plan) Changes() bool {
 	return false
 }
 
+// Users are the plan's environments as readers of a secret.
+func (p Plan) Users() []credential.User {
+	users := make([]credential.User, len(p.Environments))
+	for i, e := range p.Environments {
+		users[i] = e.User
+	}
+	return users
+}
+
 // Err joins what stands against the entries, nil when nothing does.
 func (p Plan) Err() error {
 	var list []error

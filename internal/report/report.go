@@ -186,6 +186,19 @@ func (f Facts) DaysLeft() (days int, known bool) {
 	return int(math.Floor(f.Expires.Sub(f.Now).Hours() / 24)), true
 }
 
+// Expiry says when the token ends, and what to do; empty when nobody knows.
+func (f Facts) Expiry() string {
+	days, known := f.DaysLeft()
+	day := f.Expires.UTC().Format(time.DateOnly)
+	switch {
+	case !known:
+		return ""
+	case days < 0:
+		return fmt.Sprintf("the token in secret %q expired on %s; rotate it", f.SecretName, day)
+	}
+	return fmt.Sprintf("the token in secret %q expires in %d days, on %s; rotate it before", f.SecretName, days, day)
+}
+
 // Headline is the outcome in one line, without a full stop: "secret rotated,
 // environment unchanged, smoke test passed".
 func (f Facts) Headline() string {
