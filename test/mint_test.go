@@ -370,3 +370,30 @@ func TestALostAnswerIsNotForgotten(t *testing.T) {
 		w.requireMinted()
 	})
 }
+
+// TestASecretWrittenWhileTokensAreRevoked: the other job has made its token
+// earlier and stores it just before this one revokes what its own had replaced.
+func TestASecretWrittenWhileTokensAreRevoked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.minting(map[string]string{"smoke_test": "false"})
+	w.must(inputs)
+	atStore, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: fault.Meanwhile, Do: func() { close(atStore); <-goOn }})
+	other := w.start(inputs)
+	<-atStore
+	var late result
+	w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ListAccessTokens, When: fault.Meanwhile, Do: func() {
+		close(goOn)
+		late = other.wait()
+		close(ended)
+	}})
+	r := w.run(inputs)
+	<-ended
+	assert.Equal(t, 0, late.code, late.log)
+	assert.Equal(t, 1, r.code, r.log)
+	assert.Contains(t, r.log, "nobody knows whether the stored token still works")
+	w.must(inputs)
+	assert.True(t, w.alive())
+	w.requireClean()
+}

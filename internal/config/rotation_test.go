@@ -82,6 +82,8 @@ func TestRotationRefuses(t *testing.T) {
 		{"no number", cloud(with("expiry_warning", "two")), "expiry_warning: is no number of days; give a whole number from 0 to 3650"},
 		{"the password in another input", minting(with("bitbucket_username", "jane"), with("bitbucket_password", "long enough"), with("secret_name", "X"), with("description", "it is long enough")),
 			"description: holds the value of bitbucket_password; take it out"},
+		{"a password of eight bytes too", minting(with("bitbucket_username", "jane"), with("bitbucket_password", "8 bytes."), with("secret_name", "X"), with("description", "it is 8 bytes.")),
+			"description: holds the value of bitbucket_password; take it out"},
 		{"the previous value in another input", rotate(with("previous_token", "the-old-value"), with("description", "was the-old-value")), "description: holds the value of previous_token; take it out"},
 	})
 }
@@ -90,4 +92,17 @@ func TestTokenExpiresAtTakesATime(t *testing.T) {
 	t.Parallel()
 	c := parse(t, cloud(with("token_expires_at", "2027-01-31T12:00:00+02:00")))
 	assert.Equal(t, time.Date(2027, 1, 31, 10, 0, 0, 0, time.UTC), c.TokenExpiresAt)
+}
+
+// TestAShortPasswordMayStandElsewhere: it is a word of many texts.
+func TestAShortPasswordMayStandElsewhere(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, problems(t, minting(with("bitbucket_username", "jane"), with("bitbucket_password", "7 bytes"), with("secret_name", "X"), with("description", "it is 7 bytes")), nil))
+}
+
+func TestOnSharedSecret(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, config.Warn, parse(t, cloud(with("on_shared_secret", "warn"))).OnSharedSecret)
+	assert.Equal(t, config.Fail, parse(t, cloud()).OnSharedSecret)
+	requireRefused(t, []refusal{{"another word", cloud(with("on_shared_secret", "ignore")), "on_shared_secret: is not one of fail, warn"}})
 }

@@ -1,0 +1,120 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// TestConfirm applies a plan, lets somebody else do something, and looks.
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	overwrite := func(o *oz) {
+		_, _ = o.UpdateSecret(context.Background(), acme, "TOKEN", "", warp.NewSealedSecret("theirs"))
+	}
+	for name, tt := range map[string]struct {
+		there     string // model of the environment, empty: none
+		secret    bool
+		before    func(*oz)
+		meanwhile func(*oz)
+		raced     string // words of the error; empty: none
+	}{
+		"nothing":                            {meanwhile: func(*oz) {}},
+		"another environment":                {meanwhile: func(o *oz) { o.add(acme, `{"name":"another"}`) }},
+		"one that reads the secret":          {meanwhile: func(o *oz) { o.add(acme, clones("web")) }, raced: `environment "web" (En00000000000000000002) has begun to read secret "TOKEN"`},
+		"one of another owner":               {meanwhile: func(o *oz) { o.add(other, clones("web")) }},
+		"a twin, which its maker deletes":    {meanwhile: func(o *oz) { o.add(acme, converged) }},
+		"a reader that was there":            {secret: true, before: func(o *oz) { o.add(acme, clones("web")) }, meanwhile: func(*oz) {}},
+		"a reader of a secret that was not":  {before: func(o *oz) { o.add(acme, clones("web")) }, meanwhile: func(*oz) {}},
+		"the secret, before ours was to see": {meanwhile: overwrite, raced: `secret "TOKEN" was written again`},
+		"the secret, and ours was to see":    {there: converged, secret: true, meanwhile: overwrite},
+		"the secret, and is gone":            {secret: true, meanwhile: func(o *oz) { o.secrets = nil }, raced: `secret "TOKEN" was written again`},
+		"a reader in the trash that was there": {secret: true, before: func(o *oz) {
+			o.edit(o.add(acme, clones("web")), func(e *warp.Environment) { e.Trashed = true })
+		}, meanwhile: func(*oz) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOz()
+			if tt.secret {
+				o = withSecret()
+			}
+			if tt.there != "" {
+				o.add(acme, tt.there)
+			}
+			if tt.before != nil {
+				tt.before(o)
+			}
+			plan, applier := o.plan(t, desired()), o.applier(o)
+			done := applier.Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
+			require.NoError(t, done.Err())
+			tt.meanwhile(o)
+			err := applier.Confirm(t.Context(), plan, done)
+			if tt.raced == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, reconcile.ErrRaced)
+			assert.ErrorContains(t, err, tt.raced)
+		})
+	}
+	o := newOz()
+	plan := o.plan(t, desired())
+	o.script["ListEnvironments"] = []step{func(context.Context, func() error) error { return errors.New("connection refused") }}
+	err := o.applier(o).Confirm(t.Context(), plan, reconcile.Applied{Secrets: make([]reconcile.StoredSecret, 1)})
+	require.EqualError(t, err, "look for what others did meanwhile: list environments: connection refused")
+}
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	of := func(secret, environment reconcile.Change, uid string) reconcile.Applied {
+		return reconcile.Applied{
+			Secrets:      []reconcile.StoredSecret{{Change: secret, Stamp: "2"}},
+			Environments: []reconcile.StoredEnvironment{{Change: environment, UID: uid}},
+		}
+	}
+	const c, r, k, u = reconcile.Create, reconcile.Rotate, reconcile.Keep, reconcile.Update
+	for name, tt := range map[string]struct{ first, then, want reconcile.Applied }{
+		"what was created is created":       {of(c, c, "a"), of(r, k, "a"), of(c, c, "a")},
+		"what was updated is updated":       {of(r, u, "a"), of(r, k, "a"), of(r, u, "a")},
+		"what was created and then updated": {of(c, c, "a"), of(r, u, "a"), of(c, c, "a")},
+		"another one is not ours":           {of(c, c, "a"), of(r, k, "b"), of(c, k, "b")},
+		"what failed the first time":        {of("", "", ""), of(r, k, "a"), of(r, k, "a")},
+		"what failed the second time":       {of(c, c, "a"), of("", "", ""), of("", "", "")},
+		"there was no first time":           {reconcile.Applied{}, of(r, k, "a"), of(r, k, "a")},
+	} {
+		assert.Equal(t, tt.want, tt.then.After(tt.first), name)
+	}
+}
+
+func TestWordsOfWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	lost := errors.Join(warp.ErrAnswerLost)
+	secret := func(change reconcile.Change, err error) []reconcile.StoredSecret {
+		return []reconcile.StoredSecret{{Change: change, Err: err}}
+	}
+	one := []reconcile.StoredEnvironment{{}}
+	for want, tt := range map[string]struct {
+		mode reconcile.Mode
+		done reconcile.Applied
+	}{
+		"nothing was written": {reconcile.Provision, reconcile.Applied{}},
+		"nothing is known to be written; run again to converge":                            {reconcile.Provision, reconcile.Applied{Secrets: secret("", lost), Environments: one}},
+		"the secret is written, the environment is not known to be; run again to converge": {reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: one}},
+		"the secret is written, and environment a too; run again to converge": {reconcile.Provision, reconcile.Applied{
+			Secrets: secret(reconcile.Create, nil), Environments: []reconcile.StoredEnvironment{{Change: reconcile.Keep, UID: "a"}},
+		}},
+		"the new value is stored":                   {reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}},
+		"the value that was stored is stored still": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("403"))}},
+		"nobody knows which value is stored now; both work at Bitbucket; run again to converge": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}},
+	} {
+		assert.Equal(t, want, tt.done.Words(tt.mode))
+	}
+}
