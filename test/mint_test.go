@@ -328,6 +328,21 @@ func TestTwoMintingJobsAtOnce(t *testing.T) {
 	}
 }
 
+// TestATokenOfOurOwnIsNotAskedForPushes: it was made read-only, and each refusal
+// would be spent on nothing.
+func TestATokenOfOurOwnIsNotAskedForPushes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.minting(map[string]string{"smoke_test": "false"})
+	w.bitbucket.Journal.Reset()
+	w.must(inputs)
+	assert.Zero(t, w.bitbucket.Counts()[bitbucketsim.ReceivePackRefs])
+	inputs["require_write"] = "true"
+	w.must(inputs)
+	assert.Equal(t, 1, w.bitbucket.Counts()[bitbucketsim.ReceivePackRefs])
+	w.requireClean()
+}
+
 // TestMintRevokesNothingWhereSomebodyElseWrote, or where Oz does not tell when the
 // secret was written.
 func TestMintRevokesNothingWhereSomebodyElseWrote(t *testing.T) {

@@ -69,18 +69,26 @@ func TestAYoungerTwinIsLeftToItsMaker(t *testing.T) {
 	}
 }
 
-// TestTwinsOfOneMomentAgree: both jobs must choose the same one to stay.
+// TestTwinsOfOneMomentAgree: both jobs must choose the same one to stay, in
+// whatever order the list has them.
 func TestTwinsOfOneMomentAgree(t *testing.T) {
 	t.Parallel()
-	o, strangers, done, err := race(t, func(o *oz) {
-		o.script["CreateEnvironment"] = []step{after(func() {
-			o.add(acme, converged)
-			o.seconds-- // ours gets the same time
-		})}
-	})
-	require.NoError(t, err)
-	o.requireOne(t, strangers, done, err)
-	assert.Equal(t, fourth, done.EnvironmentID)
+	for _, reversed := range []bool{false, true} {
+		o, strangers, done, err := race(t, func(o *oz) {
+			o.script["CreateEnvironment"] = []step{func(_ context.Context, effect func() error) error {
+				o.add(acme, converged)
+				o.seconds-- // ours gets the same time
+				err := effect()
+				if reversed {
+					slices.Reverse(o.environments)
+				}
+				return err
+			}}
+		})
+		require.NoError(t, err)
+		o.requireOne(t, strangers, done, err)
+		assert.Equal(t, fourth, done.EnvironmentID)
+	}
 }
 
 // TestTwinsThatAreNone: other owners, other names and the trash do not count.
