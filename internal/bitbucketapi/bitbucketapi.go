@@ -42,12 +42,12 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	// The type may have parameters, as in remote-curl.c of git.
 	said := answer.Header.Get("Content-Type")
 	if kind, _, err := mime.ParseMediaType(said); err != nil || kind != "application/x-"+string(service)+"-advertisement" {
-		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.plain(answer, fmt.Sprintf("the answer is %q, not git's", said))}
+		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.safeText(answer, fmt.Sprintf("the answer is %q, not git's", said))}
 	}
 	refs, err := readRefs(bufio.NewReader(answer.Body), service, wanted)
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) {
-		refused.Text = c.plain(answer, refused.Text)
+		refused.Text = c.safeText(answer, refused.Text)
 	}
 	if err == nil {
 		refs.Scopes = c.scopes(answer)
@@ -79,13 +79,13 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
 	content := echoOf(answer.Request, c.secret).read(answer.Body)
-	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.plain(answer, cmp.Or(words([]byte(content)), content))}
+	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.safeText(answer, cmp.Or(reasonOf([]byte(content)), content))}
 	switch answer.StatusCode {
 	case http.StatusForbidden:
 		refused.NotGit = refused.Text == page
 	case http.StatusTooManyRequests:
 		if wait := answer.Header.Get("Retry-After"); wait != "" {
-			refused.Text += " (Retry-After: " + c.plain(answer, wait) + ")"
+			refused.Text += " (Retry-After: " + c.safeText(answer, wait) + ")"
 		}
 	case http.StatusNotFound:
 		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
@@ -97,7 +97,7 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 	return refused
 }
 
-// plain is a server's text for people, without the credential that it was sent.
-func (c *Client) plain(answer *http.Response, text string) string {
-	return plain([]byte(echoOf(answer.Request, c.secret).redact(text)))
+// safeText is a server's text for people, without the credential that it was sent.
+func (c *Client) safeText(answer *http.Response, text string) string {
+	return oneLine([]byte(echoOf(answer.Request, c.secret).redact(text)))
 }

@@ -86,9 +86,9 @@ func (r redacted) Unwrap() error { return r.err }
 // page stands for a text that is for browsers.
 const page = "a page of HTML"
 
-// plain is a foreign text on one line, at most 300 characters and without its
+// oneLine is a foreign text on one line, at most 300 characters and without its
 // full stop, nothing of a page of HTML.
-func plain(content []byte) string {
+func oneLine(content []byte) string {
 	text := strings.Join(strings.FieldsFunc(string(bytes.ToValidUTF8(content, nil)), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")

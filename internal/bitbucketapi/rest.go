@@ -50,7 +50,7 @@ func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbu
 // Source: https://support.atlassian.com/bitbucket-cloud/kb/how-to-fetch-the-scope-of-a-token-via-command-line/
 func (c *Client) scopes(answer *http.Response) []string {
 	// x-oauth-scopes: repository, repository:write
-	header := c.plain(answer, answer.Header.Get("X-Oauth-Scopes"))
+	header := c.safeText(answer, answer.Header.Get("X-Oauth-Scopes"))
 	if header == "" {
 		return nil
 	}
@@ -69,13 +69,13 @@ func restURL(r bitbucket.Repository) string {
 	return r.Origin() + r.Context + "/rest/api/latest" + owner + "/repos/" + url.PathEscape(r.Slug)
 }
 
-// words is what Bitbucket's JSON says about an error, of Data Center or Cloud:
+// reasonOf is what Bitbucket's JSON says about an error, of Data Center or Cloud:
 //
 //	{"errors": [{"message": "...", "exceptionName": "com.atlassian...."}]}
 //	{"type": "error", "error": {"message": "...", "detail": {"required": ["..."], "granted": ["..."]}}}
 //
 // It is empty for everything else.
-func words(content []byte) string {
+func reasonOf(content []byte) string {
 	var document struct {
 		Errors []struct{ Message, ExceptionName string }
 		Error  struct {

@@ -262,7 +262,7 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	case answer.StatusCode >= 500, answer.StatusCode == http.StatusRequestTimeout:
 		return nil, errors.New(echo.redact(answer.Status))
 	case answer.StatusCode >= 300:
-		return nil, refusalOf(answer.StatusCode, echo.redact(words(content)), echo.redact(string(content)))
+		return nil, refusalOf(answer.StatusCode, echo.redact(reasonOf(content)), echo.redact(string(content)))
 	case out != nil:
 		if err := json.Unmarshal(content, out); err != nil {
 			return nil, errors.New("the answer is not Bitbucket's")
@@ -275,7 +275,7 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 // Bitbucket's REST, or a part of it that this version lacks.
 func refusalOf(code int, words, body string) *bitbucket.Refusal {
 	if words == "" {
-		return &bitbucket.Refusal{Status: code, NotGit: true, Text: plain([]byte(body))}
+		return &bitbucket.Refusal{Status: code, NotGit: true, Text: oneLine([]byte(body))}
 	}
-	return &bitbucket.Refusal{Status: code, Text: plain([]byte(words))}
+	return &bitbucket.Refusal{Status: code, Text: oneLine([]byte(words))}
 }

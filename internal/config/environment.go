@@ -41,7 +41,7 @@ func (p *parser) names() {
 	if length := len(c.Token.Reveal()); len(c.SecretName)+1+length > longestVariable {
 		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%d bytes)", length)
 	}
-	for _, name := range lines(in.EnvironmentSecrets) {
+	for _, name := range nonBlankLines(in.EnvironmentSecrets) {
 		p.variable("environment_secrets", name)
 		if name != c.SecretName && !slices.Contains(c.EnvironmentSecrets, name) {
 			c.EnvironmentSecrets = append(c.EnvironmentSecrets, name)

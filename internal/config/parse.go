@@ -110,8 +110,8 @@ func (p *parser) oneLine(input, value string) {
 	}
 }
 
-// lines splits a list, one element a line, without blank lines.
-func lines(text string) []string {
+// nonBlankLines splits a list, one element a line, without blank lines.
+func nonBlankLines(text string) []string {
 	var list []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {

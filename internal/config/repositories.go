@@ -15,7 +15,7 @@ func (p *parser) repositories() {
 	case "server":
 		flavor = bitbucket.DataCenter
 	}
-	urls := lines(p.in.RepoURL)
+	urls := nonBlankLines(p.in.RepoURL)
 	if needed := p.config.Mode == Apply || p.config.Mode == Plan; needed && len(urls) == 0 {
 		p.add("repo_url", "give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git", "is missing")
 	}

@@ -17,10 +17,10 @@ func explain(err error, of bitbucket.TokenOwner) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, meaning(refused, of))
+	return fmt.Errorf("%w: %s", err, whyTokenRefused(refused, of))
 }
 
-func meaning(refused *bitbucket.Refusal, of bitbucket.TokenOwner) string {
+func whyTokenRefused(refused *bitbucket.Refusal, of bitbucket.TokenOwner) string {
 	text := strings.ToLower(refused.Text)
 	switch {
 	case strings.Contains(text, "captcha"):

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -14,23 +13,20 @@ import (
 
 // gitLab is a job of GitLab CI/CD. It is plain, with the log in collapsible
 // sections, and output_file has to be a dotenv report that GitLab takes.
-type gitLab struct{ plain }
-
-// sections are the names that each log has already. A gitLab is copied, its log
-// is not.
-var sections sync.Map // of *redactor to map[string]bool
+type gitLab struct {
+	plain
+	sections map[string]bool // names that the log has already
+}
 
 // section is a name that the log has not yet: the second of a title ends in _2.
 // Groups do not begin at the same time.
 func (g gitLab) section(title string) string {
 	first := "oz_bitbucket_" + strings.ReplaceAll(strings.ToLower(title), " ", "_")
-	known, _ := sections.LoadOrStore(g.log, map[string]bool{})
-	taken := known.(map[string]bool)
 	name := first
-	for n := 2; taken[name]; n++ {
+	for n := 2; g.sections[name]; n++ {
 		name = fmt.Sprintf("%s_%d", first, n)
 	}
-	taken[name] = true
+	g.sections[name] = true
 	return name
 }
 
@@ -57,7 +53,7 @@ const longestReport = 5 << 10
 func (g gitLab) Emit(facts report.Facts, outputFile string) error {
 	outputs, refused := g.outputs(facts)
 	fit := slices.Clone(outputs)
-	for outputFile != "" && len(lines(fit)) >= longestReport {
+	for outputFile != "" && len(dotenv(fit)) >= longestReport {
 		longest := slices.MaxFunc(fit, func(a, b report.Output) int { return cmp.Compare(len(a.Value), len(b.Value)) })
 		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab takes less than %d bytes as a dotenv report", longest.Name, longestReport))
 		fit[slices.Index(fit, longest)].Value = ""

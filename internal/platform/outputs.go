@@ -34,8 +34,8 @@ func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 	return outputs, errors.Join(refused...)
 }
 
-// lines renders outputs as name=value, unquoted, one a line.
-func lines(outputs []report.Output) string {
+// dotenv renders outputs as name=value, unquoted, one a line.
+func dotenv(outputs []report.Output) string {
 	var text strings.Builder
 	for _, output := range outputs {
 		fmt.Fprintf(&text, "%s=%s\n", output.Name, output.Value)
@@ -53,7 +53,7 @@ func writeOutputFile(path string, outputs []report.Output) error {
 	if err != nil {
 		return fmt.Errorf("write output_file: %w", err)
 	}
-	if err := whole(file, lines(outputs)); err != nil {
+	if err := whole(file, dotenv(outputs)); err != nil {
 		return fmt.Errorf("write output_file: %w", err)
 	}
 	return nil

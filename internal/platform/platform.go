@@ -54,7 +54,7 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	case variables["BITBUCKET_BUILD_NUMBER"] != "":
 		return pipelines{on}
 	case variables["GITLAB_CI"] == "true":
-		return gitLab{plain{on}}
+		return gitLab{plain{on}, map[string]bool{}}
 	}
 	return plain{on}
 }

@@ -35,14 +35,14 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("%w: %s", err, meaning(r, kind, need, refused))
+		return fmt.Errorf("%w: %s", err, whyRefused(r, kind, need, refused))
 	case errors.As(err, &certificate), errors.Is(err, bitbucket.ErrNotAsked): // the error says what to do
 		return err
 	}
 	return fmt.Errorf("%w; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too", err)
 }
 
-// meaning tells the classes of refusals apart. The server's text decides where a
+// whyRefused tells the classes of refusals apart. The server's text decides where a
 // status has several meanings, and its wording has changed over the years, so a
 // few words of it have to do. Need is the permission that is asked for.
 //
@@ -50,7 +50,7 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 // for Cloud; for Data Center https://github.com/go-git/go-git/issues/552 (a
 // refusal is 200 with ERR) and the exceptions in
 // https://docs.atlassian.com/bitbucket-server/javadoc/
-func meaning(r bitbucket.Repository, kind bitbucket.TokenKind, need string, refused *bitbucket.Refusal) string {
+func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, refused *bitbucket.Refusal) string {
 	text := strings.ToLower(refused.Text)
 	says := func(words ...string) bool {
 		for _, word := range words {

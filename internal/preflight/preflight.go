@@ -96,7 +96,7 @@ type check struct {
 	demands      []Demand
 	token        Token // its kind becomes the one that the server accepts
 	requireWrite bool
-	abreast      int // most questions with the token under way
+	underWay     int // most questions with the token under way
 
 	asked  []Demand // one for each repository and branch; the first is the primary
 	reads  []answer // to a clone, by asked
@@ -117,7 +117,7 @@ type answer struct {
 }
 
 func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check {
-	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, abreast: mostAbreast}
+	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, underWay: mostUnderWay}
 	for _, d := range demands {
 		if d.Never == nil && !c.token.Certain && d.As != "" {
 			c.token.Kind, c.token.Certain = d.As, true // as environments present it
@@ -143,9 +143,9 @@ func (c *check) index(d Demand) int {
 	return slices.IndexFunc(c.asked, func(o Demand) bool { return o.Repository.Same(d.Repository) && o.Branch == d.Branch })
 }
 
-// mostAbreast is how many questions with the token are under way: as many as may
+// mostUnderWay is how many questions with the token are under way: as many as may
 // be refused with 401, so more would only wait.
-const mostAbreast = 2
+const mostUnderWay = 2
 
 // askPrimary asks for the primary repository with the token, and at the same time
 // as nobody, for a server may give what is public to everybody and never look at
@@ -197,7 +197,7 @@ func (c *check) login(ctx context.Context) (bitbucket.Refs, error) {
 		}
 		refused = cmp.Or(refused, err)
 		presented = append(presented, kind.Login().String())
-		c.abreast = 1 // one more such answer may come; the next questions go one by one, in order
+		c.underWay = 1 // one more such answer may come; the next questions go one by one, in order
 	}
 	return bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
@@ -213,7 +213,7 @@ type question struct {
 // nothing of the token.
 func (c *check) askAll(ctx context.Context, questions []question) error {
 	group, within := errgroup.WithContext(ctx)
-	group.SetLimit(c.abreast)
+	group.SetLimit(c.underWay)
 	for _, q := range questions {
 		group.Go(func() error {
 			*q.answer = q.ask(within)

@@ -51,7 +51,7 @@ func (l *List) Err() error {
 	if l.found == nil {
 		return nil
 	}
-	l.found.ErrorFormat = lines
+	l.found.ErrorFormat = onePerLine
 	return l.found.ErrorOrNil()
 }
 
@@ -71,7 +71,7 @@ func All(err error) []Problem {
 	return slices.Clip(problems)
 }
 
-func lines(found []error) string {
+func onePerLine(found []error) string {
 	text := make([]string, len(found))
 	for i, err := range found {
 		text[i] = err.Error()

@@ -299,7 +299,7 @@ func edit(d Desired, m warp.Model) (warp.Model, []Field, error) {
 	text := func(key, old, desired string) {
 		if desired != "" && desired != old {
 			m = m.With(key, desired)
-			fields = append(fields, Field{key, lines(old), lines(desired)})
+			fields = append(fields, Field{key, linesOf(old), linesOf(desired)})
 		}
 	}
 	text(warp.KeyName, m.Name(), d.EnvironmentName)
@@ -326,7 +326,7 @@ func edit(d Desired, m warp.Model) (warp.Model, []Field, error) {
 	return m, fields, nil
 }
 
-func lines(text string) []string {
+func linesOf(text string) []string {
 	if text == "" {
 		return nil
 	}

@@ -104,15 +104,15 @@ func (w World) needed(mode Mode, desired []Desired) []object {
 	return list
 }
 
-// abreast bounds how many environments are read at the same time: a secret may
+// mostReads bounds how many environments are read at the same time: a secret may
 // have hundreds of readers.
-const abreast = 16
+const mostReads = 16
 
 // readObjects is the second round trip.
 func readObjects(ctx context.Context, r Reader, needed []object) (map[string]Object, error) {
 	found := make([]Object, len(needed))
 	reads, within := errgroup.WithContext(ctx)
-	reads.SetLimit(abreast)
+	reads.SetLimit(mostReads)
 	for i, o := range needed {
 		reads.Go(func() (err error) {
 			found[i].Environment, err = r.GetEnvironment(within, o.uid)

@@ -36,7 +36,7 @@ func (f Facts) Summary(took time.Duration) string {
 	}
 	if f.Plan != nil {
 		for _, warning := range f.Plan.Warnings {
-			parts = append(parts, "> [!WARNING]\n> "+words(warning)+"\n")
+			parts = append(parts, "> [!WARNING]\n> "+markdown(warning)+"\n")
 		}
 		parts = append(parts, f.changed()...)
 	}
@@ -91,7 +91,7 @@ func (f Facts) facts(took time.Duration) string {
 func (f Facts) verdict() string {
 	text := strings.ReplaceAll(string(f.Verdict.Result), "_", " ")
 	if f.Verdict.Reason != "" {
-		text += ": " + words(f.Verdict.Reason)
+		text += ": " + markdown(f.Verdict.Reason)
 	}
 	if usage := f.Usage(); usage != "" {
 		text += ". " + usage
@@ -116,9 +116,9 @@ func (f Facts) next() string {
 	case f.DryRun:
 		return ""
 	case f.RolledBack:
-		return "find out why the new token does not serve, and rotate again. Now " + words(f.Stored) + "."
+		return "find out why the new token does not serve, and rotate again. Now " + markdown(f.Stored) + "."
 	case f.Stored != "":
-		return "look into the session and rotate again. Now " + words(f.Stored) + "."
+		return "look into the session and rotate again. Now " + markdown(f.Stored) + "."
 	case f.isRotation() && (f.Verdict.Result == smoketest.Passed || f.Verdict.Result == smoketest.Skipped):
 		return "revoke the old token at Bitbucket, unless the log says that this run did."
 	}
@@ -145,12 +145,12 @@ func (f Facts) changed() []string {
 	list := "#### " + title + "\n\n"
 	for _, line := range secretLines(*f.Plan) {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-		list += indent + "- " + words(strings.TrimLeft(line, " ")) + "\n"
+		list += indent + "- " + markdown(strings.TrimLeft(line, " ")) + "\n"
 	}
 	var fields []string
 	for _, e := range f.Plan.Environments {
 		if !f.isRotation() { // whose environments stand in a table
-			list += "- " + words(environmentLine(*f.Plan, e)) + "\n"
+			list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
 		}
 		for _, field := range e.Fields {
 			fields = append(fields, fieldText(field))
@@ -169,7 +169,7 @@ func (f Facts) tested() string {
 			fmt.Fprintf(&text, "| %d more | | |\n", len(list)-i)
 			break
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s |\n", code(e.Name), code(e.ID), words(strings.ReplaceAll(string(e.Verdict), "_", " ")))
+		fmt.Fprintf(&text, "| %s | %s | %s |\n", code(e.Name), code(e.ID), markdown(strings.ReplaceAll(string(e.Verdict), "_", " ")))
 	}
 	return text.String()
 }
@@ -195,8 +195,8 @@ func fenced(language, text string) string {
 	return fence + language + "\n" + text + "\n" + fence + "\n"
 }
 
-// words is text that is inert in Markdown, also inside a table.
-func words(text string) string {
+// markdown is text that is inert in Markdown, also inside a table.
+func markdown(text string) string {
 	return escape(shortened(text, longestWords, " ... (the log has the rest)"))
 }
 

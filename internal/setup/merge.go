@@ -77,7 +77,7 @@ func adopted(existing []string, clones []Clone) []Clone {
 
 // adopt is the clone with what a command of its repository shows.
 func (c Clone) adopt(command string) Clone {
-	for _, word := range words(command) {
+	for _, word := range wordsOfCommand(command) {
 		if r, ok := cloned(word); ok && r.Same(c.Repository) {
 			c.Repository.Owner, c.Repository.Slug = r.Owner, r.Slug
 		}

@@ -16,7 +16,7 @@ import (
 // SSH, or a Command of ours, of any version. A clone that is part of a longer
 // command is not.
 func Clones(command string, r bitbucket.Repository) bool {
-	words := words(command)
+	words := wordsOfCommand(command)
 	if url, ok := helperURL(words); ok {
 		return names(url, r)
 	}
@@ -58,9 +58,9 @@ func cloneArguments(words []string) []string {
 	return nil
 }
 
-// words are the words of a simple command after the shell has taken the quotes
+// wordsOfCommand are the words of a simple command after the shell has taken the quotes
 // off; an expansion stands as "$". Anything but one simple command has none.
-func words(command string) []string {
+func wordsOfCommand(command string) []string {
 	file, err := parse(command)
 	if err != nil || len(file.Stmts) != 1 {
 		return nil

@@ -22,7 +22,7 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 		return Verdict{Result: Cancelled, Reason: "someone cancelled the run in Oz; run the job again", Run: run}
 	case warp.Failed, warp.Errored:
 		w.log.Info("Oz says: " + clean(run.Message))
-		reason, suspect := w.meaning(run)
+		reason, suspect := w.whyEnded(run)
 		return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: suspect}
 	}
 	w.log.Info("Oz says: " + clean(run.Message))

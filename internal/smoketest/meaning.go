@@ -38,9 +38,9 @@ var meanings = map[string]string{
 // setupFailed is the code of a setup command that failed, the clone among them.
 const setupFailed = "environment_setup_failed"
 
-// meaning says what the end of a run means, and so which part broke: the clone, a
+// whyEnded says what the end of a run means, and so which part broke: the clone, a
 // setup command, or Oz. Only the setup suspects the token.
-func (w watch) meaning(run warp.Run) (reason string, suspect bool) {
+func (w watch) whyEnded(run warp.Run) (reason string, suspect bool) {
 	switch known := meanings[run.ErrorCode]; {
 	case run.ErrorCode == setupFailed:
 		return w.setupMeaning(run.Message)
