@@ -130,7 +130,7 @@ func (r run) write(ctx context.Context, w work) work {
 	w.Applied = r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}).After(w.Applied)
 	err := w.Applied.Err()
 	if err == nil {
-		err = r.applier().Confirm(ctx, *w.Plan, w.Applied)
+		err = w.Plan.Confirm(w.Applied)
 	}
 	if err != nil {
 		w.Err = fmt.Errorf("%w\n%s", err, w.Applied.Words(w.Plan.Mode))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
@@ -26,6 +27,11 @@ const (
 type Applied struct {
 	Secrets      []StoredSecret
 	Environments []StoredEnvironment
+
+	// What Confirm judges: the environments after the secrets were stored, or why
+	// nobody knows them.
+	listings []warp.EnvironmentListing
+	unseen   error
 }
 
 // StoredSecret is what came of one secret.
@@ -40,6 +46,8 @@ type StoredEnvironment struct {
 	Change    Change
 	UID, Name string // of one that is known to exist
 	Err       error
+
+	after []warp.Secret // as they were after a create; nil without one
 }
 
 // Err joins what went wrong, each error once.
@@ -107,12 +115,15 @@ type Applier struct {
 // a lost answer it looks at what is there and goes on from that; after a lost race
 // it merges again. What fails ends with its own: an environment whose secret was
 // not stored is not written. Told to stop, it finishes the write under way and
-// begins no other. Tokens are those of the plan's secrets, in their order.
+// begins no other. Tokens are those of the plan's secrets, in their order. It also
+// reads what Confirm judges.
 func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
 	for i, s := range p.Secrets {
 		done.Secrets[i] = a.Store(ctx, p, s, tokens[i])
 	}
+	var look sync.WaitGroup // for others, while the environments are written
+	look.Go(func() { done.listings, done.unseen = a.Reader.ListEnvironments(ctx) })
 	for i, e := range p.Environments {
 		stored := &done.Environments[i]
 		if e.Change != Create {
@@ -121,7 +132,9 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		if e.Err != nil || done.Secrets[e.Secret].Err != nil {
 			continue
 		}
-		written, change, err := a.storeEnvironment(ctx, e)
+		write := environmentWrite{Applier: a, plan: e}
+		written, change, err := write.persist(ctx)
+		stored.after = write.after
 		if written.UID != "" {
 			stored.UID, stored.Name = written.UID, written.Model.Name()
 		}
@@ -129,6 +142,7 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 			a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
 		}
 	}
+	look.Wait()
 	return done
 }
 

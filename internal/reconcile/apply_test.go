@@ -151,7 +151,7 @@ func TestALookThatFails(t *testing.T) {
 	} {
 		o := before(test.secret, test.model)
 		plan, strangers := o.plan(t, desired()), o.strangers()
-		o.script[test.method], o.script[test.look] = []step{lostAfter}, []step{broken}
+		o.script[test.method], o.script[test.look] = []step{lostAfter}, []step{broken, broken} // one for Confirm
 		done, err := o.apply(t.Context(), plan)
 		require.ErrorContains(t, err, test.wantErr)
 		o.requireOne(t, strangers, done, err)
@@ -176,7 +176,9 @@ func TestSecretRaces(t *testing.T) {
 	t.Parallel()
 	made := func(o *oz, kind warp.SecretType) func() {
 		return func() {
-			o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: kind, UpdatedAt: "9"}, "theirs"})
+			o.meanwhile(func() {
+				o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: acme, Type: kind, UpdatedAt: "9"}, "theirs"})
+			})
 		}
 	}
 	gone := func(o *oz) func() {
@@ -386,7 +388,7 @@ func TestAnUnknownShapeIsNeverOverwritten(t *testing.T) {
 		for name, race := range map[string]func(*oz){
 			"by someone else's edit": func(o *oz) {
 				o.add(acme, drifted)
-				o.script["UpdateEnvironment"] = []step{after(func() { o.write(0, parsed(odd)) })}
+				o.script["UpdateEnvironment"] = []step{after(func() { o.meanwhile(func() { o.write(0, parsed(odd)) }) })}
 			},
 			"by someone else's create": func(o *oz) {
 				o.script["CreateEnvironment"] = []step{func(context.Context, func() error) error { o.add(acme, odd); return warp.ErrAnswerLost }}

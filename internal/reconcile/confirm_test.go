@@ -13,7 +13,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// TestConfirm applies a plan, lets somebody else do something, and looks.
+// TestConfirm applies a plan while somebody else does something, right after our
+// secret was stored.
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	overwrite := func(o *oz) {
@@ -26,19 +27,23 @@ func TestConfirm(t *testing.T) {
 		meanwhile func(*oz)
 		raced     string // words of the error; empty: none
 	}{
-		"nothing":                            {meanwhile: func(*oz) {}},
+		"nothing":                            {},
 		"another environment":                {meanwhile: func(o *oz) { o.add(acme, `{"name":"another"}`) }},
-		"one that reads the secret":          {meanwhile: func(o *oz) { o.add(acme, clones("web")) }, raced: `environment "web" (En00000000000000000002) has begun to read secret "TOKEN"`},
+		"one that reads the secret":          {meanwhile: func(o *oz) { o.add(acme, clones("web")) }, raced: `environment "web" (En00000000000000000001) has begun to read secret "TOKEN"`},
 		"one of another owner":               {meanwhile: func(o *oz) { o.add(other, clones("web")) }},
 		"a twin, which its maker deletes":    {meanwhile: func(o *oz) { o.add(acme, converged) }},
-		"a reader that was there":            {secret: true, before: func(o *oz) { o.add(acme, clones("web")) }, meanwhile: func(*oz) {}},
-		"a reader of a secret that was not":  {before: func(o *oz) { o.add(acme, clones("web")) }, meanwhile: func(*oz) {}},
+		"a reader that was there":            {secret: true, before: func(o *oz) { o.add(acme, clones("web")) }},
+		"a reader of a secret that was not":  {before: func(o *oz) { o.add(acme, clones("web")) }},
 		"the secret, before ours was to see": {meanwhile: overwrite, raced: `secret "TOKEN" was written again`},
 		"the secret, and ours was to see":    {there: converged, secret: true, meanwhile: overwrite},
-		"the secret, and is gone":            {secret: true, meanwhile: func(o *oz) { o.secrets = nil }, raced: `secret "TOKEN" was written again`},
+		"the secret, and it is gone":         {secret: true, meanwhile: func(o *oz) { o.meanwhile(func() { o.secrets = nil }) }, raced: `secret "TOKEN" was written again`},
 		"a reader in the trash that was there": {secret: true, before: func(o *oz) {
 			o.edit(o.add(acme, clones("web")), func(e *warp.Environment) { e.Trashed = true })
-		}, meanwhile: func(*oz) {}},
+		}},
+		"a personal one, whose runs read a personal secret": {secret: true, before: func(o *oz) {
+			o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: jane, Type: warp.RawValue}, "mine"})
+			o.add(jane, clones("mine"))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,11 +57,22 @@ func TestConfirm(t *testing.T) {
 			if tt.before != nil {
 				tt.before(o)
 			}
-			plan, applier := o.plan(t, desired()), o.applier(o)
-			done := applier.Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
+			plan := o.plan(t, desired())
+			if tt.meanwhile != nil {
+				then := []step{func(_ context.Context, effect func() error) error {
+					defer func() { tt.meanwhile(o) }()
+					return effect()
+				}}
+				o.script["CreateSecret"], o.script["UpdateSecret"] = then, then
+				if tt.secret {
+					o.script["CreateSecret"] = nil
+				} else {
+					o.script["UpdateSecret"] = nil
+				}
+			}
+			done := o.applier(o).Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
 			require.NoError(t, done.Err())
-			tt.meanwhile(o)
-			err := applier.Confirm(t.Context(), plan, done)
+			err := plan.Confirm(done)
 			if tt.raced == "" {
 				require.NoError(t, err)
 				return
@@ -65,11 +81,17 @@ func TestConfirm(t *testing.T) {
 			assert.ErrorContains(t, err, tt.raced)
 		})
 	}
-	o := newOz()
+}
+
+func TestConfirmNeedsToKnowWhoElseIsThere(t *testing.T) {
+	t.Parallel()
+	o := withSecret()
+	o.add(acme, converged)
 	plan := o.plan(t, desired())
 	o.script["ListEnvironments"] = []step{func(context.Context, func() error) error { return errors.New("connection refused") }}
-	err := o.applier(o).Confirm(t.Context(), plan, reconcile.Applied{Secrets: make([]reconcile.StoredSecret, 1)})
-	require.EqualError(t, err, "look for what others did meanwhile: list environments: connection refused")
+	done := o.applier(o).Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
+	require.NoError(t, done.Err())
+	require.EqualError(t, plan.Confirm(done), "look for what others did meanwhile: list environments: connection refused")
 }
 
 func TestAfter(t *testing.T) {

@@ -7,20 +7,30 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// storeEnvironment creates, updates or keeps the environment and returns it as
-// it is now, and what this process is known to have done to it.
-func (a Applier) storeEnvironment(ctx context.Context, e EnvironmentPlan) (warp.Environment, Change, error) {
+// environmentWrite is the write of one environment under way.
+type environmentWrite struct {
+	Applier
+	plan  EnvironmentPlan
+	after []warp.Secret // as they were after a create; nil without one
+}
+
+// persist creates, updates or keeps the environment and returns it as it is now,
+// and what this process is known to have done to it.
+func (w *environmentWrite) persist(ctx context.Context) (warp.Environment, Change, error) {
+	e := w.plan
 	current := warp.Environment{UID: e.UID, Owner: e.Owner, Model: e.model, Revision: e.revision}
 	switch e.Change {
 	case Keep:
 		return current, Keep, nil
 	case Update:
-		return a.update(ctx, e.desired, current)
+		return w.update(ctx, e.desired, current)
 	}
-	return a.create(ctx, e)
+	return w.create(ctx)
 }
 
 // update writes the model that current carries if the environment still has
@@ -76,32 +86,32 @@ func (a Applier) update(ctx context.Context, d Desired, current warp.Environment
 // create creates the environment and then looks whether another job did the
 // same at the same time: of several the oldest stays, and the one that this
 // process has just created goes.
-func (a Applier) create(ctx context.Context, e EnvironmentPlan) (warp.Environment, Change, error) {
-	name := e.Name
+func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change, error) {
+	e := w.plan
 	lost := false // an answer; so an environment that turns up may be our own
 	for try := 1; ; try++ {
 		var own warp.Environment
 		err := write(ctx, func(ctx context.Context) (err error) {
-			own, err = a.Writer.CreateEnvironment(ctx, e.Owner, e.model)
+			own, err = w.Writer.CreateEnvironment(ctx, e.Owner, e.model)
 			return err
 		})
 		if err == nil {
-			return a.yield(ctx, e, own)
+			return w.yield(ctx, own)
 		}
-		err = fmt.Errorf("create environment %q: %w", name, err)
+		err = fmt.Errorf("create environment %q: %w", e.Name, err)
 		lost = lost || isLost(err)
 		if try == tries || !isLost(err) && !conflicting(err) {
 			return warp.Environment{}, "", staysLost(err, lost)
 		}
-		a.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
-		live, lookErr := a.rivals(ctx, e, warp.Environment{})
+		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		live, lookErr := w.rivals(ctx, e, warp.Environment{})
 		switch {
 		case lookErr != nil:
 			return warp.Environment{}, "", fmt.Errorf("%w; looking for it afterwards: %w", err, lookErr)
 		case len(live) > 1:
-			return warp.Environment{}, "", ambiguous(name, uids(live))
+			return warp.Environment{}, "", ambiguous(e.Name, uids(live))
 		case len(live) == 1:
-			current, change, err := a.settle(ctx, e.desired, live[0].Environment)
+			current, change, err := w.settle(ctx, e.desired, live[0].Environment)
 			if lost && err == nil {
 				change = Create // by the request whose answer was lost
 			}
@@ -113,21 +123,25 @@ func (a Applier) create(ctx context.Context, e EnvironmentPlan) (warp.Environmen
 }
 
 // yield keeps the environment that this process has just created if none of
-// its rivals is older; else it deletes it and settles on the oldest.
-func (a Applier) yield(ctx context.Context, e EnvironmentPlan, own warp.Environment) (warp.Environment, Change, error) {
-	live, err := a.rivals(ctx, e, own)
-	if err != nil {
+// its rivals is older; else it deletes it and settles on the oldest. At the same
+// time it looks at the secrets, for Confirm.
+func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (warp.Environment, Change, error) {
+	var live []rival
+	reads, within := errgroup.WithContext(ctx)
+	reads.Go(func() (err error) { live, err = w.rivals(within, w.plan, own); return err })
+	reads.Go(func() (err error) { w.after, err = w.Reader.ListSecrets(within); return named("list secrets", err) })
+	if err := reads.Wait(); err != nil {
 		return own, Create, err
 	}
 	oldest := live[0].Environment
 	if oldest.UID == own.UID {
 		return own, Create, nil
 	}
-	a.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
-	if err := a.deleteOwn(ctx, own.UID); err != nil {
+	w.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
+	if err := w.deleteOwn(ctx, own.UID); err != nil {
 		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)
 	}
-	return a.settle(ctx, e.desired, oldest)
+	return w.settle(ctx, w.plan.desired, oldest)
 }
 
 // settle brings an environment that turned up meanwhile to the desired state.

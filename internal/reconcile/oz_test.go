@@ -261,6 +261,13 @@ func (o *oz) write(at int, model warp.Model) {
 	o.changed[e.UID] = e.Revision
 }
 
+// meanwhile does something behind the client's back.
+func (o *oz) meanwhile(deed func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	deed()
+}
+
 // edit changes an environment, as someone else's deed.
 func (o *oz) edit(uid string, change func(*warp.Environment)) {
 	o.mu.Lock()

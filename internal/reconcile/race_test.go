@@ -77,10 +77,10 @@ func TestTwinsOfOneMomentAgree(t *testing.T) {
 		o, strangers, done, err := race(t, func(o *oz) {
 			o.script["CreateEnvironment"] = []step{func(_ context.Context, effect func() error) error {
 				o.add(acme, converged)
-				o.seconds-- // ours gets the same time
+				o.meanwhile(func() { o.seconds-- }) // ours gets the same time
 				err := effect()
 				if reversed {
-					slices.Reverse(o.environments)
+					o.meanwhile(func() { slices.Reverse(o.environments) })
 				}
 				return err
 			}}
@@ -118,7 +118,9 @@ func TestATwinThatGoesWhileWeLook(t *testing.T) {
 			return effect()
 		}}
 		o.script["GetEnvironment"] = []step{after(func() {
-			o.environments = slices.DeleteFunc(o.environments, func(e warp.Environment) bool { return e.UID == twin })
+			o.meanwhile(func() {
+				o.environments = slices.DeleteFunc(o.environments, func(e warp.Environment) bool { return e.UID == twin })
+			})
 		})}
 	})
 	require.NoError(t, err)
@@ -135,7 +137,9 @@ func TestEveryTwinOfSeveralJobsButOneGoes(t *testing.T) {
 			defer func() {
 				// A third job, which sees all, has deleted its own already.
 				third := o.add(acme, converged)
-				o.environments = slices.DeleteFunc(o.environments, func(e warp.Environment) bool { return e.UID == third })
+				o.meanwhile(func() {
+					o.environments = slices.DeleteFunc(o.environments, func(e warp.Environment) bool { return e.UID == third })
+				})
 			}()
 			return effect()
 		}}
@@ -156,7 +160,8 @@ func TestALookAfterACreateThatFails(t *testing.T) {
 				defer o.add(acme, converged)
 				return effect()
 			}}
-			o.script[look] = []step{func(context.Context, func() error) error { return errors.New("connection refused") }}
+			// Twice: the list is read for Confirm, too.
+			o.script[look] = slices.Repeat([]step{func(context.Context, func() error) error { return errors.New("connection refused") }}, 2)
 		})
 		require.EqualError(t, err, wantErr)
 		assert.Equal(t, applied{Secret: reconcile.Rotate, Environment: reconcile.Create, EnvironmentID: fourth, EnvironmentName: "acme-api"}, done,
