@@ -27,6 +27,7 @@ type minted struct {
 	record     bitbucket.TokenRecord
 	repository bitbucket.Repository // one that it has to clone
 	using      string               // ID of the token that manages the others; empty for a password
+	before     time.Time            // when the stored token ends; zero: nobody knows
 }
 
 // mint makes the new token where the inputs ask for it, for as little as serves
@@ -35,7 +36,7 @@ func (r run) mint(ctx context.Context, w work) work {
 	if !r.job.Rotation.Mint || w.made != nil {
 		return w
 	}
-	r.show(*w.Plan)
+	w = r.show(w)
 	defer r.on.Group("Mint")()
 	if w, w.Err = r.makeToken(ctx, w); w.Err == nil {
 		r.on.Mask(w.Outputs(), w.token.Value)
@@ -73,13 +74,13 @@ func (r run) makeToken(ctx context.Context, w work) (work, error) {
 	}
 	made := minted{
 		Minter:     mint.Minter{Registry: tokens, Owner: owner, Marker: mint.For(secret.Name, secret.Owner.UID), Log: r.log},
-		repository: repositories[0], using: bitbucketapi.TokenID(manager.Secret),
+		repository: repositories[0], using: bitbucketapi.TokenID(manager.Secret), before: secret.Was.Expires,
 	}
 	made.record, w.token.Value, err = made.Mint(ctx, mint.Request{
 		Permission: permission, Days: r.job.Rotation.ExpiryDays, At: w.Plan.At, Attempt: uuid.NewString()[:8],
 	})
 	if err != nil {
-		return w, fmt.Errorf("%w\nnothing was written to Oz", err)
+		return w, err
 	}
 	w.made, w.token.Expires, w.Expires = &made, made.record.Expires, made.record.Expires
 	return w, nil
@@ -95,8 +96,13 @@ func (r run) settle(ctx, stopping context.Context, w work) work {
 	stored := len(w.Applied.Secrets) > 0 && w.Applied.Secrets[0].Change != ""
 	switch result := w.Verdict.Result; {
 	case errors.Is(w.Err, warp.ErrAnswerLost): // it may be what is stored
-	case !stored, w.RolledBack:
+	case !stored:
+		w.Expires = w.made.before
 		w.Err = errors.Join(w.Err, w.made.Revoke(stopping, w.made.record))
+	case w.RolledBack:
+		if err := w.made.Revoke(stopping, w.made.record); err != nil {
+			w.Stored += fmt.Sprintf(", but the new token lives on: %v", err)
+		}
 	case w.Err == nil && (result == smoketest.Passed || result == smoketest.Skipped):
 		w.Err = r.letGo(ctx, w)
 	}
@@ -114,15 +120,23 @@ func (r run) letGo(ctx context.Context, w work) error {
 	if err := r.works(ctx, w); err != nil {
 		return fmt.Errorf("the new token was stored, and nobody knows whether it still works; another job may have revoked it; run the rotation again: %w", err)
 	}
-	if now, err := r.applier().Stamp(ctx, secret); err != nil || stamp == "" || now != stamp {
+	switch now, err := r.applier().Stamp(ctx, secret); {
+	case err != nil:
+		r.log.Warn(fmt.Sprintf("nobody knows whether another job has written the secret meanwhile, so no token is revoked: %v", err))
+		return nil
+	case stamp == "" || now != stamp:
 		r.log.Warn("the secret may have been written by another job meanwhile; no token is revoked")
 		return nil
 	}
 	if err := w.made.RevokeReplaced(ctx, w.made.record, w.made.using, r.job.Rotation.RevokeAfter); err != nil {
 		return fmt.Errorf("the new token is stored and works, but what it replaced may live on until the next rotation: %w", err)
 	}
-	if now, err := r.applier().Stamp(ctx, secret); err != nil || now != stamp {
-		return errors.New("another job may have written the secret while this one revoked what its own token had replaced; nobody knows whether the stored token still works; run the rotation again")
+	now, err := r.applier().Stamp(ctx, secret)
+	if err == nil && now != stamp {
+		err = errors.New("its stamp is another")
+	}
+	if err != nil {
+		return fmt.Errorf("another job may have written the secret while this one revoked what its own token had replaced; nobody knows whether the stored token still works; run the rotation again: %w", err)
 	}
 	return nil
 }

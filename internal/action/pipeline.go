@@ -37,6 +37,7 @@ type work struct {
 	token reconcile.Token // to store
 	proof preflight.Proof // of the token
 	made  *minted         // the token, where it is of our own making
+	shown bool            // the plan
 }
 
 // all is the whole of the program in order, in every mode:
@@ -72,7 +73,11 @@ func (r run) converge(ctx context.Context, w work) work {
 				w = stage(bounded, w)
 			}
 		}
-		if try == tries || !errors.Is(w.Err, reconcile.ErrRaced) {
+		switch {
+		case w.Err == nil:
+			return w
+		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
+			w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
 			return w
 		}
 		r.log.Info(fmt.Sprintf("planning again: %v", w.Err))
@@ -88,6 +93,7 @@ const tries = 3
 func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
 	var world reconcile.World
+	w.proof, w.shown = preflight.Proof{}, false
 	reads, within := errgroup.WithContext(ctx)
 	if r.job.Mode != config.Rotate && r.provable(r.entry.Token) {
 		reads.Go(func() (err error) {
@@ -112,13 +118,14 @@ func (r run) plan(ctx context.Context, w work) work {
 
 // write shows the plan and carries it out, and looks what others did meanwhile.
 func (r run) write(ctx context.Context, w work) work {
-	if w.made == nil { // else it was shown before the token was made
-		plan := *w.Plan
-		plan.Warnings = slices.Concat(r.entry.Warnings, w.proof.Warnings, plan.Warnings)
-		w.Plan = &plan
-		r.show(plan)
-	} else {
-		r.warn(w.proof.Warnings)
+	learnt := slices.Concat(r.entry.Warnings, w.proof.Warnings)
+	if w.shown { // before the token was made
+		r.warn(learnt)
+	}
+	plan := *w.Plan
+	plan.Warnings = slices.Concat(learnt, plan.Warnings)
+	if w.Plan = &plan; !w.shown {
+		w = r.show(w)
 	}
 	if w.DryRun {
 		if w.Expires.IsZero() {
@@ -132,19 +139,19 @@ func (r run) write(ctx context.Context, w work) work {
 	if err == nil {
 		err = w.Plan.Confirm(w.Applied)
 	}
-	if err != nil {
-		w.Err = fmt.Errorf("%w\n%s", err, w.Applied.Words(w.Plan.Mode))
-	}
+	w.Err = err
 	return w
 }
 
 // show prints the plan.
-func (r run) show(plan reconcile.Plan) {
+func (r run) show(w work) work {
 	defer r.on.Group("Plan")()
-	for _, line := range report.PlanText(plan) {
+	for _, line := range report.PlanText(*w.Plan) {
 		r.log.Info(line)
 	}
-	r.warn(plan.Warnings)
+	r.warn(w.Plan.Warnings)
+	w.shown = true
+	return w
 }
 
 func (r run) warn(warnings []string) {

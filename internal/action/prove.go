@@ -46,20 +46,19 @@ func own(e config.Entry) []preflight.Demand {
 
 // prove proves the token for those who read the plan's secret and whom the proof
 // of the inputs' own repositories does not cover: in a rotation the environments
-// that it is about, else everyone outside of the plan.
+// that it is about, else everyone.
 func (r run) prove(ctx context.Context, w work) work {
 	var err error
 	if w.Plan.Mode == reconcile.Rotation {
 		w.proof, err = r.proveRotation(ctx, *w.Plan, w.token.Value)
 	} else {
-		w.proof, err = r.proveOthers(ctx, w.Plan.Secrets[0], w.proof)
+		w.proof, err = r.proveReaders(ctx, *w.Plan, w.proof)
 	}
 	w.Head = r.head(*w.Plan, w.proof)
 	if err == nil {
 		err = r.refusePrompt(*w.Plan, w.proof)
 	}
-	if err != nil {
-		w.Err = fmt.Errorf("%w\n%s", err, w.Applied.Words(w.Plan.Mode))
+	if w.Err = err; err != nil {
 		return w
 	}
 	w.token.Expires = r.expires(ctx, w.token, w.proof)
@@ -74,26 +73,29 @@ func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
 		use, _ := user.Primary(r.entry.Repositories...)
 		return proof.HeadOf(use.Repository, use.Branch)
 	}
-	return ""
+	return proof.Head()
 }
 
-// proveOthers proves the entry's token for everyone outside of the plan who reads
-// the secret. What it learns adds warnings to what was known of the token.
-func (r run) proveOthers(ctx context.Context, secret reconcile.SecretPlan, known preflight.Proof) (preflight.Proof, error) {
+// proveReaders proves the entry's token for everyone who reads the secret: the
+// planned environment, as far as what it clones is not of the inputs, and those
+// outside of the plan. What it learns adds warnings to what was known of the token.
+func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known preflight.Proof) (preflight.Proof, error) {
+	secret := plan.Secrets[0]
 	for _, user := range secret.Others {
 		known.Warnings = append(known.Warnings, user.Warnings(secret.Name)...)
 	}
+	needs := secret.Needs(slices.Concat(plan.Users(), secret.Others), r.entry.Primary(), r.entry.AllowHTTP)
+	open := known.Open(preflight.Demands(needs))
 	switch {
-	case len(secret.Others) == 0:
-		return known, nil
-	case !r.provable(r.entry.Token):
+	case !r.provable(r.entry.Token) && len(secret.Others) > 0:
 		known.Warnings = append(known.Warnings, fmt.Sprintf("nothing proves that the token serves the other environments that read secret %q", secret.Name))
+		return known, nil
+	case !r.provable(r.entry.Token), len(open) == 0:
 		return known, nil
 	}
 	defer r.on.Group("Prove")()
-	needs := secret.Needs(secret.Others, r.entry.Primary(), r.entry.AllowHTTP)
 	accepted := preflight.Token{Kind: known.Kind, Certain: true, Accepted: true}
-	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), known.Open(preflight.Demands(needs)), accepted, false)
+	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), open, accepted, false)
 	if err != nil {
 		return known, err
 	}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment) smoketest.Test {
 	secret := w.Plan.Secrets[e.Secret]
 	use, _ := e.Primary(r.entry.Repositories...)
+	as := cmp.Or(use.Kind, w.proof.Kind, r.entry.TokenKind)
 	test := smoketest.Test{
 		EnvironmentID:   stored.UID,
 		EnvironmentName: stored.Name,
@@ -86,10 +88,10 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 	}
 	if r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation {
 		test.Now = func(ctx context.Context) (string, error) {
-			refs, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, use.Repository, bitbucket.UploadPack, use.Kind.Login(), use.Branch)
+			refs, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, use.Repository, bitbucket.UploadPack, as.Login(), use.Branch)
 			switch {
 			case errors.Is(err, bitbucket.ErrNotAsked) && w.proof.Kind != "":
-				return "", nil // the token was proved, and questions about pushes have spent its chances
+				return "", nil // the token was proved, and what came after has spent its chances
 			case preflight.IsRefusal(err):
 				err = fmt.Errorf("%s: %w: %w", use.Repository.CloneURL(), smoketest.ErrRefused, err)
 			}

@@ -42,7 +42,7 @@ func (a *API) with(secret sensitive.String) presenter {
 	if a.attempts[key] == nil {
 		a.attempts[key] = NewAttempts()
 	}
-	return presenter{a.clients, secret, a.attempts[key]}
+	return presenter{clients: a.clients, secret: secret, attempts: a.attempts[key]}
 }
 
 // presenter sends requests that present one secret.
@@ -50,6 +50,7 @@ type presenter struct {
 	clients  transport.Clients
 	secret   sensitive.String
 	attempts *Attempts
+	spare    bool // nothing depends on what it asks
 }
 
 // send sends a request. One that presents the secret takes an attempt first. No
@@ -62,11 +63,11 @@ func (p presenter) send(request *http.Request) (*http.Response, error) {
 	if request.Header.Get("Authorization") == "" {
 		return client.Do(request)
 	}
-	if err := p.attempts.Take(request.Context()); err != nil {
+	if err := p.attempts.Take(request.Context(), p.spare); err != nil {
 		return nil, unsent{err}
 	}
 	answer, err := client.Do(request)
-	p.attempts.Settle(err == nil && answer.StatusCode == http.StatusUnauthorized)
+	p.attempts.Settle(p.spare, err == nil && answer.StatusCode == http.StatusUnauthorized)
 	return answer, echoOf(request, p.secret).safe(err)
 }
 

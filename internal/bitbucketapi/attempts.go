@@ -21,6 +21,9 @@ import (
 //   - another repository refuses it, or any of them to push, or the REST: 1 each
 //   - a token may not see its own record at one of its possible owners: 1 each
 //
+// Nothing depends on the last two, unless the inputs ask for pushes. Such
+// questions leave one for what comes later, such as where a branch is now.
+//
 // Source: https://confluence.atlassian.com/bitbucketserverkb/ ("How to configure
 // CAPTCHA")
 const mostFailures = 2
@@ -31,22 +34,49 @@ const mostFailures = 2
 // concurrent use.
 type Attempts struct {
 	free  chan struct{}
+	spare chan struct{} // as many as may be spent on what nothing depends on
 	spent atomic.Int32
+	last  chan struct{} // closed when one is left
 	none  chan struct{} // closed when all are spent
 }
 
 // NewAttempts returns the attempts of a secret that nobody has presented yet.
 func NewAttempts() *Attempts {
-	a := &Attempts{free: make(chan struct{}, mostFailures), none: make(chan struct{})}
+	a := &Attempts{free: make(chan struct{}, mostFailures), spare: make(chan struct{}, 1), last: make(chan struct{}), none: make(chan struct{})}
 	for range mostFailures {
 		a.free <- struct{}{}
 	}
+	a.spare <- struct{}{}
 	return a
 }
 
-// Take waits for an attempt, which Settle ends. It fails with
-// bitbucket.ErrNotAsked when none is left, and when the context ends.
-func (a *Attempts) Take(ctx context.Context) error {
+// Take waits for an attempt, which Settle ends. A question on which nothing
+// depends takes a spare one: of these one at a time is under way, and the last
+// attempt is none of them. It fails with bitbucket.ErrNotAsked when none is left,
+// and when the context ends.
+func (a *Attempts) Take(ctx context.Context, spare bool) error {
+	if !spare {
+		return a.take(ctx)
+	}
+	select {
+	case <-a.spare:
+	case <-a.last:
+		return bitbucket.ErrNotAsked
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := a.take(ctx)
+	if err == nil && a.spent.Load() >= mostFailures-1 {
+		a.free <- struct{}{}
+		err = bitbucket.ErrNotAsked
+	}
+	if err != nil {
+		a.spare <- struct{}{}
+	}
+	return err
+}
+
+func (a *Attempts) take(ctx context.Context) error {
 	if ctx.Err() != nil { // where an attempt is free too, select would toss a coin
 		return ctx.Err()
 	}
@@ -60,12 +90,20 @@ func (a *Attempts) Take(ctx context.Context) error {
 	}
 }
 
-// Settle gives an attempt back, unless the answer, a 401, has spent it.
-func (a *Attempts) Settle(unauthorized bool) {
-	switch {
-	case !unauthorized:
+// Settle gives an attempt back, unless the answer, a 401, has spent it. Spare is
+// what Take was told.
+func (a *Attempts) Settle(spare, unauthorized bool) {
+	if !unauthorized {
 		a.free <- struct{}{}
-	case a.spent.Add(1) == mostFailures:
-		close(a.none)
+	} else {
+		switch a.spent.Add(1) {
+		case mostFailures - 1:
+			close(a.last)
+		case mostFailures:
+			close(a.none)
+		}
+	}
+	if spare {
+		a.spare <- struct{}{}
 	}
 }

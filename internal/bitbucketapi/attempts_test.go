@@ -26,31 +26,67 @@ func TestAttempts(t *testing.T) {
 		take := func() error {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
-			return attempts.Take(ctx)
+			return attempts.Take(ctx, false)
 		}
 		over, stop := context.WithCancel(t.Context())
 		stop()
 		for range 10 {
-			require.ErrorIs(t, attempts.Take(over), context.Canceled, "though one is free")
+			require.ErrorIs(t, attempts.Take(over, false), context.Canceled, "though one is free")
 		}
 		for range 10 {
 			require.NoError(t, take())
 			require.NoError(t, take())
 			require.ErrorIs(t, take(), context.DeadlineExceeded, "two are under way")
-			attempts.Settle(false)
-			attempts.Settle(false)
+			attempts.Settle(false, false)
+			attempts.Settle(false, false)
 		}
 		require.NoError(t, take())
-		attempts.Settle(true)
+		attempts.Settle(false, true)
 		require.NoError(t, take())
-		time.AfterFunc(time.Second, func() { attempts.Settle(false) })
+		time.AfterFunc(time.Second, func() { attempts.Settle(false, false) })
 		require.NoError(t, take(), "it was given back")
-		time.AfterFunc(time.Second, func() { attempts.Settle(true) })
+		time.AfterFunc(time.Second, func() { attempts.Settle(false, true) })
 		began := time.Now()
 		for range 3 {
 			require.ErrorIs(t, take(), bitbucket.ErrNotAsked)
 		}
 		assert.Equal(t, time.Second, time.Since(began), "who waits is told, and who comes later at once")
+	})
+}
+
+// TestSpareAttemptsLeaveTheLastOne: what nothing depends on is asked one by one,
+// and not when one answer of 401 is left.
+func TestSpareAttemptsLeaveTheLastOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		attempts := bitbucketapi.NewAttempts()
+		take := func(spare bool) error {
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			return attempts.Take(ctx, spare)
+		}
+		require.NoError(t, take(true))
+		require.ErrorIs(t, take(true), context.DeadlineExceeded, "one is under way")
+		require.NoError(t, take(false))
+		attempts.Settle(false, false)
+		attempts.Settle(true, false)
+		require.NoError(t, take(true))
+		attempts.Settle(true, true)
+		for range 10 {
+			require.ErrorIs(t, take(true), bitbucket.ErrNotAsked)
+		}
+		require.NoError(t, take(false), "the last one is for what is needed")
+		attempts.Settle(false, true)
+		require.ErrorIs(t, take(false), bitbucket.ErrNotAsked)
+
+		attempts = bitbucketapi.NewAttempts()
+		require.NoError(t, take(false))
+		require.NoError(t, take(false))
+		time.AfterFunc(time.Second, func() {
+			attempts.Settle(false, true)
+			attempts.Settle(false, false)
+		})
+		require.ErrorIs(t, take(true), bitbucket.ErrNotAsked, "who waits for a free one is told too")
 	})
 }
 
@@ -104,7 +140,12 @@ func TestATokenIsRefusedTwiceAndNoMore(t *testing.T) {
 				t.Cleanup(server.Close)
 				api, r := apiAt(t, server.URL)
 				require.Error(t, before(t.Context(), api, r))
-				require.Error(t, before(t.Context(), api, r))
+				again := before
+				if first == "its own record" { // which leaves the last one
+					require.ErrorIs(t, before(t.Context(), api, r), bitbucket.ErrNotAsked)
+					again = ask["git as Bearer"]
+				}
+				require.Error(t, again(t.Context(), api, r))
 				err := after(t.Context(), api, r)
 				require.ErrorIs(t, err, bitbucket.ErrNotAsked)
 				assert.NotErrorIs(t, err, bitbucket.ErrAnswerLost)
@@ -129,6 +170,7 @@ func TestAnswersOtherThan401CostNothing(t *testing.T) {
 			client, repository := against(t, func(w http.ResponseWriter, r *http.Request) {
 				if status == 0 {
 					<-r.Context().Done()
+					return
 				}
 				w.WriteHeader(status)
 			})

@@ -55,6 +55,15 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return refs, err
 }
 
+// CheckPush asks whether a push would be taken. One that is not needed is not
+// asked when it could draw the last answer of 401 that the token may draw.
+func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
+	asking := *c
+	asking.spare = !needed
+	_, err := asking.ListRefs(ctx, r, bitbucket.ReceivePack, as, "")
+	return err
+}
+
 // get sends a request that presents the token, or nothing.
 func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)

@@ -95,9 +95,9 @@ func (t *Tokens) whoami(ctx context.Context) (string, error) {
 
 // FindSelf returns the record of the token itself, as far as the server of the
 // repository, a Data Center, shows a token its own: as one of its user, of the
-// repository or of its project. It presents the token at most four times. Each
-// owner that the token is not of may be a 401, so it is for after all that has to
-// be known; the user comes first, for who that is the server has told.
+// repository or of its project. It presents the token at most four times. The user
+// comes first, for who that is the server has told. The others are guesses, and a
+// wrong one may be a 401: they begin only when the token may draw two.
 func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
 	id := TokenID(c.secret)
 	if id == "" {
@@ -110,12 +110,15 @@ func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucke
 	}
 	var failures []error
 	for _, owner := range owners {
+		t.spare = owner.Slug != ""
 		var item tokenItem
 		_, err := t.call(ctx, http.MethodGet, tokensPath(owner)+"/"+id, nil, &item)
 		if err == nil {
 			return item.record(), nil
 		}
-		failures = append(failures, err)
+		if failures = append(failures, err); errors.Is(err, bitbucket.ErrNotAsked) {
+			break
+		}
 	}
 	return bitbucket.TokenRecord{}, errors.Join(failures...)
 }

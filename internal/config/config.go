@@ -58,7 +58,6 @@ type Entry struct {
 	AllowHTTP    bool
 
 	SecretName     string
-	OwnSecretName  bool // SecretName was given, it is not the default
 	OnSharedSecret OnSharedSecret
 	Scope          warp.OwnerType
 	Team           string

@@ -32,7 +32,7 @@ const longestVariable = 128<<10 - 1
 
 func (p *parser) names() {
 	c, in := &p.config, p.in
-	c.SecretName, c.OwnSecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor)), in.SecretName != ""
+	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
 	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret, "fail", "warn"))
 	p.variable("secret_name", c.SecretName)
 	if c.Token.Reveal() == c.SecretName {

@@ -184,7 +184,6 @@ func TestEveryInputIsTaken(t *testing.T) {
 			RequireWrite:       true,
 			AllowHTTP:          true,
 			SecretName:         "MY_TOKEN",
-			OwnSecretName:      true,
 			Scope:              warp.TeamOwner,
 			Team:               "Acme & Co",
 			EnvironmentID:      "En00000000000000000001",

@@ -22,6 +22,9 @@ import (
 type Server interface {
 	// ListRefs asks a repository for its refs, as git does.
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
+	// CheckPush asks whether a push would be taken. What is not needed may not be
+	// asked.
+	CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error
 	// CheckREST asks for a repository in a way that takes no bad token, even
 	// where everybody may read.
 	CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error)
@@ -65,7 +68,8 @@ type Proof struct {
 // error is what stands against the token as a whole, or an outage, and then names
 // the refusals too, in order. What the server was not asked because it had
 // answered 401 too often is a refusal; the questions come in the order of what they
-// are worth, so it is those about pushes that are left.
+// are worth, so it is those about pushes that are left; when no push is needed,
+// they do not spend the last answer of 401 that the token may draw.
 //
 // Of a token that was accepted before, only the clones are asked for.
 func Check(ctx context.Context, s Server, demands []Demand, token Token, requireWrite bool) (Proof, error) {
@@ -241,29 +245,28 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 			}, false})
 		}
 	}
-	git := func(to *error, i int, service bitbucket.Service, as bitbucket.Login, needed bool) question {
-		d := c.asked[i]
-		return question{to, func(ctx context.Context) error {
-			refs, err := c.server.ListRefs(ctx, d.Repository, service, as, d.Branch)
-			if to == &c.reads[i].err {
-				c.reads[i].head = refs.Commit(d.Branch)
-			}
-			return err
-		}, needed}
-	}
-	for i := range c.asked {
+	for i, d := range c.asked {
 		if i > 0 || c.token.Accepted {
-			first = append(first, git(&c.reads[i].err, i, bitbucket.UploadPack, as, true))
+			first = append(first, question{&c.reads[i].err, func(ctx context.Context) error {
+				refs, err := c.server.ListRefs(ctx, d.Repository, bitbucket.UploadPack, as, d.Branch)
+				c.reads[i].head = refs.Commit(d.Branch)
+				return err
+			}, true})
 		}
 		if !c.token.ReadOnly {
-			then = append(then, git(&c.pushes[i], i, bitbucket.ReceivePack, as, c.requireWrite))
+			then = append(then, question{&c.pushes[i], func(ctx context.Context) error {
+				return c.server.CheckPush(ctx, d.Repository, as, c.requireWrite)
+			}, c.requireWrite})
 		}
 	}
 	if c.token.Accepted || refused != nil {
 		return c.askAll(ctx, first)
 	}
 	if primary.Flavor == bitbucket.DataCenter {
-		first = append(first, git(&c.basic, 0, bitbucket.UploadPack, bitbucket.Login{User: c.token.Kind.User()}, true))
+		first = append(first, question{&c.basic, func(ctx context.Context) error {
+			_, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, bitbucket.Login{User: c.token.Kind.User()}, "")
+			return err
+		}, true})
 	}
 	if err := c.askAll(ctx, first); err != nil {
 		return err

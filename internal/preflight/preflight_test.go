@@ -62,6 +62,11 @@ func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return refs, s.answer(ctx, r.Slug+" "+what+" "+login, r.Slug+" "+what, what+" "+login, what, "")
 }
 
+func (s *server) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, _ bool) error {
+	_, err := s.ListRefs(ctx, r, bitbucket.ReceivePack, as, "")
+	return err
+}
+
 // CheckREST looks the answer up as "rest".
 func (s *server) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) ([]string, error) {
 	return s.scopes, s.answer(ctx, r.Slug+" rest "+as.String(), "rest")
@@ -107,31 +112,35 @@ type bounded struct {
 func bound(s preflight.Server) bounded { return bounded{s, bitbucketapi.NewAttempts()} }
 
 func (b bounded) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (refs bitbucket.Refs, err error) {
-	err = b.attempt(ctx, as, func() (err error) {
+	err = b.attempt(ctx, as, false, func() (err error) {
 		refs, err = b.server.ListRefs(ctx, r, service, as, wanted)
 		return err
 	})
 	return refs, err
 }
 
+func (b bounded) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
+	return b.attempt(ctx, as, !needed, func() error { return b.server.CheckPush(ctx, r, as, needed) })
+}
+
 func (b bounded) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error) {
-	err = b.attempt(ctx, as, func() (err error) {
+	err = b.attempt(ctx, as, false, func() (err error) {
 		scopes, err = b.server.CheckREST(ctx, r, as)
 		return err
 	})
 	return scopes, err
 }
 
-func (b bounded) attempt(ctx context.Context, as bitbucket.Login, ask func() error) error {
+func (b bounded) attempt(ctx context.Context, as bitbucket.Login, spare bool, ask func() error) error {
 	if as == (bitbucket.Login{}) {
 		return ask()
 	}
-	if err := b.attempts.Take(ctx); err != nil {
+	if err := b.attempts.Take(ctx, spare); err != nil {
 		return err
 	}
 	err := ask()
 	var refused *bitbucket.Refusal
-	b.attempts.Settle(errors.As(err, &refused) && refused.Status == 401)
+	b.attempts.Settle(spare, errors.As(err, &refused) && refused.Status == 401)
 	return err
 }
 
@@ -234,7 +243,7 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 		"a guess that was right": {repositories: cloud("a"), token: guess, answers: readOnly, kind: bitbucket.APIToken},
 		"a guess that was wrong": {
 			repositories: cloud("a"), token: guess, answers: onlyReads(map[string]error{"clone " + asAPI: unauthorized}), kind: bitbucket.AccessToken,
-			asked: []string{"a clone nobody", "a clone " + asAPI, "a clone " + asAccess, "a push " + asAccess},
+			asked: []string{"a clone nobody", "a clone " + asAPI, "a clone " + asAccess},
 		},
 		"a server that takes Bearer only": {
 			repositories: dataCenter("a"), token: httpToken, kind: bitbucket.HTTPAccessToken, bearerOnly: true, warnings: []string{"git in the image must be 2.46 or newer"},
@@ -539,12 +548,21 @@ type revoked struct {
 }
 
 func (r *revoked) ListRefs(ctx context.Context, at bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	r.answered()
+	return r.server.ListRefs(ctx, at, service, as, wanted)
+}
+
+func (r *revoked) CheckPush(ctx context.Context, at bitbucket.Repository, as bitbucket.Login, needed bool) error {
+	r.answered()
+	return r.server.CheckPush(ctx, at, as, needed)
+}
+
+func (r *revoked) answered() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.good--; r.good < 0 {
 		r.answers = map[string]error{"": unauthorized}
 	}
-	r.mu.Unlock()
-	return r.server.ListRefs(ctx, at, service, as, wanted)
 }
 
 func TestAnOutageEndsTheCheckEarly(t *testing.T) {
@@ -596,11 +614,12 @@ func TestProofsShareTheAnswersOf401(t *testing.T) {
 		err     string // empty: the token is good enough
 		asked   int    // questions with the token
 	}{
-		"none is left":                {2, nil, "prove the token against https://git.example/scm/PRJ/a.git: " + refused, 0},
-		"the first one spends it":     {1, map[string]error{"": unauthorized}, "https://git.example/scm/PRJ/a.git: 401", 1},
-		"a push spends it":            {1, map[string]error{"push": unauthorized}, "", 5},
-		"a clone spends it":           {1, map[string]error{"b clone": unauthorized}, "https://git.example/scm/PRJ/b.git: 401", -1},
-		"all the same, all questions": {1, nil, "", 7},
+		"none is left":               {2, nil, "prove the token against https://git.example/scm/PRJ/a.git: " + refused, 0},
+		"the first one spends it":    {1, map[string]error{"": unauthorized}, "https://git.example/scm/PRJ/a.git: 401", 1},
+		"a push leaves the last one": {0, map[string]error{"push": unauthorized}, "", 5},
+		"a clone spends it":          {1, map[string]error{"b clone": unauthorized}, "https://git.example/scm/PRJ/b.git: 401", -1},
+		"no push, when one is left":  {1, nil, "", 4},
+		"all questions":              {0, nil, "", 7},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -609,8 +628,8 @@ func TestProofsShareTheAnswersOf401(t *testing.T) {
 				s := &server{answers: tt.answers, refs: bitbucket.Refs{Head: head}, delay: time.Second}
 				b := bound(s)
 				for range tt.spent {
-					require.NoError(t, b.attempts.Take(t.Context()))
-					b.attempts.Settle(true)
+					require.NoError(t, b.attempts.Take(t.Context(), false))
+					b.attempts.Settle(false, true)
 				}
 				proof, err := checkBound(t.Context(), b, dataCenter("a", "b", "c"), httpToken, "", false)
 				if tt.err == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type StoredEnvironment struct {
 	UID, Name string // of one that is known to exist
 	Err       error
 
-	after []warp.Secret // as they were after a create; nil without one
+	after *World // the secrets, after a write since which its runs read ours; nil without one
 }
 
 // Err joins what went wrong, each error once.
@@ -84,20 +85,29 @@ func (a Applied) Words(mode Mode) string {
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)
 }
 
-// After is what came of two plans of the same entries, this one after another:
-// what the first one created is created.
+// After is what came of two plans of the same entries with the same tokens, this
+// one after another: what the first one created is created, and what it wrote
+// stays written when this one fails. A rotation may have found more environments
+// since; it writes none.
 func (a Applied) After(first Applied) Applied {
-	if len(first.Secrets) != len(a.Secrets) || len(first.Environments) != len(a.Environments) {
-		return a
-	}
 	for i, s := range first.Secrets {
-		if s.Change == Create && a.Secrets[i].Change == Rotate {
-			a.Secrets[i].Change = Create
+		switch now := &a.Secrets[i]; {
+		case now.Change == "":
+			now.Change, now.Stamp = s.Change, s.Stamp
+		case s.Change == Create:
+			now.Change = Create
 		}
 	}
+	if len(first.Environments) != len(a.Environments) {
+		return a
+	}
 	for i, e := range first.Environments {
-		if e.Change == Create && a.Environments[i].UID == e.UID || e.Change == Update && a.Environments[i].Change == Keep {
-			a.Environments[i].Change = e.Change
+		now := &a.Environments[i]
+		if now.UID == "" {
+			now.UID, now.Name = e.UID, e.Name
+		}
+		if now.UID == e.UID && e.Change != "" && (now.Change == "" || now.Change == Keep || e.Change == Create) {
+			now.Change = e.Change
 		}
 	}
 	return a
@@ -132,7 +142,7 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		if e.Err != nil || done.Secrets[e.Secret].Err != nil {
 			continue
 		}
-		write := environmentWrite{Applier: a, plan: e}
+		write := environmentWrite{Applier: a, plan: e, reads: slices.Contains(p.Secrets[e.Secret].readers, e.UID)}
 		written, change, err := write.persist(ctx)
 		stored.after = write.after
 		if written.UID != "" {

@@ -16,9 +16,10 @@ var ErrRaced = errors.New("someone else was at work at the same time")
 
 // Confirm judges, after a plan was applied, what another job did meanwhile. It
 // fails with ErrRaced when an environment that the plan does not know read a
-// secret after it was stored, or when a secret was written again before an
-// environment that this plan created could be seen. Of two jobs that overwrite one
-// secret at once, so, the later one knows of everyone who reads it. It is pure.
+// secret after it was stored, or when a secret was written again before others
+// could see that an environment of this plan reads it. So, of two jobs that
+// overwrite one secret at the same time, one knows of everyone who reads it. It is
+// pure.
 func (p Plan) Confirm(done Applied) error {
 	if done.unseen != nil {
 		return fmt.Errorf("look for what others did meanwhile: list environments: %w", done.unseen)
@@ -28,7 +29,7 @@ func (p Plan) Confirm(done Applied) error {
 			return fmt.Errorf("environment %s has begun to read secret %q: %w", newcomer, s.Name, ErrRaced)
 		}
 		for _, e := range done.Environments {
-			if stamp := done.Secrets[i].Stamp; e.Change == Create && stamp != "" && stampIn(e.after, s.Credential) != stamp {
+			if stamp := done.Secrets[i].Stamp; e.after != nil && stamp != "" && e.after.stamp(s.Credential) != stamp {
 				return fmt.Errorf("secret %q was written again: %w", s.Name, ErrRaced)
 			}
 		}
@@ -52,9 +53,9 @@ func (p Plan) newcomer(s SecretPlan, done Applied) (credential.User, bool) {
 	return credential.User{}, false
 }
 
-// stampIn is when a secret was last written, empty when it is gone.
-func stampIn(secrets []warp.Secret, c credential.Credential) string {
-	if secret := (World{Secrets: secrets}).secret(c.Owner, c.Name); secret != nil {
+// stamp is when a secret was last written, empty when it is gone.
+func (w World) stamp(c credential.Credential) string {
+	if secret := w.secret(c.Owner, c.Name); secret != nil {
 		return secret.UpdatedAt
 	}
 	return ""
@@ -63,5 +64,5 @@ func stampIn(secrets []warp.Secret, c credential.Credential) string {
 // Stamp is when the plan's secret was last written, empty when it is gone.
 func (a Applier) Stamp(ctx context.Context, s SecretPlan) (string, error) {
 	secrets, err := a.Reader.ListSecrets(ctx)
-	return stampIn(secrets, s.Credential), err
+	return World{Secrets: secrets}.stamp(s.Credential), named("list secrets", err)
 }

@@ -36,6 +36,7 @@ func TestConfirm(t *testing.T) {
 		"a reader of a secret that was not":  {before: func(o *oz) { o.add(acme, clones("web")) }},
 		"the secret, before ours was to see": {meanwhile: overwrite, raced: `secret "TOKEN" was written again`},
 		"the secret, and ours was to see":    {there: converged, secret: true, meanwhile: overwrite},
+		"the secret, before ours read it":    {there: `{"name":"acme-api","secrets":[]}`, secret: true, meanwhile: overwrite, raced: `secret "TOKEN" was written again`},
 		"the secret, and it is gone":         {secret: true, meanwhile: func(o *oz) { o.meanwhile(func() { o.secrets = nil }) }, raced: `secret "TOKEN" was written again`},
 		"a reader in the trash that was there": {secret: true, before: func(o *oz) {
 			o.edit(o.add(acme, clones("web")), func(e *warp.Environment) { e.Trashed = true })
@@ -109,11 +110,20 @@ func TestAfter(t *testing.T) {
 		"what was created and then updated": {of(c, c, "a"), of(r, u, "a"), of(c, c, "a")},
 		"another one is not ours":           {of(c, c, "a"), of(r, k, "b"), of(c, k, "b")},
 		"what failed the first time":        {of("", "", ""), of(r, k, "a"), of(r, k, "a")},
-		"what failed the second time":       {of(c, c, "a"), of("", "", ""), of("", "", "")},
+		"what failed the second time":       {of(c, c, "a"), of("", "", ""), of(c, c, "a")},
+		"the environment failed":            {of(c, c, "a"), of(r, "", "a"), of(c, c, "a")},
+		"another one failed":                {of(c, c, "a"), of(r, "", "b"), of(c, "", "b")},
 		"there was no first time":           {reconcile.Applied{}, of(r, k, "a"), of(r, k, "a")},
 	} {
 		assert.Equal(t, tt.want, tt.then.After(tt.first), name)
 	}
+
+	failed := of("", k, "a")
+	failed.Secrets[0].Stamp = ""
+	failed.Environments = append(failed.Environments, failed.Environments[0])
+	failed = failed.After(of(r, k, "a"))
+	assert.Equal(t, of(r, k, "a").Secrets, failed.Secrets, "a rotation that found one more environment")
+	assert.Len(t, failed.Environments, 2)
 }
 
 func TestWordsOfWhatWasWritten(t *testing.T) {

@@ -26,7 +26,7 @@ func Diff(mode Mode, desired []Desired, w World) Plan {
 	}
 	for i := range plan.Secrets {
 		s := &plan.Secrets[i]
-		if s.Change == Rotate {
+		if w.overwrites(s.Owner, s.Name) {
 			s.Others = plan.outside(w.users(s.Credential))
 		}
 		plan.Warnings = append(plan.Warnings, s.warnings(w)...)

@@ -16,7 +16,8 @@ import (
 type environmentWrite struct {
 	Applier
 	plan  EnvironmentPlan
-	after []warp.Secret // as they were after a create; nil without one
+	reads bool   // its runs read the secret before
+	after *World // the secrets, after a write since which its runs read ours; nil without one
 }
 
 // persist creates, updates or keeps the environment and returns it as it is now,
@@ -28,9 +29,20 @@ func (w *environmentWrite) persist(ctx context.Context) (warp.Environment, Chang
 	case Keep:
 		return current, Keep, nil
 	case Update:
-		return w.update(ctx, e.desired, current)
+		updated, change, err := w.update(ctx, e.desired, current)
+		if err == nil && !w.reads {
+			err = w.look(ctx)
+		}
+		return updated, change, err
 	}
 	return w.create(ctx)
+}
+
+// look reads the secrets for Confirm.
+func (w *environmentWrite) look(ctx context.Context) error {
+	secrets, err := w.Reader.ListSecrets(ctx)
+	w.after = &World{Secrets: secrets}
+	return named("list secrets", err)
 }
 
 // update writes the model that current carries if the environment still has
@@ -123,13 +135,13 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 }
 
 // yield keeps the environment that this process has just created if none of
-// its rivals is older; else it deletes it and settles on the oldest. At the same
-// time it looks at the secrets, for Confirm.
+// its rivals is older; else it deletes it and settles on the oldest, whose maker
+// looks at the secrets as this process does at the same time.
 func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (warp.Environment, Change, error) {
 	var live []rival
 	reads, within := errgroup.WithContext(ctx)
 	reads.Go(func() (err error) { live, err = w.rivals(within, w.plan, own); return err })
-	reads.Go(func() (err error) { w.after, err = w.Reader.ListSecrets(within); return named("list secrets", err) })
+	reads.Go(func() error { return w.look(within) })
 	if err := reads.Wait(); err != nil {
 		return own, Create, err
 	}
@@ -137,6 +149,7 @@ func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (war
 	if oldest.UID == own.UID {
 		return own, Create, nil
 	}
+	w.after = nil
 	w.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
 	if err := w.deleteOwn(ctx, own.UID); err != nil {
 		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)

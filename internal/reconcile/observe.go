@@ -71,7 +71,7 @@ type object struct {
 }
 
 // needed are the environments to read whole: those of the entries, and those
-// whose runs read a secret that is there already. It is pure.
+// whose runs will read another value of a secret. It is pure.
 func (w World) needed(mode Mode, desired []Desired) []object {
 	var list []object
 	need := func(uid string, integrations bool) {
@@ -95,7 +95,7 @@ func (w World) needed(mode Mode, desired []Desired) []object {
 				need(listing.UID, true)
 			}
 		}
-		if w.secret(owner, d.SecretName) != nil {
+		if w.overwrites(owner, d.SecretName) {
 			for _, listing := range w.readers(owner, d.SecretName) {
 				need(listing.UID, false)
 			}
@@ -184,6 +184,13 @@ func (w World) secret(owner warp.Owner, name string) *warp.Secret {
 		}
 	}
 	return nil
+}
+
+// overwrites reports whether somebody's runs read another value once the secret is
+// stored: it is there, or, a personal one, it takes the place of a team's.
+func (w World) overwrites(owner warp.Owner, name string) bool {
+	isTeams := func(s warp.Secret) bool { return s.Name == name && s.Owner.Type == warp.TeamOwner }
+	return w.secret(owner, name) != nil || owner.Type == warp.UserOwner && slices.ContainsFunc(w.Secrets, isTeams)
 }
 
 // isHidden reports whether the caller has a personal secret of this name. It

@@ -162,7 +162,7 @@ type SecretPlan struct {
 	Change Change
 	Was    Note // of the observed secret
 	// Others are the live environments outside of the plan whose runs read the
-	// observed secret.
+	// observed secret, or the one whose place it takes.
 	Others []credential.User
 	// Hidden says that the caller has a personal secret of the same name, which
 	// the caller's own runs read in place of this one.

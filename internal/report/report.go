@@ -101,8 +101,8 @@ type environment struct {
 	Error   string           `json:"error"`
 }
 
-// environments are those of the plan as far as the run got with each; before
-// there is a plan, the one that the inputs name.
+// environments are those of the plan as far as the run got with each, and those
+// that the inputs name where there is no plan.
 func (f Facts) environments() []environment {
 	if f.Plan == nil {
 		if f.EnvironmentID+f.EnvironmentName == "" {
@@ -110,7 +110,7 @@ func (f Facts) environments() []environment {
 		}
 		return []environment{{ID: f.EnvironmentID, Name: f.EnvironmentName, Error: errorText(f.Err)}}
 	}
-	list := make([]environment, len(f.Plan.Environments))
+	var list []environment
 	for i, planned := range f.Plan.Environments {
 		e := environment{ID: planned.UID, Name: planned.Name}
 		own := planned.Err
@@ -128,8 +128,9 @@ func (f Facts) environments() []environment {
 		if own == nil && !f.Expiring {
 			own = f.Err
 		}
-		e.Error = errorText(own)
-		list[i] = e
+		if e.Error = errorText(own); e.ID+e.Name != "" { // else an entry that failed and names none
+			list = append(list, e)
+		}
 	}
 	return list
 }

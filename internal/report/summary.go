@@ -40,8 +40,8 @@ func (f Facts) Summary(took time.Duration) string {
 		}
 		parts = append(parts, f.changed()...)
 	}
-	if f.isRotation() && len(f.Plan.Environments) > 0 {
-		parts = append(parts, f.tested())
+	if list := f.environments(); f.isRotation() && len(list) > 0 {
+		parts = append(parts, tested(list))
 	}
 	if f.Plan != nil {
 		parts = append(parts, graphs(*f.Plan)...)
@@ -142,28 +142,30 @@ func (f Facts) changed() []string {
 	case f.Err != nil:
 		title = "What was planned"
 	}
-	list := "#### " + title + "\n\n"
+	var list string
 	for _, line := range secretLines(*f.Plan) {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
 		list += indent + "- " + markdown(strings.TrimLeft(line, " ")) + "\n"
 	}
 	var fields []string
 	for _, e := range f.Plan.Environments {
-		if !f.isRotation() { // whose environments stand in a table
+		if !f.isRotation() && e.Err == nil { // whose environments stand in a table
 			list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
 		}
 		for _, field := range e.Fields {
 			fields = append(fields, fieldText(field))
 		}
 	}
-	return append([]string{list}, fields...)
+	if list == "" { // nothing was planned
+		return nil
+	}
+	return append([]string{"#### " + title + "\n\n" + list}, fields...)
 }
 
 // tested lists the environments of a rotation, as a table.
-func (f Facts) tested() string {
+func tested(list []environment) string {
 	var text strings.Builder
 	text.WriteString("| environment | ID | smoke test |\n|---|---|---|\n")
-	list := f.environments()
 	for i, e := range list {
 		if text.Len() > longestBlock {
 			fmt.Fprintf(&text, "| %d more | | |\n", len(list)-i)

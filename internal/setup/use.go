@@ -12,7 +12,7 @@ import (
 // Use is a repository that a setup command clones with a secret.
 type Use struct {
 	Repository bitbucket.Repository
-	Kind       bitbucket.TokenKind // as which the command presents the token
+	Kind       bitbucket.TokenKind // as which the command presents the token; empty: it does not tell
 	Branch     string              // branch or tag; empty is the repository's own
 	Directory  string              // of the checkout, below the directory in which the command runs
 }
@@ -132,15 +132,17 @@ func cloned(word string) (bitbucket.Repository, bool) {
 }
 
 // kindOf tells as which kind of token a command presents the secret, by the user
-// that its text names.
+// that its text names; empty: by none of ours.
 func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	switch {
 	case r.Flavor == bitbucket.DataCenter:
 		return bitbucket.HTTPAccessToken
 	case presents(text, bitbucket.AccessToken):
 		return bitbucket.AccessToken
+	case presents(text, bitbucket.APIToken):
+		return bitbucket.APIToken
 	}
-	return bitbucket.APIToken
+	return ""
 }
 
 // presents reports whether a command names the user of this kind of token, in a

@@ -37,7 +37,7 @@ func TestUses(t *testing.T) {
 		want          []setup.Use
 	}{
 		{"after another command", "cd x && git clone -b dev https://x-token-auth:$T@bitbucket.org/acme/app.git y", []setup.Use{{cloud, bitbucket.AccessToken, "dev", "y"}}},
-		{"inside a script", `bash -c 'git clone "https://jane:${T}@bitbucket.org/acme/app"'`, []setup.Use{{cloud, bitbucket.APIToken, "", "app"}}},
+		{"inside a script", `bash -c 'git clone "https://jane:${T}@bitbucket.org/acme/app"'`, []setup.Use{{cloud, "", "", "app"}}},
 		{"options after the URL", "git clone https://x-token-auth:$T@bitbucket.org/acme/app.git --branch dev", []setup.Use{{cloud, bitbucket.AccessToken, "dev", "app"}}},
 		{"with another secret", "git clone https://x-token-auth:$OTHER@bitbucket.org/acme/app.git && echo $T", nil},
 		{"of another forge", "git clone https://x-access-token:$T@github.com/acme/app.git", nil},
