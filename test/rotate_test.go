@@ -318,10 +318,9 @@ func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
 	})
 }
 
-// TestARotationWithoutAnAttemptLeft: the questions about pushes have drawn the two
-// answers of 401 that a token may draw. What the smoke test compares with is known
-// from the proof.
-func TestARotationWithoutAnAttemptLeft(t *testing.T) {
+// TestPushesThatAreRefusedLeaveOneAnswer of the two of 401 that a token may draw.
+// What the smoke test compares with is known from the proof.
+func TestPushesThatAreRefusedLeaveOneAnswer(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		w.environments(3)
@@ -336,12 +335,11 @@ func TestARotationWithoutAnAttemptLeft(t *testing.T) {
 				refused++
 			}
 		}
-		assert.Equal(t, 2, refused)
+		assert.Equal(t, 1, refused)
 	})
 }
 
-// TestAnEmptyRepositoryBlamesNoToken whose chances are spent: there is no commit,
-// and the server is not asked for one again.
+// TestAnEmptyRepositoryBlamesNoToken that one question about pushes was refused.
 func TestAnEmptyRepositoryBlamesNoToken(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

@@ -3,7 +3,6 @@ package action
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -89,10 +88,7 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 	if r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation {
 		test.Now = func(ctx context.Context) (string, error) {
 			refs, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, use.Repository, bitbucket.UploadPack, as.Login(), use.Branch)
-			switch {
-			case errors.Is(err, bitbucket.ErrNotAsked) && w.proof.Kind != "":
-				return "", nil // the token was proved, and what came after has spent its chances
-			case preflight.IsRefusal(err):
+			if preflight.IsRefusal(err) {
 				err = fmt.Errorf("%s: %w: %w", use.Repository.CloneURL(), smoketest.ErrRefused, err)
 			}
 			return refs.Commit(use.Branch), err

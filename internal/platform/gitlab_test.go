@@ -3,12 +3,14 @@ package platform_test
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 )
 
@@ -57,7 +59,8 @@ func TestGitLabsSectionsHaveNamesOfTheirOwn(t *testing.T) {
 func TestAReportStaysBelowGitLabsLimit(t *testing.T) {
 	t.Parallel()
 	f := facts()
-	f.Plan.Environments = make([]reconcile.EnvironmentPlan, 200)
+	one := reconcile.EnvironmentPlan{User: credential.User{UID: "En00000000000000000001"}}
+	f.Plan.Environments = slices.Repeat([]reconcile.EnvironmentPlan{one}, 200)
 	path := filepath.Join(t.TempDir(), "report.env")
 	j := start("GITLAB_CI=true")
 	require.NoError(t, j.Emit(f, path))
