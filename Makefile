@@ -18,7 +18,8 @@ test:
 	go test -race -shuffle=on -count=1 -parallel 8 -timeout 30m ./...
 
 bench:
-	go test -run '^$$' -bench . -benchtime 10x ./test
+	go test -run '^$$' -bench . -skip SmokeTest -benchtime 10x ./test
+	go test -run '^$$' -bench SmokeTest -benchtime 1x ./test # a minute each
 
 fuzz:
 	@for package in $$(go list ./internal/...); do \
