@@ -301,6 +301,7 @@ func TestTwoMintingJobsAtOnce(t *testing.T) {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %d, its answer lost: %t", at.operation, at.skip, lost), func(t *testing.T) {
 				t.Parallel()
+				at := at // this test changes it, and its twin runs beside it
 				w := newWorld(t, plain, warpsim.Options{})
 				inputs := w.minting(map[string]string{"smoke_test": "false"})
 				w.must(inputs)
