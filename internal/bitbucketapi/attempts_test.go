@@ -90,6 +90,29 @@ func TestSpareAttemptsLeaveTheLastOne(t *testing.T) {
 	})
 }
 
+// TestAGuessAtTheOwnerLeavesTheLastAttempt: the server knows whose token it is and
+// refuses that user's record, so the repository's is not asked for.
+func TestAGuessAtTheOwnerLeavesTheLastAttempt(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/users") {
+			w.Header().Set("X-AUSERNAME", "jane")
+			return
+		}
+		refused.Add(1)
+		http.Error(w, "no", http.StatusUnauthorized)
+	}))
+	t.Cleanup(server.Close)
+	api, r := apiAt(t, server.URL)
+	client := api.Client(sensitive.New("BBDC-MTIzOg=="))
+	_, err := client.FindSelf(t.Context(), r)
+	require.ErrorIs(t, err, bitbucket.ErrNotAsked)
+	assert.Equal(t, int32(1), refused.Load())
+	_, err = client.ListRefs(t.Context(), r, bitbucket.UploadPack, bearer, "")
+	require.NotErrorIs(t, err, bitbucket.ErrNotAsked)
+}
+
 // TestATokenIsRefusedTwiceAndNoMore, whoever asks the server and what for.
 func TestATokenIsRefusedTwiceAndNoMore(t *testing.T) {
 	t.Parallel()

@@ -17,9 +17,6 @@ import (
 func PlanText(p reconcile.Plan) []string {
 	text := secretLines(p)
 	for _, e := range p.Environments {
-		if e.Err != nil {
-			continue
-		}
 		text = append(text, environmentLine(p, e))
 		for _, field := range e.Fields {
 			text = append(text, "  "+field.Name)
