@@ -52,7 +52,7 @@ func TestFresh(t *testing.T) {
 		assert.Equal(t, "warpdotdev/dev-base:latest", m["docker_image"])
 		assert.Equal(t, "a < b && c", m["description"])
 		assert.Equal(t, []any{map[string]any{"name": "BITBUCKET_API_TOKEN"}}, m["secrets"])
-		assert.Equal(t, []any{"cd sample && test -f README.md", `cd sample && echo "in $PWD"`}, m["setup_commands"].([]any)[1:])
+		assert.Equal(t, []any{"cd ./sample && test -f README.md", `cd ./sample && echo "in $PWD"`}, m["setup_commands"].([]any)[3:])
 		w.keeps(inputs)
 	})
 }
@@ -112,6 +112,67 @@ func TestPlanWritesNothing(t *testing.T) {
 	})
 }
 
+// TestUserCommandsRunInsideTheRepository: all of each, and in one session.
+func TestUserCommandsRunInsideTheRepository(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.inputs(map[string]string{"setup_commands": strings.Join([]string{
+			"sleep 0.1 & test -f README.md",
+			"false || test -f README.md; test -f README.md",
+			"cat README.md | grep -q . # the file",
+			"export GREETING=hello && greet() { test \"$GREETING\" = \"$1\"; }",
+			"mkdir sub && cd sub",
+			"greet hello && cat >out <<E\n  $GREETING\nE",
+			"grep -x '  hello' out && test ! -e ../out",
+		}, "\n")})
+		r := w.run(inputs)
+		require.Equal(t, 0, r.code, r.log)
+		commands := model(t, w.onlyEnvironment())["setup_commands"].([]any)
+		require.Len(t, commands, 10)
+		assert.Equal(t, "cd ./sample && eval 'sleep 0.1 & test -f README.md'", commands[3])
+		assert.Equal(t, "cd ./sample && mkdir sub && cd sub", commands[7])
+		w.keeps(inputs)
+	})
+}
+
+// TestTheLoginGoesWithTheHelper: with the documented commands there is none, and
+// back again there is one.
+func TestTheLoginGoesWithTheHelper(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		for _, auth := range []string{"helper", "url", "helper"} {
+			inputs := w.inputs(map[string]string{"clone_auth": auth, "smoke_test": "false"})
+			r := w.run(inputs)
+			require.Equal(t, 0, r.code, r.log)
+			commands := model(t, w.onlyEnvironment())["setup_commands"].([]any)
+			if auth == "url" {
+				assert.Equal(t, []any{"git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/sample.git"}, commands)
+			} else {
+				assert.Len(t, commands, 3)
+			}
+			w.keeps(inputs)
+		}
+	})
+}
+
+// TestAPlanIsInWords: nobody has to read a program to review a plan; whoever wants
+// to, can.
+func TestAPlanIsInWords(t *testing.T) {
+	t.Parallel()
+	for on, debug := range map[dialect]string{plain: "DEBUG=true", github: "RUNNER_DEBUG=1"} {
+		w := newWorld(t, on, warpsim.Options{})
+		const words = "clone https://bitbucket.org/acme/sample.git into sample; git reads $BITBUCKET_API_TOKEN"
+		r := w.run(w.inputs(map[string]string{"mode": "plan"}))
+		assert.Contains(t, r.log, "    + "+words)
+		assert.NotContains(t, r.log, "git config")
+
+		w.environ = append(w.environ, debug)
+		r = w.run(w.inputs(map[string]string{"mode": "plan"}))
+		assert.Contains(t, r.log, "    + "+words)
+		assert.Contains(t, r.log, "git config --global --replace-all credential.https://bitbucket.org/.helper")
+	}
+}
+
 func TestDriftIsMendedFieldByField(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -131,8 +192,8 @@ func TestDriftIsMendedFieldByField(t *testing.T) {
 		assert.Contains(t, environment.Model, foreign)
 		m := model(t, environment)
 		commands := m["setup_commands"].([]any)
-		assert.Len(t, commands, 3)
-		assert.Equal(t, []any{"echo before", "cd sample && echo after"}, []any{commands[0], commands[2]})
+		assert.Len(t, commands, 5)
+		assert.Equal(t, []any{"echo before", "cd sample && echo after"}, []any{commands[0], commands[4]})
 		assert.Equal(t, []any{map[string]any{"name": "NPM_TOKEN"}, map[string]any{"name": "BITBUCKET_API_TOKEN"}}, m["secrets"])
 		w.keeps(inputs)
 	})

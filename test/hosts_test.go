@@ -29,7 +29,7 @@ func TestPipeOfItsOwnRepository(t *testing.T) {
 	assert.Equal(t, "acme-sample", first.outputs["environment_name"])
 	assert.Equal(t, "passed", first.outputs["smoke_test"])
 	m := model(t, w.onlyEnvironment())
-	assert.Equal(t, []any{"cd sample && test -f README.md", "cd sample && true"}, m["setup_commands"].([]any)[1:])
+	assert.Equal(t, []any{"cd ./sample && test -f README.md", "cd ./sample && true"}, m["setup_commands"].([]any)[3:])
 	assert.Equal(t, []any{map[string]any{"name": "BITBUCKET_API_TOKEN"}, map[string]any{"name": "NPM_TOKEN"}}, m["secrets"])
 	for line := range strings.Lines(first.log) {
 		assert.Regexp(t, "^(\x1b\\[3[126]m)?(INFO: |WARNING: |✔ )", line)

@@ -83,9 +83,9 @@ func TestSeveralRepositories(t *testing.T) {
 		})
 		w.must(inputs)
 		commands := model(t, w.onlyEnvironment())["setup_commands"].([]any)
-		require.Len(t, commands, 3)
-		assert.Contains(t, commands[0], w.cloud.CloneURL())
-		assert.Contains(t, commands[1], second.CloneURL())
+		require.Len(t, commands, 5)
+		assert.Contains(t, commands[2], w.cloud.CloneURL())
+		assert.Contains(t, commands[3], second.CloneURL())
 		w.keeps(inputs)
 	})
 }

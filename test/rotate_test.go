@@ -435,6 +435,26 @@ func TestTheRunOfARotationNamesTheSecret(t *testing.T) {
 	})
 }
 
+// TestARotationFollowsALogin that somebody wrote: git presents the secret to
+// every repository of the server, with no name of it in a clone command.
+func TestARotationFollowsALogin(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		login := `git config --global credential.https://bitbucket.org.helper '!f() { echo username=x-bitbucket-api-token-auth; echo \"password=$BITBUCKET_API_TOKEN\"; }; f'`
+		w.oz.AddEnvironment(team, `{"name":"good","setup_commands":["`+login+`","git clone https://bitbucket.org/acme/sample.git"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`)
+		r := w.must(w.rotation(nil))
+		assert.Equal(t, "passed", r.outputs["smoke_test"])
+		assert.NotContains(t, r.log, "warning")
+
+		w.oz.AddEnvironment(team, `{"name":"lost","setup_commands":["`+login+`","cd x && git clone https://bitbucket.org/acme/gone.git"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`)
+		r = w.run(w.rotation(map[string]string{"bitbucket_token": cloudToken}))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Regexp(t, `"lost" .*acme/gone`, r.log)
+		w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+	})
+}
+
 // TestTheCommitOfARotationIsThatOfTheClonedBranch, and the checkout is where the
 // command puts it.
 func TestTheCommitOfARotationIsThatOfTheClonedBranch(t *testing.T) {

@@ -73,7 +73,7 @@ func TestTheVerdictNamesWhatBroke(t *testing.T) {
 		r := w.run(w.inputs(map[string]string{"setup_commands": "false"}))
 		assert.Equal(t, 3, r.code)
 		w.requireRun(r, "failed", "FAILED")
-		assert.Contains(t, r.log, "cd sample && false")
+		assert.Contains(t, r.log, "cd ./sample && false")
 		assert.Contains(t, r.log, "a setup command failed")
 
 		for _, auth := range []string{"helper", "url"} {
@@ -179,7 +179,7 @@ func TestHeadMayMoveDuringTheTest(t *testing.T) {
 
 		w.oz.Behave(warpsim.Behaviour{Hold: pauseForTheTest})
 		job = w.start(w.inputs(nil))
-		w.await(func() bool { return len(w.oz.Runs()) == 2 && len(w.lastRun().Steps) > 0 })
+		w.await(func() bool { return len(w.oz.Runs()) == 2 && len(w.lastRun().Steps) == 3 })
 		w.cloud.Commit("Pushed after the clone")
 		r = job.wait()
 		assert.Equal(t, 0, r.code, r.log)

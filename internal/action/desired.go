@@ -8,6 +8,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // desired maps an entry, and what the proof of its token learnt, to the state
@@ -27,7 +28,7 @@ func desired(e config.Entry, proof preflight.Proof) reconcile.Desired {
 		SetupCommands: func(existing []string) []string {
 			return setup.Merge(existing, clones, e.SetupCommands, e.SetupCommandsGiven)
 		},
-		Variables: setup.Variables,
+		Variables: shell.Variables,
 	}
 }
 

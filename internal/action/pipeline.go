@@ -149,6 +149,9 @@ func (r run) show(w work) work {
 	for _, line := range report.PlanText(*w.Plan) {
 		r.log.Info(line)
 	}
+	for _, line := range report.CommandsText(*w.Plan) {
+		r.log.Debug(line)
+	}
 	r.warn(w.Plan.Warnings)
 	w.shown = true
 	return w

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -99,9 +100,11 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 
 // commands are setup commands with what they do to the token.
 func commands(texts []string, secret string) []smoketest.Command {
+	usage := setup.UsageOf(texts, secret)
 	list := make([]smoketest.Command, len(texts))
 	for i, text := range texts {
-		list[i] = smoketest.Command{Text: text, Token: setup.Names(text, secret), Clone: len(setup.Uses(text, secret)) > 0}
+		clones := slices.ContainsFunc(usage.Uses, func(use setup.Use) bool { return use.Command == text })
+		list[i] = smoketest.Command{Text: text, Token: clones || slices.Contains(usage.Opaque, text), Clone: clones}
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // notInURL are the characters of a token that do not stand for themselves in
@@ -42,13 +43,30 @@ func (p *parser) setup() {
 		c.CloneDepth = int(depth)
 	}
 	c.SetupCommandsGiven = in.SetupCommands != ""
-	number := 0
-	for line := range strings.Lines(in.SetupCommands) {
+	p.commands(in.SetupCommands)
+}
+
+// commands reads one command a line. The lines of a here-document belong to the
+// command that begins it.
+func (p *parser) commands(input string) {
+	number, first, open := 0, 0, ""
+	for line := range strings.Lines(input) {
 		number++
-		if command := strings.TrimSpace(line); command != "" && !strings.HasPrefix(command, "#") {
-			c.SetupCommands = append(c.SetupCommands, command)
-			p.command(number, command)
+		line = strings.TrimRight(line, "\r\n")
+		command := strings.TrimSpace(line)
+		if open != "" {
+			command = open + "\n" + line
+		} else if first = number; command == "" || strings.HasPrefix(command, "#") {
+			continue
 		}
+		if open = ""; shell.OpensDocument(command) {
+			open = command
+			continue
+		}
+		p.command(first, command)
+	}
+	if open != "" {
+		p.command(first, open) // which says what is missing
 	}
 }
 
@@ -69,6 +87,7 @@ func (p *parser) cloneURL() {
 // it may hold a secret that nobody has declared. Number is its line in the input.
 func (p *parser) command(number int, command string) {
 	c := &p.config
+	c.SetupCommands = append(c.SetupCommands, command)
 	const input = "setup_commands"
 	switch kind := literalToken(command); {
 	case p.holdsSecret(command):
@@ -80,7 +99,7 @@ func (p *parser) command(number int, command string) {
 		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before it came here", number)
 		return
 	}
-	if err := setup.Check(command); err != nil {
+	if err := shell.Check(command); err != nil {
 		p.add(input, "mend the command; each line is one command of its own", "line %d is not a shell command: %v", number, err)
 		return
 	}
@@ -89,7 +108,7 @@ func (p *parser) command(number int, command string) {
 			p.warn("setup_commands, line %d, clones %s, which is cloned already", number, repository.CloneURL())
 		}
 	}
-	for _, name := range setup.Variables(command) {
+	for _, name := range shell.Variables(command) {
 		usual := name == cloudSecretName || name == dataCenterSecretName
 		if usual && name != c.SecretName && !slices.Contains(c.EnvironmentSecrets, name) {
 			p.warn("setup_commands, line %d, reads $%s, but the token is in $%s (secret_name)", number, name, c.SecretName)

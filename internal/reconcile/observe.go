@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -213,7 +213,7 @@ func (w World) naming(secret string, of func(warp.Owner) bool) []warp.Environmen
 	var found []warp.EnvironmentListing
 	for _, listing := range w.Listings {
 		named := slices.Contains(listing.Secrets, secret) ||
-			slices.ContainsFunc(listing.SetupCommands, func(command string) bool { return setup.Names(command, secret) })
+			slices.ContainsFunc(listing.SetupCommands, func(command string) bool { return shell.Names(command, secret) })
 		if named && of(listing.Owner) {
 			found = append(found, listing)
 		}

@@ -2,9 +2,12 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
 // PlanText is a plan in words, one element a line, which may hold line feeds:
@@ -20,12 +23,48 @@ func PlanText(p reconcile.Plan) []string {
 		text = append(text, environmentLine(p, e))
 		for _, field := range e.Fields {
 			text = append(text, "  "+field.Name)
-			for _, line := range difference(field) {
+			for _, line := range difference(field, inWords(field)) {
 				text = append(text, "    "+strings.ReplaceAll(line, "\n", "\n    "))
 			}
 		}
 	}
 	return text
+}
+
+// CommandsText are the setup commands to the letter, where a plan changes them and
+// PlanText says them in words:
+//
+//	environment "acme-api" (En00000000000000000001): setup_commands
+//	  git config --global --replace-all credential.https://bitbucket.org/.helper ...
+func CommandsText(p reconcile.Plan) []string {
+	var text []string
+	for _, e := range p.Environments {
+		for _, field := range e.Fields {
+			if saysMore(field) {
+				text = append(text, fmt.Sprintf("environment %s: %s", e.User, field.Name))
+				for _, command := range field.New {
+					text = append(text, "  "+strings.ReplaceAll(command, "\n", "\n  "))
+				}
+			}
+		}
+	}
+	return text
+}
+
+// inWords turns the lines of a field into what a person reviews.
+func inWords(f reconcile.Field) func(lines []string) []string {
+	if f.Name == warp.KeySetupCommands {
+		return setup.Words
+	}
+	return toTheLetter
+}
+
+func toTheLetter(lines []string) []string { return lines }
+
+// saysMore reports whether a field to the letter says more than in words.
+func saysMore(f reconcile.Field) bool {
+	words := inWords(f)
+	return !slices.Equal(words(f.Old), f.Old) || !slices.Equal(words(f.New), f.New)
 }
 
 // secretLines say what happens to each secret, and who else reads it:
@@ -64,26 +103,26 @@ func age(n reconcile.Note) string {
 	return ""
 }
 
-// difference lists the lines that go and the lines that come; in a list, those
-// before and after that stay are shown too, because their order counts. A
-// command of several lines goes on below its first one.
-func difference(f reconcile.Field) []string {
-	before, after := f.Old, f.New
+// difference lists the lines that go and the lines that come, as words has them; in
+// a list, those before and after that stay are shown too, because their order
+// counts. A command of several lines goes on below its first one.
+func difference(f reconcile.Field, words func(lines []string) []string) []string {
 	start := 0
-	for start < min(len(before), len(after)) && before[start] == after[start] {
+	for start < min(len(f.Old), len(f.New)) && f.Old[start] == f.New[start] {
 		start++
 	}
 	end := 0
-	for end < min(len(before), len(after))-start && before[len(before)-1-end] == after[len(after)-1-end] {
+	for end < min(len(f.Old), len(f.New))-start && f.Old[len(f.Old)-1-end] == f.New[len(f.New)-1-end] {
 		end++
 	}
+	before, after := words(f.Old), words(f.New)
 	var text []string
 	list := func(sign string, lines []string) {
 		for _, line := range lines {
 			text = append(text, sign+strings.ReplaceAll(line, "\n", "\n"+sign+"  "))
 		}
 	}
-	list("  ", before[:start])
+	list("  ", after[:start])
 	list("- ", before[start:len(before)-end])
 	list("+ ", after[start:len(after)-end])
 	list("  ", after[len(after)-end:])

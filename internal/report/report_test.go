@@ -283,6 +283,41 @@ func TestPlanText(t *testing.T) {
 	}, report.PlanText(*keep()))
 }
 
+// TestCommandsAreSaidInWords: a plan shows what generated commands do; the debug log
+// and a fold of the summary have them to the letter.
+func TestCommandsAreSaidInWords(t *testing.T) {
+	t.Parallel()
+	r := bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"}
+	clone := setup.Clone{Repository: r, Secret: "BITBUCKET_API_TOKEN", Kind: bitbucket.AccessToken, Auth: setup.Helper}
+	commands := setup.Merge(nil, []setup.Clone{clone}, []string{"npm ci"}, true)
+	plan := keep()
+	plan.Environments[0].Fields = []reconcile.Field{{Name: "setup_commands", Old: []string{"git clone old", "cd ./api && npm ci"}, New: commands}}
+	words := []string{
+		"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
+		"log git in to https://bitbucket.org; git reads $BITBUCKET_API_TOKEN, access_token",
+		"clone https://bitbucket.org/acme/api.git into api; git reads $BITBUCKET_API_TOKEN",
+	}
+	assert.Equal(t, []string{
+		"  setup_commands", "    - git clone old", "    + " + words[0], "    + " + words[1], "    + " + words[2], "      cd ./api && npm ci",
+	}, report.PlanText(*plan)[2:])
+
+	full := report.CommandsText(*plan)
+	assert.Equal(t, `environment "acme-api" (En00000000000000000001): setup_commands`, full[0])
+	for i, command := range commands {
+		assert.Equal(t, "  "+command, full[i+1])
+	}
+	summary := report.Facts{DryRun: true, Plan: plan}.Summary(time.Second)
+	open, fold, found := strings.Cut(summary, "<details><summary><code>setup_commands</code>, to the letter</summary>\n\n```diff\n- git clone old\n+ "+commands[0]+"\n")
+	require.True(t, found, summary)
+	assert.Contains(t, open, "+ "+words[2]+"\n")
+	assert.NotContains(t, open, "credential.")
+	assert.Contains(t, fold, "+ "+commands[2]+"\n  cd ./api && npm ci\n```\n\n</details>")
+
+	plan.Environments[0].Fields[0].New = []string{"git clone new"}
+	assert.Empty(t, report.CommandsText(*plan), "they are shown to the letter already")
+	assert.NotContains(t, report.Facts{DryRun: true, Plan: plan}.Summary(time.Second), "to the letter")
+}
+
 // TestDifference holds the two ends of lists that overlap.
 func TestDifference(t *testing.T) {
 	t.Parallel()

@@ -176,15 +176,26 @@ func tested(list []environment) string {
 	return text.String()
 }
 
-// fieldText is a field's difference, folded up when it is long. Inside the HTML
-// there is no Markdown before the blank line.
+// fieldText is a field's difference, folded up when it is long, and what it says to
+// the letter in a fold of its own.
 func fieldText(field reconcile.Field) string {
-	text := strings.Join(difference(field), "\n")
-	lines := strings.Count(text, "\n") + 1
-	if lines <= openLines {
-		return code(field.Name) + "\n\n" + fenced("diff", text)
+	text := strings.Join(difference(field, inWords(field)), "\n")
+	var block string
+	if lines := strings.Count(text, "\n") + 1; lines <= openLines {
+		block = code(field.Name) + "\n\n" + fenced("diff", text)
+	} else {
+		block = folded(field.Name, fmt.Sprintf("%d lines", lines), text)
 	}
-	return fmt.Sprintf("<details><summary><code>%s</code>, %d lines</summary>\n\n%s\n</details>\n", html.EscapeString(field.Name), lines, fenced("diff", text))
+	if saysMore(field) {
+		block += "\n" + folded(field.Name, "to the letter", strings.Join(difference(field, toTheLetter), "\n"))
+	}
+	return block
+}
+
+// folded is a difference that opens when it is asked for. Inside the HTML there is
+// no Markdown before the blank line.
+func folded(name, remark, text string) string {
+	return fmt.Sprintf("<details><summary><code>%s</code>, %s</summary>\n\n%s\n</details>\n", html.EscapeString(name), remark, fenced("diff", text))
 }
 
 // fenced is a code block that its own text cannot end.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // Auth is the way in which git gets the token.
@@ -18,9 +19,9 @@ const (
 	URL    Auth = "url"    // the forms of Oz's documentation, to the letter
 )
 
-// Clone is what a clone command is made of. Its texts must have been
-// validated: a Repository from bitbucket.Parse, a POSIX variable name, a branch
-// without control characters.
+// Clone is what the commands for one repository are made of. Its texts must have
+// been validated: a Repository from bitbucket.Parse, a POSIX variable name, a
+// branch without control characters.
 type Clone struct {
 	Repository bitbucket.Repository
 	Secret     string              // name of the variable that holds the token
@@ -31,47 +32,58 @@ type Clone struct {
 	BearerOnly bool   // Data Center was seen to refuse Basic authentication
 
 	// Guess says that nobody has seen the server take the token in this form:
-	// where a command of the repository is there already, its Kind and its
-	// BearerOnly stay.
+	// where existing commands show a Kind and a BearerOnly, these stay.
 	Guess bool
 }
 
-// Command is the clone command, one line for any POSIX shell and fish. Run in
-// the workspace root it leaves a checkout in Repository.Directory().
+// Command clones the repository, one line for any POSIX shell and fish. Run in
+// the workspace root it leaves a checkout in Repository.Directory(). With Helper
+// it needs the LogIn commands before it.
 func (c Clone) Command() string {
+	scheme, address, _ := strings.Cut(c.Repository.CloneURL(), "://")
 	switch {
 	case c.Auth == Helper:
 		return c.helperCommand()
 	case c.Repository.Flavor == bitbucket.DataCenter:
-		return c.headerCommand()
+		// git clone -c "http.extraHeader=Authorization: Bearer $BITBUCKET_TOKEN" https://your-server.com/scm/your-project/your-repo.git
+		return "git clone " + c.options() + `-c "http.extraHeader=Authorization: Bearer $` + c.Secret + `" ` + c.Repository.CloneURL()
 	}
-	return c.userCommand()
+	// git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/your-workspace/your-repo.git
+	return "git clone " + c.options() + scheme + "://" + c.Kind.User() + ":$" + c.Secret + "@" + address
 }
 
-// userCommand is the documented form for Cloud:
+// helperCommand is
 //
-//	git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/your-workspace/your-repo.git
-func (c Clone) userCommand() string {
-	scheme, rest, _ := strings.Cut(c.Repository.CloneURL(), "://")
-	return "git clone " + c.options() + scheme + "://" + c.Kind.User() + ":$" + c.Secret + "@" + rest
-}
-
-// headerCommand is the documented form for Data Center:
+//	test -e app/.git/index && git -C app fetch origin || GIT_TERMINAL_PROMPT=0 git clone -o origin -c url.URL.insteadOf=URL URL app
 //
-//	git clone -c "http.extraHeader=Authorization: Bearer $BITBUCKET_TOKEN" https://your-server.com/scm/your-project/your-repo.git
-func (c Clone) headerCommand() string {
-	return "git clone " + c.options() +
-		`-c "http.extraHeader=Authorization: Bearer $` + c.Secret + `" ` + c.Repository.CloneURL()
+// Git writes the index at the end of a clone, so an index tells a checkout, which
+// gets a fetch and keeps its files and branches. Whatever clone.defaultRemoteName
+// says, the remote is origin. Of all url.*.insteadOf the longest match counts, and
+// none is longer than the URL: an image that rewrites it, to SSH say, has no effect.
+//
+// Source: https://git-scm.com/docs/git-config; https://git-scm.com/docs/git-clone.
+func (c Clone) helperCommand() string {
+	url, directory := c.Repository.CloneURL(), shell.Quote(relative(c.Repository.Directory()))
+	return "test -e " + directory + "/.git/index && git -C " + directory + " fetch origin || " +
+		"GIT_TERMINAL_PROMPT=0 git clone -o origin -c url." + url + ".insteadOf=" + url + " " + c.options() + url + " " + directory
 }
 
 // options are git's options for branch and depth, each with a blank after it.
 func (c Clone) options() string {
 	var options string
 	if c.Branch != "" {
-		options += "--branch " + quote(c.Branch) + " "
+		options += "--branch " + shell.Quote(c.Branch) + " "
 	}
 	if c.Depth > 0 {
 		options += "--depth " + strconv.Itoa(c.Depth) + " "
 	}
 	return options
+}
+
+// relative is a directory's name in a form that no program takes for an option.
+func relative(directory string) string {
+	if strings.HasPrefix(directory, "-") {
+		return "./" + directory
+	}
+	return directory
 }

@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // repository parses a clone URL that is known to be right.
@@ -66,39 +68,51 @@ func TestCommandByURL(t *testing.T) {
 			t.Parallel()
 			tt.in.Auth = setup.URL
 			assert.Equal(t, tt.want, tt.in.Command())
-			require.NoError(t, setup.Check(tt.in.Command()))
+			require.NoError(t, shell.Check(tt.in.Command()))
 		})
 	}
 }
 
-// What every shell needs of the helper command, whatever git does with it.
-func TestCommandByHelper(t *testing.T) {
+// What a person has to read, and what every shell needs of it.
+func TestCommandsByHelper(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"https://bitbucket.org/acme/app", "https://git.example.com:8443/bitbucket/scm/~jane/app"} {
+	for _, url := range []string{"https://bitbucket.org/your-workspace/your-repo", "https://git.example.com:8443/bitbucket/scm/~jane/app"} {
 		r := repository(t, url)
+		secret := map[bitbucket.Flavor]string{bitbucket.Cloud: "BITBUCKET_API_TOKEN", bitbucket.DataCenter: "BITBUCKET_TOKEN"}[r.Flavor]
 		for _, kind := range r.Flavor.TokenKinds() {
 			for _, bearerOnly := range []bool{false, true} {
-				c := setup.Clone{Repository: r, Secret: "MY_TOKEN", Kind: kind, Auth: setup.Helper, BearerOnly: bearerOnly}
-				command := c.Command()
-				require.NoError(t, setup.Check(command))
-
-				script, found := strings.CutPrefix(command, "sh -c '")
-				require.True(t, found)
-				script, arguments, found := strings.Cut(script, "' oz-bitbucket ")
-				require.True(t, found)
-				assert.NotContains(t, script, "'", "ends the quotes")
-				assert.NotContains(t, script, `\\`, "fish reads it as one backslash")
-				assert.NotContains(t, command, "\n")
-				assert.NotContains(t, command, "\t", "an interactive shell completes it")
-				assert.Contains(t, script, "_key=credential."+r.Origin()+".helper;")
-				assert.Contains(t, script, "MY_TOKEN")
-				assert.NotRegexp(t, `[A-Z]{3,}`, strings.NewReplacer("MY_TOKEN", "", "HEAD", "", "GIT_TERMINAL_PROMPT", "").Replace(script), "a part was not filled in")
-				assert.Equal(t, bearerOnly, strings.Contains(script, "2.46"))
-				assert.Equal(t, r.Flavor == bitbucket.DataCenter, strings.Contains(script, "authtype=Bearer"))
-				assert.Contains(t, arguments, r.CloneURL())
+				c := setup.Clone{Repository: r, Secret: secret, Kind: kind, Auth: setup.Helper, BearerOnly: bearerOnly}
+				commands := append(c.LogIn(), c.Command())
+				assert.Len(t, commands, 3)
+				for _, command := range commands {
+					require.NoError(t, shell.Check(command))
+					assert.LessOrEqual(t, len(command), 300, command)
+					assert.Contains(t, command, "git ")
+					assert.NotContains(t, command, "\n")
+					assert.NotContains(t, command, "\t", "an interactive shell completes it")
+					assert.NotContains(t, command, `\\`, "fish reads it as one backslash")
+					assert.NotContains(t, command, "ORIGIN")
+					assert.NotContains(t, command, "HELPER")
+				}
+				assert.Equal(t, 1, strings.Count(strings.Join(commands, "\n"), "${"+secret+":?"), "the variable is missed aloud")
+				assert.Equal(t, r.Flavor == bitbucket.DataCenter, strings.Contains(commands[1], "authtype=Bearer"))
+				assert.Equal(t, r.Flavor == bitbucket.DataCenter && bearerOnly, strings.Contains(commands[1], "2.46"))
+				assert.Equal(t, r.Flavor == bitbucket.Cloud || !bearerOnly, strings.Contains(commands[1], "username="+kind.User()))
 			}
 		}
 	}
+	assert.Empty(t, setup.Clone{Auth: setup.URL}.LogIn())
+}
+
+// The README shows what an environment gets.
+func TestTheREADMEShowsTheCommands(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	c := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "BITBUCKET_API_TOKEN", Kind: bitbucket.APIToken, Auth: setup.Helper}
+	commands := setup.Merge(nil, []setup.Clone{c}, []string{"npm ci"}, true)
+	assert.Contains(t, string(readme), "```sh\n"+strings.Join(commands, "\n")+"\n```\n")
+	assert.Contains(t, string(readme), "`"+setup.Words(commands)[2]+"`")
 }
 
 // The documented forms do clone.
@@ -109,24 +123,64 @@ func TestCommandByURLClones(t *testing.T) {
 		{"access token", bitbucket.Cloud, bitbucket.AccessToken, "ATCTT3xFfGF0-shown=", "x-token-auth", false},
 		{"HTTP access token", bitbucket.DataCenter, bitbucket.HTTPAccessToken, "BBDC-shown/+", "", true},
 	} {
-		for _, shell := range shells {
-			t.Run(l.name+" in "+shell.name, func(t *testing.T) {
+		for _, in := range shells {
+			t.Run(l.name+" in "+in.name, func(t *testing.T) {
 				t.Parallel()
-				if !shell.isInstalled(t) {
+				if !in.isInstalled(t) {
 					return
 				}
 				s := newScene(t, l)
 				s.host.shown = true
 				s.clone.Auth = setup.URL
 				s.clone.Branch = "dev"
-				s.mustType(shell, s.clone.Command())
+				s.mustType(in, s.commands()...)
 				assert.Equal(t, git(t, s.bare, "rev-parse", "dev"), s.mustRun("git -C app rev-parse HEAD"))
-
-				s.clone.Auth = setup.Helper // after a run with the form that leaves the token in .git/config
-				s.mustType(shell, s.clone.Command())
-				assert.NotContains(t, s.mustRun("git -C app remote -v"), s.token)
-				assert.Len(t, lines(s.mustRun("git -C app config --local --get-regexp credential")), 2)
 			})
 		}
+	}
+}
+
+// All of a user's command runs inside the repository, and in the one session.
+func TestUserCommandsKeepOneSession(t *testing.T) {
+	t.Parallel()
+	for _, in := range shells {
+		t.Run(in.name, func(t *testing.T) {
+			t.Parallel()
+			if !in.isInstalled(t) {
+				return
+			}
+			w := newWorkspace(t, "token")
+			w.mustRun("mkdir -p app/sub elsewhere/app")
+			w.environ = append(w.environ, "CDPATH="+w.in("elsewhere"))
+			commands := []string{
+				"pwd >one; pwd >two",
+				"true & pwd >three",
+				"false || pwd >four",
+				"echo x | cat >five # and no more",
+				"cd sub && pwd >six",
+				"export A=1 && echo \"$A\" >seven",
+				"echo 'it is' \"it's\" '\"' >eight; true",
+				"echo $A >nine",
+			}
+			if in.name != "fish" { // which has none of these
+				commands = append(commands, "B=2; greet() { echo \"$1 $B\"; }", "greet you >ten", "cat >eleven <<E\n$B\nE")
+			}
+			var inside []string
+			for _, command := range commands {
+				inside = append(inside, shell.In("app", command))
+			}
+			w.mustType(in, inside...)
+
+			for name, want := range map[string]string{
+				"one": w.in("app"), "two": w.in("app"), "three": w.in("app"), "four": w.in("app"), "five": "x",
+				"sub/six": w.in("app", "sub"), "seven": "1", "eight": `it is it's "`, "nine": "1",
+			} {
+				assert.Equal(t, want+"\n", w.read("app", name), name)
+			}
+			if in.name != "fish" {
+				assert.Equal(t, "you 2\n", w.read("app", "ten"))
+				assert.Equal(t, "2\n", w.read("app", "eleven"))
+			}
+		})
 	}
 }

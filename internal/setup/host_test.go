@@ -1,6 +1,9 @@
 package setup_test
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cgi"
@@ -32,8 +35,8 @@ type host struct {
 	server *httptest.Server
 
 	mu    sync.Mutex
-	gate  func()   // when set, every pack passes it
-	users []string // user names of refused logins
+	users []string          // user names of refused logins
+	large map[string]string // contents of Git LFS, by the hash
 }
 
 // newHost starts a host with an empty set of repositories.
@@ -52,15 +55,18 @@ func newHost(t *testing.T, flavor bitbucket.Flavor, token, user string, bearer b
 			http.Error(w, "Authentication failed", http.StatusUnauthorized)
 			return
 		}
-		if r.Method == http.MethodPost {
+		switch _, oid, found := strings.Cut(r.URL.Path, "/info/lfs/objects/"); {
+		case oid == "batch":
+			h.serveBatch(w, r)
+		case found:
 			h.mu.Lock()
-			gate := h.gate
-			h.mu.Unlock()
-			if gate != nil {
-				gate()
-			}
+			defer h.mu.Unlock()
+			_, _ = io.WriteString(w, h.large[oid])
+		case strings.Contains(r.URL.Path, "/info/lfs/"):
+			http.NotFound(w, r) // no locks
+		default:
+			backend.ServeHTTP(w, r)
 		}
-		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(h.server.Close)
 	return h
@@ -107,18 +113,45 @@ func (h *host) searchArguments() {
 	}
 }
 
-// stall makes packs wait. The channel is closed when the first one waits; open
-// lets it, and all later ones, go.
-func (h *host) stall() (waiting <-chan struct{}, open func()) {
-	arrived, opened := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.gate = func() {
-		once.Do(func() { close(arrived) })
-		<-opened
+// serveBatch tells where the objects of Git LFS are; it has no place for new ones.
+//
+// Source: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
+func (h *host) serveBatch(w http.ResponseWriter, r *http.Request) {
+	type object struct {
+		OID     string         `json:"oid"`
+		Size    int            `json:"size"`
+		Actions map[string]any `json:"actions,omitempty"`
 	}
-	return arrived, func() { close(opened) }
+	var batch struct {
+		Operation string   `json:"operation"`
+		Objects   []object `json:"objects"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for i, o := range batch.Objects {
+		if batch.Operation == "download" {
+			at := h.server.URL + strings.TrimSuffix(r.URL.Path, "batch") + o.OID
+			batch.Objects[i].Actions = map[string]any{"download": map[string]string{"href": at}}
+		}
+	}
+	w.Header().Set("Content-Type", "application/vnd.git-lfs+json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"transfer": "basic", "objects": batch.Objects})
+}
+
+// addLarge commits a file of Git LFS to the branch main of a bare repository.
+func (h *host) addLarge(bare, name, text string) {
+	h.t.Helper()
+	oid := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	h.mu.Lock()
+	h.large = map[string]string{oid: text}
+	h.mu.Unlock()
+	checkout := h.t.TempDir()
+	git(h.t, checkout, "clone", "-q", bare, ".")
+	commit(h.t, checkout, name, fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", oid, len(text)))
+	commit(h.t, checkout, ".gitattributes", name+" filter=lfs diff=lfs merge=lfs -text\n")
+	git(h.t, checkout, "push", "-q")
 }
 
 // repository is a repository of the host, not made yet.

@@ -4,21 +4,21 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // Merge is the list of setup commands that an environment should have. The
-// first of clones is the primary repository.
+// first of clones is the primary repository; all are of one server, with one
+// Secret, Kind and Auth.
 //
-// When user commands are given, the list is made anew: the clone commands in
-// their order, then the user's, each inside the primary repository. When they
-// are not, existing is kept as it is, but that each clone command of one of the
-// repositories becomes the new one where it stands, a second one of the same
-// repository goes, and one that is missing comes after the clone of the
-// repository before it, the primary's at the front.
-//
-// A clone keeps what an existing command of its repository shows: how owner and
-// repository are spelled, and where the form is a guess, the form.
+// When user commands are given, the list is made anew: the login, the clone
+// commands in their order, then the user's, each inside the primary repository.
+// When they are not, existing stays, but that the first clone command of each of
+// the repositories becomes the new one, others of the same repository go, and one that
+// is missing comes after the clone of the repository before it, the primary's at the
+// front. The login stands where it stood, but before all that clones from the server; with
+// URL it goes, unless another clone needs it. A clone keeps what existing commands show:
+// how owner and repository are spelled, and where the form is a guess, the form.
 //
 // Merging again what came out changes nothing.
 func Merge(existing []string, clones []Clone, user []string, given bool) []string {
@@ -37,9 +37,10 @@ func Merge(existing []string, clones []Clone, user []string, given bool) []strin
 		}
 		next = at + 1
 	}
+	merged = loggedIn(merged, clones)
 	if given {
 		for _, command := range user {
-			merged = append(merged, In(clones[0].Repository.Directory(), command))
+			merged = append(merged, shell.In(clones[0].Repository.Directory(), command))
 		}
 	}
 	return merged
@@ -62,34 +63,64 @@ func replace(existing []string, clones []Clone) []string {
 	return replaced
 }
 
-// adopted are the clones, with what the first existing command of each one's
+// loggedIn is a list of commands, which holds those of clones, with the login to
+// their server, once.
+func loggedIn(commands []string, clones []Clone) []string {
+	var kept []string
+	at, needed, origin := -1, false, clones[0].Repository.Origin()
+	for _, command := range commands {
+		login := logsIn(command, origin)
+		isOurs := slices.ContainsFunc(clones, func(c Clone) bool { return c.Command() == command })
+		found, _ := read([]string{command})
+		found = slices.DeleteFunc(found, func(c cloning) bool { return c.Repository.Origin() != origin })
+		if at < 0 && (login || isOurs || len(found) > 0) {
+			at = len(kept)
+		}
+		needed = needed || slices.ContainsFunc(found, func(c cloning) bool { return !c.own })
+		if !login {
+			kept = append(kept, command)
+		}
+	}
+	switch {
+	case clones[0].Auth == Helper:
+		return slices.Insert(kept, at, clones[0].LogIn()...)
+	case needed:
+		return commands
+	}
+	return kept
+}
+
+// logsIn reports whether command, as a whole, is a login to the server: what
+// LogIn gives, of any version, or the same by hand.
+func logsIn(command, origin string) bool {
+	is := false
+	for _, call := range shell.Chain(command) {
+		l, ok := loginOf(call)
+		switch {
+		case ok && l.prefix == origin:
+			is = true
+		case !slices.Contains([]string{"export", "printenv", "test"}, call.Program()):
+			return false
+		}
+	}
+	return is
+}
+
+// adopted are the clones, with what the first existing clone of each one's
 // repository shows.
 func adopted(existing []string, clones []Clone) []Clone {
 	clones = slices.Clone(clones)
-	for i, clone := range clones {
-		at := slices.IndexFunc(existing, func(command string) bool { return Clones(command, clone.Repository) })
-		if at >= 0 {
-			clones[i] = clone.adopt(existing[at])
+	found, _ := read(existing)
+	for i := range clones {
+		c := &clones[i]
+		at := slices.IndexFunc(found, func(o cloning) bool { return o.Repository.Same(c.Repository) })
+		if at < 0 {
+			continue
+		}
+		c.Repository.Owner, c.Repository.Slug = found[at].Repository.Owner, found[at].Repository.Slug
+		if c.Guess && found[at].Kind != "" {
+			c.Kind, c.BearerOnly = found[at].Kind, strings.Contains(found[at].with, bearerOnly)
 		}
 	}
 	return clones
-}
-
-// adopt is the clone with what a command of its repository shows.
-func (c Clone) adopt(command string) Clone {
-	for _, word := range wordsOfCommand(command) {
-		if r, ok := cloned(word); ok && r.Same(c.Repository) {
-			c.Repository.Owner, c.Repository.Slug = r.Owner, r.Slug
-		}
-	}
-	if !c.Guess {
-		return c
-	}
-	for _, kind := range c.Repository.Flavor.TokenKinds() {
-		if c.Repository.Flavor == bitbucket.Cloud && presents(command, kind) {
-			c.Kind = kind
-		}
-	}
-	c.BearerOnly = strings.Contains(command, bearerCheck)
-	return c
 }

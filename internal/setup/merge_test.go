@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,11 @@ func TestMerge(t *testing.T) {
 		oldLib  = "git clone git@bitbucket.org:acme/lib.git"
 		foreign = "git clone https://github.com/acme/app.git"
 	)
-	byHelper := app
-	byHelper.Auth = setup.Helper
+	byHelper, libByHelper := app, lib
+	byHelper.Auth, libByHelper.Auth = setup.Helper, setup.Helper
+	ofAnother := byHelper
+	ofAnother.Secret, ofAnother.Kind = "OTHER", bitbucket.AccessToken
+	const handLogin = `git config --global credential.https://bitbucket.org.helper '!f() { echo username=jane; echo "password=$OLD"; }; f'`
 
 	tests := []struct {
 		name     string
@@ -39,9 +43,9 @@ func TestMerge(t *testing.T) {
 	}{
 		{"a new environment", nil, []setup.Clone{app}, nil, false, []string{newApp}},
 		{"a new environment with commands", nil, []setup.Clone{app, lib}, []string{"make a", "make b"}, true,
-			[]string{newApp, newLib, "cd app && make a", "cd app && make b"}},
+			[]string{newApp, newLib, "cd ./app && make a", "cd ./app && make b"}},
 		{"given commands replace all", []string{"one", oldApp, "two"}, []setup.Clone{app}, []string{"make"}, true,
-			[]string{newApp, "cd app && make"}},
+			[]string{newApp, "cd ./app && make"}},
 		{"given but none", []string{"one", oldApp, "two"}, []setup.Clone{app}, nil, true, []string{newApp}},
 		{"not given: the list stays", []string{"one", newApp, "two"}, []setup.Clone{app}, []string{"ignored"}, false,
 			[]string{"one", newApp, "two"}},
@@ -60,10 +64,26 @@ func TestMerge(t *testing.T) {
 			[]string{newLib, "one", newApp}},
 		{"others stay, equal ones too", []string{foreign, "make", "make"}, []setup.Clone{app}, nil, false,
 			[]string{newApp, foreign, "make", "make"}},
-		{"from one way to the other", []string{byHelper.Command(), "one"}, []setup.Clone{app}, nil, false,
+		{"from one way to the other", append(byHelper.LogIn(), byHelper.Command(), "one"), []setup.Clone{app}, nil, false,
 			[]string{newApp, "one"}},
 		{"and back", []string{newApp, "one"}, []setup.Clone{byHelper}, nil, false,
-			[]string{byHelper.Command(), "one"}},
+			append(byHelper.LogIn(), byHelper.Command(), "one")},
+		{"a new environment by helper", nil, []setup.Clone{byHelper, libByHelper}, []string{"make"}, true,
+			append(byHelper.LogIn(), byHelper.Command(), libByHelper.Command(), "cd ./app && make")},
+		{"one login stays where it stands", slices.Concat(byHelper.LogIn()[:1], []string{"one"}, byHelper.LogIn()[1:], []string{"two", byHelper.Command()}, byHelper.LogIn()), []setup.Clone{byHelper}, nil, false,
+			append(byHelper.LogIn(), "one", "two", byHelper.Command())},
+		{"the login of another secret", slices.Concat([]string{"one"}, ofAnother.LogIn(), []string{byHelper.Command()}), []setup.Clone{byHelper}, nil, false,
+			slices.Concat([]string{"one"}, byHelper.LogIn(), []string{byHelper.Command()})},
+		{"a login by hand", []string{"one", handLogin, "two", "git clone https://bitbucket.org/acme/app.git"}, []setup.Clone{byHelper}, nil, false,
+			slices.Concat([]string{"one"}, byHelper.LogIn(), []string{"two", byHelper.Command()})},
+		{"before every clone of the server", []string{"one", libByHelper.Command(), "two", byHelper.Command()}, []setup.Clone{byHelper}, nil, false,
+			slices.Concat([]string{"one"}, byHelper.LogIn(), []string{libByHelper.Command(), "two", byHelper.Command()})},
+		{"a login that another clone needs", slices.Concat(byHelper.LogIn(), []string{byHelper.Command(), "cd x && " + "git clone https://bitbucket.org/acme/lib.git"}), []setup.Clone{app}, nil, false,
+			append(byHelper.LogIn(), newApp, "cd x && git clone https://bitbucket.org/acme/lib.git")},
+		{"another server's login", []string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}, []setup.Clone{app}, nil, false,
+			[]string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}},
+		{"what is no login", []string{`git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}, []setup.Clone{app}, nil, false,
+			[]string{newApp, `git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,23 +105,23 @@ func TestMergeKeepsTheFormThatIsThere(t *testing.T) {
 		cloud := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "T", Kind: bitbucket.AccessToken, Auth: auth}
 		guess := cloud
 		guess.Kind, guess.Guess = bitbucket.APIToken, true
-		existing := []string{cloud.Command(), "make"}
+		existing := append(cloud.LogIn(), cloud.Command(), "make")
 		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{guess}, nil, false), "the kind of a guess")
 		guess.Guess = false
 		assert.NotEqual(t, existing, setup.Merge(existing, []setup.Clone{guess}, nil, false), "the kind of a proof")
 		guess.Guess = true
 		ssh := []string{"git clone git@bitbucket.org:acme/app.git"}
-		assert.Equal(t, []string{guess.Command()}, setup.Merge(ssh, []setup.Clone{guess}, nil, false), "SSH shows no kind")
+		assert.Equal(t, append(guess.LogIn(), guess.Command()), setup.Merge(ssh, []setup.Clone{guess}, nil, false), "SSH shows no kind")
 
 		server := setup.Clone{Repository: repository(t, "https://git.example.com/scm/prj/App"), Secret: "T", Kind: bitbucket.HTTPAccessToken, Auth: auth, BearerOnly: true}
 		other := server
 		other.Repository, other.BearerOnly, other.Guess = repository(t, "https://git.example.com/scm/PRJ/app"), false, true
-		existing = []string{server.Command(), "cd App && make"}
+		existing = append(server.LogIn(), server.Command(), "cd ./App && make")
 		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{other}, nil, false), "Bearer and the spelling")
 		assert.Equal(t, existing, setup.Merge(existing, []setup.Clone{other}, []string{"make"}, true), "and the directory goes with it")
 		other.Guess = false
 		server.BearerOnly = false
-		assert.Equal(t, []string{server.Command(), "cd App && make"}, setup.Merge(existing, []setup.Clone{other}, nil, false), "a proof is no guess")
+		assert.Equal(t, append(server.LogIn(), server.Command(), "cd ./App && make"), setup.Merge(existing, []setup.Clone{other}, nil, false), "a proof is no guess")
 	}
 }
 
@@ -110,7 +130,7 @@ func TestMergeKeepsTheFormThatIsThere(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	f.Add("make\ngit clone https://bitbucket.org/acme/app", "npm ci", false, true)
 	f.Add("git clone git@bitbucket.org:acme/lib.git\ngit clone https://bitbucket.org/acme/lib", "a\nb", true, false)
-	f.Add("sh -c 'x' oz-bitbucket https://bitbucket.org/acme/app app\n\n'", "", false, false)
+	f.Add(strings.Join(setup.Clone{Repository: repository(f, "https://bitbucket.org/acme/app"), Secret: "OLD", Kind: bitbucket.AccessToken, Auth: setup.Helper}.LogIn(), "\n"), "a & b", false, true)
 	f.Fuzz(func(t *testing.T, existing, user string, given, helper bool) {
 		var clones []setup.Clone
 		for _, slug := range []string{"app", "lib"} {
@@ -122,23 +142,36 @@ func FuzzMerge(f *testing.F) {
 		}
 		got := setup.Merge(lines(existing), clones, lines(user), given)
 		assert.Equal(t, got, setup.Merge(got, clones, lines(user), given))
+		assert.Len(t, setup.Words(got), len(got))
 
+		login := clones[0].LogIn()
 		if given {
-			assert.Len(t, got, 2+len(lines(user)))
+			assert.Len(t, got, len(login)+2+len(lines(user)))
 			return
 		}
-		others := func(commands []string) string {
-			var kept []string
-			for _, command := range commands {
-				if !setup.Clones(command, clones[0].Repository) && !setup.Clones(command, clones[1].Repository) {
-					kept = append(kept, command)
-				}
-			}
-			return strings.Join(kept, "\n")
+		for _, command := range login {
+			assert.Equal(t, 1, count(got, command))
 		}
-		assert.Equal(t, others(lines(existing)), others(got))
 		for _, c := range clones {
-			assert.Equal(t, 1, strings.Count("\n"+strings.Join(got, "\n")+"\n", "\n"+c.Command()+"\n"))
+			assert.Equal(t, 1, count(got, c.Command()))
+		}
+		// what remains keeps its order
+		rest := lines(existing)
+		for _, command := range got {
+			if at := slices.Index(rest, command); at >= 0 && !slices.Contains(login, command) && !setup.Clones(command, clones[0].Repository) && !setup.Clones(command, clones[1].Repository) {
+				rest = rest[at+1:]
+			}
 		}
 	})
+}
+
+// count is how often a command stands in a list.
+func count(list []string, command string) int {
+	n := 0
+	for _, one := range list {
+		if one == command {
+			n++
+		}
+	}
+	return n
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 func TestClones(t *testing.T) {
@@ -37,14 +38,15 @@ func TestClones(t *testing.T) {
 		{"documented, Data Center", `git clone -c "http.extraHeader=Authorization: Bearer $BITBUCKET_TOKEN" https://git.example.com/scm/PROJ/app.git`, server, true},
 		{"extra header before clone", `git -c http.extraHeader="Authorization: Bearer $T" clone https://git.example.com/scm/proj/app.git`, server, true},
 		{"over http", "git clone http://git.example.com/scm/PROJ/app.git", server, true},
-		{"ours, of another version", "sh -c 'something else' oz-bitbucket https://bitbucket.org/acme/app.git app", cloud, true},
+		{"with a look before", "test -d app || git clone https://bitbucket.org/acme/app.git", cloud, true},
+		{"with a fetch", "test -e app && git -C app fetch || git clone https://bitbucket.org/acme/app.git", cloud, true},
 
 		{"another repository", "git clone https://bitbucket.org/acme/api.git", cloud, false},
 		{"another workspace", "git clone https://bitbucket.org/other/app.git", cloud, false},
 		{"another host", "git clone https://github.com/acme/app.git", cloud, false},
 		{"another context", "git clone https://git.example.com/bitbucket/scm/PROJ/app.git", server, false},
-		{"ours, of another repository", "sh -c 'x' oz-bitbucket https://bitbucket.org/acme/api.git app", cloud, false},
-		{"another's script", "sh -c 'x' setup https://bitbucket.org/acme/app.git app", cloud, false},
+		{"in a script", "sh -c 'git clone https://bitbucket.org/acme/app.git'", cloud, false},
+		{"a fetch", "git fetch https://bitbucket.org/acme/app.git", cloud, false},
 		{"part of a longer command", "git clone https://bitbucket.org/acme/app.git && cd app", cloud, false},
 		{"part of a pipe", "git clone https://bitbucket.org/acme/app.git | tee log", cloud, false},
 		{"two commands", "git clone https://bitbucket.org/acme/app.git; ls", cloud, false},
@@ -81,7 +83,7 @@ func FuzzClones(f *testing.F) {
 			for _, auth := range []setup.Auth{setup.Helper, setup.URL} {
 				c := setup.Clone{Repository: r, Secret: secret, Kind: kind, Auth: auth, Branch: branch, Depth: depth, BearerOnly: bearerOnly}
 				command := c.Command()
-				assert.NoError(t, setup.Check(command))
+				assert.NoError(t, shell.Check(command))
 				assert.True(t, setup.Clones(command, r), command)
 				neighbour := r
 				neighbour.Slug += "x"

@@ -1,171 +1,227 @@
 package setup
 
 import (
+	"cmp"
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
-	"mvdan.cc/sh/v3/syntax"
-
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
 // Use is a repository that a setup command clones with a secret.
 type Use struct {
 	Repository bitbucket.Repository
-	Kind       bitbucket.TokenKind // as which the command presents the token; empty: it does not tell
+	Kind       bitbucket.TokenKind // as which the token is presented; empty: the commands do not tell
 	Branch     string              // branch or tag; empty is the repository's own
 	Directory  string              // of the checkout, below the directory in which the command runs
+	Command    string              // that clones it
 }
 
 // Usage is what the setup commands of an environment do with a secret.
 type Usage struct {
 	Uses   []Use
-	Opaque []string // commands that name the secret and clone nothing with it that we recognise
+	Opaque []string // commands that name the secret, and neither clone nor log in with it as far as we recognise
 }
 
-// UsageOf finds what commands do with the variable that holds the secret.
+// UsageOf finds the repositories that commands clone over HTTP with the variable: a
+// clone presents it, or an earlier command has told git to present it to the server.
 func UsageOf(commands []string, variable string) Usage {
-	var u Usage
+	var usage Usage
+	var known []string
+	clones, logins := read(commands)
+	for _, c := range clones {
+		if shell.Names(c.with, variable) {
+			usage.Uses = append(usage.Uses, c.Use)
+			known = append(known, c.Command)
+		}
+	}
+	for _, l := range logins {
+		if shell.Names(l.text, variable) {
+			known = append(known, l.command)
+		}
+	}
 	for _, command := range commands {
-		uses := Uses(command, variable)
-		if len(uses) == 0 && Names(command, variable) {
-			u.Opaque = append(u.Opaque, command)
+		if shell.Names(command, variable) && !slices.Contains(known, command) {
+			usage.Opaque = append(usage.Opaque, command)
 		}
-		u.Uses = append(u.Uses, uses...)
 	}
-	return u
+	return usage
 }
 
-// Names reports whether the variable's name stands anywhere in command as a
-// word of its own: expanded, in quotes that another shell will read, as an
-// argument, or in text that cannot be parsed. It is true wherever Reads is.
-func Names(command, variable string) bool {
-	other := func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}
-	return slices.Contains(strings.FieldsFunc(command, other), variable)
+// cloning is a repository that a command clones over HTTP.
+type cloning struct {
+	Use
+	depth int
+	own   bool   // the clone has a credential of its own
+	with  string // what presents the credential: the clone, or the login before it
 }
 
-// Reads reports whether command reads the variable, be it in a script that it
-// hands to "sh -c". A command that cannot be parsed reads nothing.
-func Reads(command, variable string) bool {
-	reads := false
-	walk(command, func(node syntax.Node) {
-		expansion, ok := node.(*syntax.ParamExp)
-		reads = reads || ok && expansion.Param.Value == variable
-	})
-	return reads
-}
-
-// Uses finds the Bitbucket repositories that command clones over HTTP with the
-// variable: by a Command of ours, of any version, or by a "git clone" anywhere
-// in it, such as after "cd somewhere &&".
-func Uses(command, variable string) []Use {
-	var uses []Use
-	walk(command, func(node syntax.Node) {
-		call, ok := node.(*syntax.CallExpr)
-		if !ok {
-			return
-		}
-		words := wordsOf(call)
-		url, ours := helperURL(words)
-		arguments := cloneArguments(words)
-		switch {
-		case ours && Reads(words[2], variable):
-			if r, err := bitbucket.Parse(url, ""); err == nil {
-				uses = append(uses, Use{r, kindOf(r, words[2]), branchOf(words[5:]), directoryOf(words[5:], r)})
+// read finds the clones and the logins of commands that run one after another.
+func read(commands []string) (clones []cloning, logins []login) {
+	for _, command := range commands {
+		for _, call := range shell.Calls(command) {
+			if l, ok := loginOf(call); ok && l.text != "" {
+				l.command = command
+				logins = append(logins, l)
 			}
-		case mentions(call, variable):
-			for i, word := range arguments {
-				if r, ok := cloned(word); ok {
-					uses = append(uses, Use{r, kindOf(r, word), branchOf(arguments), directoryOf(arguments[i+1:], r)})
+			for _, c := range clonesOf(call) {
+				if c.with = call.Source; !c.own {
+					c.with = loginFor(c.Repository, logins)
 				}
+				c.Kind, c.Command = kindOf(c.Repository, c.with), command
+				clones = append(clones, c)
 			}
 		}
-	})
-	return uses
-}
-
-// walk visits every node of command, and of the scripts in it.
-func walk(command string, visit func(syntax.Node)) {
-	file, err := parse(command)
-	if err != nil {
-		return
 	}
-	syntax.Walk(file, func(node syntax.Node) bool {
-		if node == nil {
-			return true
-		}
-		visit(node)
-		if call, ok := node.(*syntax.CallExpr); ok {
-			if words := wordsOf(call); len(words) > 2 && slices.Contains([]string{"sh", "bash", "dash"}, words[0]) && words[1] == "-c" {
-				walk(words[2], visit)
-			}
-		}
-		return true
-	})
+	return clones, logins
 }
 
-// mentions reports whether a word of the call expands the variable.
-func mentions(call *syntax.CallExpr, variable string) bool {
-	found := false
-	syntax.Walk(call, func(node syntax.Node) bool {
-		expansion, ok := node.(*syntax.ParamExp)
-		found = found || ok && expansion.Param.Value == variable
-		return true
-	})
-	return found
+// Clones reports whether command, as a whole, clones r: a "git clone" with any
+// options, directory, user and variable, over HTTPS or SSH, and beside it no more
+// than tests and fetches. A clone that is part of a longer command is not.
+func Clones(command string, r bitbucket.Repository) bool {
+	clones := false
+	for _, call := range shell.Chain(command) {
+		switch subcommand, arguments := git(call); {
+		case subcommand == "clone":
+			clones = clones || slices.ContainsFunc(arguments, func(word string) bool {
+				named, err := bitbucket.Parse(word, r.Flavor)
+				if refused, ok := errors.AsType[*bitbucket.URLError](err); ok {
+					named = refused.Repository // over SSH, or with a token to the letter
+				}
+				return named.Same(r)
+			})
+		case subcommand != "fetch" && call.Program() != "test":
+			return false
+		}
+	}
+	return clones
 }
 
-// cloned is the repository of a URL with or without a user and an expanded
-// password. A URL that is not one of Bitbucket's has none.
-func cloned(word string) (bitbucket.Repository, bool) {
+// clonesOf are the repositories that a "git clone" clones over HTTP.
+func clonesOf(c shell.Call) []cloning {
+	subcommand, arguments := git(c)
+	if subcommand != "clone" {
+		return nil
+	}
+	own := slices.ContainsFunc(c.Words, func(word string) bool {
+		word = strings.ToLower(word)
+		return strings.Contains(word, "extraheader=") || strings.Contains(word, ".helper=")
+	})
+	var list []cloning
+	depth, _ := strconv.Atoi(option(arguments, "--depth"))
+	for i, word := range arguments {
+		if r, user, ok := cloned(word); ok {
+			use := Use{Repository: r, Branch: option(arguments, "--branch", "-b"), Directory: directoryOf(arguments[i+1:], r)}
+			list = append(list, cloning{Use: use, depth: depth, own: own || strings.Contains(user, ":")})
+		}
+	}
+	return list
+}
+
+// cloned is the Bitbucket repository of an HTTP URL, and the user before its host.
+func cloned(word string) (r bitbucket.Repository, user string, ok bool) {
 	scheme, rest, found := strings.Cut(word, "://")
 	if !found || scheme != "https" && scheme != "http" {
-		return bitbucket.Repository{}, false
+		return bitbucket.Repository{}, "", false
 	}
-	if user, after, found := strings.Cut(rest, "@"); found && !strings.Contains(user, "/") {
-		rest = after
+	if before, after, found := strings.Cut(rest, "@"); found && !strings.Contains(before, "/") {
+		user, rest = before, after
 	}
 	r, err := bitbucket.Parse(scheme+"://"+rest, "")
-	return r, err == nil
+	return r, user, err == nil
 }
 
-// kindOf tells as which kind of token a command presents the secret, by the user
-// that its text names; empty: by none of ours.
+// login is what a command tells git about the credential of later ones.
+type login struct {
+	prefix  string // of the URLs that it is for, in lower case; empty: all
+	text    string // that names variable and user
+	command string
+}
+
+// loginOf finds what a "git config" says about credentials: a helper, a header, or
+// a URL with a password that takes the place of another. An empty helper takes back
+// those before it.
+//
+//	git config --global credential.https://bitbucket.org.helper '!f() { echo username=x-token-auth; echo "password=$TOKEN"; }; f'
+//	git config --global http.https://git.example.com/.extraHeader "Authorization: Bearer $TOKEN"
+//	git config --global url.https://x-token-auth:$TOKEN@bitbucket.org/.insteadOf https://bitbucket.org/
+func loginOf(c shell.Call) (l login, ok bool) {
+	subcommand, arguments := git(c)
+	if subcommand != "config" {
+		return login{}, false
+	}
+	for i, key := range arguments[:max(len(arguments)-1, 0)] {
+		section, rest, _ := strings.Cut(strings.ToLower(key), ".")
+		dot := strings.LastIndex(rest, ".")
+		prefix, value := strings.TrimSuffix(rest[:max(dot, 0)], "/"), strings.ToLower(arguments[i+1])
+		switch section + "." + rest[dot+1:] {
+		case "credential.helper":
+			return login{prefix: prefix, text: c.Source}, true
+		case "http.extraheader":
+			if value == "" { // which says nothing of helpers
+				return login{prefix: prefix}, true
+			}
+			return login{prefix: prefix, text: c.Source}, strings.HasPrefix(value, "authorization:")
+		case "url.insteadof":
+			return login{prefix: strings.TrimSuffix(value, "/"), text: c.Source}, strings.Contains(prefix, "@")
+		}
+	}
+	return login{}, false
+}
+
+// loginFor is the text of the last login for a repository, empty for none.
+func loginFor(r bitbucket.Repository, logins []login) string {
+	url := strings.ToLower(r.CloneURL())
+	for _, l := range slices.Backward(logins) {
+		if l.prefix == "" || l.prefix == url || strings.HasPrefix(url, l.prefix+"/") {
+			return l.text
+		}
+	}
+	return ""
+}
+
+// git are git's subcommand and the words after it, empty for other programs.
+func git(c shell.Call) (subcommand string, arguments []string) {
+	if c.Program() != "git" {
+		return "", nil
+	}
+	for i := 1; i < len(c.Words); i++ {
+		switch word := c.Words[i]; {
+		case slices.Contains([]string{"-c", "-C", "--config-env", "--git-dir", "--work-tree"}, word):
+			i++ // its value
+		case !strings.HasPrefix(word, "-"):
+			return word, c.Words[i+1:]
+		}
+	}
+	return "", nil
+}
+
+// kindOf tells as which kind of token a text presents the secret, by the user
+// that it names in a URL or in a helper; empty: by none of ours.
 func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
-	switch {
-	case r.Flavor == bitbucket.DataCenter:
-		return bitbucket.HTTPAccessToken
-	case presents(text, bitbucket.AccessToken):
-		return bitbucket.AccessToken
-	case presents(text, bitbucket.APIToken):
-		return bitbucket.APIToken
+	for _, kind := range r.Flavor.TokenKinds() {
+		if r.Flavor == bitbucket.DataCenter || strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()) {
+			return kind
+		}
 	}
 	return ""
 }
 
-// presents reports whether a command names the user of this kind of token, in a
-// URL or in a helper.
-func presents(text string, kind bitbucket.TokenKind) bool {
-	return strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()+";")
-}
-
-// branchOf is the value of git's option for the branch.
-func branchOf(arguments []string) string {
+// option is the value of an option that has these names, empty for none.
+func option(arguments []string, names ...string) string {
 	for i, argument := range arguments {
-		if value, found := strings.CutPrefix(argument, "--branch="); found {
-			return value
-		}
-		if (argument == "--branch" || argument == "-b") && i+1 < len(arguments) {
-			return arguments[i+1]
+		if name, value, _ := strings.Cut(argument, "="); slices.Contains(names, name) {
+			return cmp.Or(value, strings.Join(arguments[i+1:min(i+2, len(arguments))], ""))
 		}
 	}
 	return ""
 }
 
-// directoryOf is where git clones to: the argument right after the URL, or the
-// repository's own directory.
+// directoryOf is where git clones to, by the words after the URL.
 func directoryOf(after []string, r bitbucket.Repository) string {
 	if len(after) == 0 || strings.HasPrefix(after[0], "-") {
 		return r.Directory()

