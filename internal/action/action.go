@@ -18,7 +18,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
@@ -128,7 +127,7 @@ func exitCode(ctx context.Context, job config.Job, f report.Facts) int {
 		return ExitFailed
 	case f.DryRun && job.DetailedExitcode && f.Plan.Changes():
 		return ExitChanges
-	case f.DryRun, f.Verdict.Result == smoketest.Passed, f.Verdict.Result == smoketest.Skipped:
+	case f.DryRun, f.Verdict.Result.IsGood():
 		return ExitOK
 	}
 	return ExitSmokeTest

@@ -10,7 +10,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
 // askLimit bounds the question when a token expires, which nothing depends on.
@@ -40,7 +39,7 @@ func (r run) alarm(f report.Facts) report.Facts {
 		return f
 	}
 	result := f.Verdict.Result
-	if r.job.FailOnExpiry && (result == "" || result == smoketest.Passed || result == smoketest.Skipped) {
+	if r.job.FailOnExpiry && (result == "" || result.IsGood()) {
 		f.Err, f.Expiring = errors.New(text), true
 		return f
 	}

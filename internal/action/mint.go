@@ -94,7 +94,7 @@ func (r run) settle(ctx, stopping context.Context, w work) work {
 		return w
 	}
 	stored := len(w.Applied.Secrets) > 0 && w.Applied.Secrets[0].Change != ""
-	switch result := w.Verdict.Result; {
+	switch {
 	case errors.Is(w.Err, warp.ErrAnswerLost): // it may be what is stored
 	case !stored:
 		w.Expires = w.made.before
@@ -103,7 +103,7 @@ func (r run) settle(ctx, stopping context.Context, w work) work {
 		if err := w.made.Revoke(stopping, w.made.record); err != nil {
 			w.Stored += fmt.Sprintf(", but the new token lives on: %v", err)
 		}
-	case w.Err == nil && (result == smoketest.Passed || result == smoketest.Skipped):
+	case w.Err == nil && w.Verdict.Result.IsGood():
 		w.Err = r.letGo(ctx, w)
 	}
 	return w

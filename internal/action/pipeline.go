@@ -172,8 +172,8 @@ func (r run) applier() reconcile.Applier {
 // the facts say so.
 func (r run) rollBack(ctx context.Context, w work) work {
 	previous := reconcile.Token{Value: r.job.Rotation.PreviousToken}
-	switch result := w.Verdict.Result; {
-	case w.Plan.Mode != reconcile.Rotation, result == smoketest.Passed, result == smoketest.Skipped:
+	switch {
+	case w.Plan.Mode != reconcile.Rotation, w.Verdict.Result.IsGood():
 		return w
 	case !w.Verdict.Suspect:
 		w.Stored = "the new value is stored"

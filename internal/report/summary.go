@@ -119,7 +119,7 @@ func (f Facts) next() string {
 		return "find out why the new token does not serve, and rotate again. Now " + markdown(f.Stored) + "."
 	case f.Stored != "":
 		return "look into the session and rotate again. Now " + markdown(f.Stored) + "."
-	case f.isRotation() && (f.Verdict.Result == smoketest.Passed || f.Verdict.Result == smoketest.Skipped):
+	case f.isRotation() && f.Verdict.Result.IsGood():
 		return "revoke the old token at Bitbucket, unless the log says that this run did."
 	}
 	switch f.Verdict.Result {

@@ -40,6 +40,10 @@ const (
 	Skipped   Result = "skipped"
 )
 
+// IsGood reports whether nothing stands against what was tested: the test passed, or
+// none was asked for.
+func (r Result) IsGood() bool { return r == Passed || r == Skipped }
+
 // Verdict is the judgement, why, and the run that was judged.
 type Verdict struct {
 	Result  Result
