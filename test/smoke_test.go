@@ -76,6 +76,12 @@ func TestTheVerdictNamesWhatBroke(t *testing.T) {
 		assert.Contains(t, r.log, "cd ./sample && false")
 		assert.Contains(t, r.log, "a setup command failed")
 
+		login := model(t, w.onlyEnvironment())["setup_commands"].([]any)[0].(string)
+		w.oz.Behave(warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Failed to run setup command: " + login + ". Check it."})
+		r = w.run(w.inputs(map[string]string{"setup_commands": "#"}))
+		assert.Equal(t, 3, r.code)
+		assert.Contains(t, r.log, "git could not be made ready; check that the image has git")
+
 		for _, auth := range []string{"helper", "url"} {
 			r = w.run(w.inputs(map[string]string{"setup_commands": "#", "clone_auth": auth, "verify_token": "false", "bitbucket_token": "ATATT3MARKER-revoked"}))
 			assert.Equal(t, 3, r.code)

@@ -100,11 +100,16 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 
 // commands are setup commands with what they do to the token.
 func commands(texts []string, secret string) []smoketest.Command {
-	usage := setup.UsageOf(texts, secret)
+	usage, words := setup.UsageOf(texts, secret), setup.Words(texts)
 	list := make([]smoketest.Command, len(texts))
 	for i, text := range texts {
 		clones := slices.ContainsFunc(usage.Uses, func(use setup.Use) bool { return use.Command == text })
-		list[i] = smoketest.Command{Text: text, Token: clones || slices.Contains(usage.Opaque, text), Clone: clones}
+		list[i] = smoketest.Command{
+			Text:   text,
+			Token:  clones || slices.Contains(usage.Opaque, text),
+			Clone:  clones,
+			Before: !clones && words[i] != text,
+		}
 	}
 	return list
 }

@@ -73,7 +73,7 @@ func TestImages(t *testing.T) {
 			s.environ = append(s.environ, "GIT_CONFIG_GLOBAL="+file)
 		}},
 	}
-	logins := []login{apiToken, httpAccessToken}
+	logins := []login{apiToken, httpAccessToken, accessToken}
 	for i, image := range images {
 		for j, in := range shells {
 			l := logins[(i+j)%len(logins)]

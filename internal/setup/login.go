@@ -59,7 +59,7 @@ func (c Clone) helper() string {
 	case c.BearerOnly:
 		return bearerOnly + bearer + "${" + c.Secret + `:?}"`
 	}
-	return "T=${" + c.Secret + ":?}; " + bearer + `$T" ` + user + ` "password=$T"`
+	return "t=${" + c.Secret + ":?}; " + bearer + `$t" ` + user + ` "password=$t"`
 }
 
 // bearerOnly begins the helper where the server takes no Basic.

@@ -1,9 +1,11 @@
 package setup_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
@@ -89,6 +91,45 @@ func FuzzClones(f *testing.F) {
 				neighbour.Slug += "x"
 				assert.False(t, setup.Clones(command, neighbour), command)
 				assert.Equal(t, r.Same(other), setup.Clones(command, other), command)
+			}
+		}
+	})
+}
+
+// Whatever is accepted gives commands that a shell can read, that stay as they
+// are when they are merged again, and that are recognised.
+func FuzzCommands(f *testing.F) {
+	f.Add("https://bitbucket.org/acme/app", "TOKEN", "", 0, "npm ci", false)
+	f.Add("https://git.example.com/scm/~jane/-x", "t", "it's", 1, "a & b # c", true)
+	f.Add("https://example.com:8443/scm/scm/clone/git", "git", "x=--depth", 5, "f() { git clone https://bitbucket.org/acme/app; }", false)
+	f.Fuzz(func(t *testing.T, url, secret, branch string, depth int, command string, bearerOnly bool) {
+		r, err := bitbucket.Parse(url, "")
+		if err != nil || !isName(secret) || !isBranch(branch) || strings.HasPrefix(branch, "-") || shell.Check(command) != nil || depth < 0 {
+			t.Skip("not valid")
+		}
+		for _, kind := range r.Flavor.TokenKinds() {
+			for _, auth := range []setup.Auth{setup.Helper, setup.URL} {
+				clones := []setup.Clone{{Repository: r, Secret: secret, Kind: kind, Auth: auth, Branch: branch, Depth: depth, BearerOnly: bearerOnly}}
+				clones = append(clones, clones[0])
+				clones[1].Repository.Slug += "x"
+				commands := setup.Merge(nil, clones, []string{command}, true)
+				for _, made := range commands {
+					assert.NoError(t, shell.Check(made), made)
+				}
+				assert.Equal(t, commands, setup.Merge(commands, clones, []string{command}, true))
+				assert.Equal(t, commands, setup.Merge(commands, clones, nil, false))
+				clones[0].Guess, clones[1].Guess = true, true
+				assert.Equal(t, commands, setup.Merge(commands, clones, nil, false))
+
+				uses := setup.UsageOf(commands, secret).Uses
+				require.GreaterOrEqual(t, len(uses), 2)
+				for i, c := range clones {
+					assert.True(t, setup.Clones(uses[i].Command, c.Repository))
+					assert.Equal(t, setup.Use{Repository: c.Repository, Kind: kind, Branch: branch, Directory: c.Repository.Directory(), Command: c.Command()}, uses[i])
+				}
+				for i, words := range setup.Words(commands)[:len(commands)-1] {
+					assert.Equal(t, auth == setup.Helper, words != commands[i], words)
+				}
 			}
 		}
 	})

@@ -67,9 +67,10 @@ func Worst(verdicts []Verdict) Verdict {
 
 // Command is a setup command of the environment.
 type Command struct {
-	Text  string
-	Token bool // it reads the token: a clone, or any other command that names the secret
-	Clone bool // it clones
+	Text   string
+	Token  bool // it reads the token: a clone, or any other command that names the secret
+	Clone  bool // it clones
+	Before bool // it is ours and makes git ready for the clones
 }
 
 // ErrRefused marks an error of Test.Now: Bitbucket itself refused the token or

@@ -46,6 +46,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 	const (
 		aClone   = "the clone failed"
 		aCommand = "a setup command failed"
+		aLogin   = "git could not be made ready; check that the image has git"
 		either   = "the clone or a setup command failed"
 	)
 	var (
@@ -54,6 +55,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 		fetch   = smoketest.Command{Text: "cd sample && git fetch https://x:$T@bitbucket.org/acme/sample.git", Token: true}
 		build   = smoketest.Command{Text: "make"}
 		noToken = smoketest.Command{Text: "git clone https://bitbucket.org/acme/public.git", Clone: true}
+		login   = smoketest.Command{Text: "git config --global", Before: true}
 		nothing = smoketest.Command{}
 	)
 	ran := func(c smoketest.Command) string {
@@ -73,6 +75,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 		"one that reads the token":            {ran(fetch), []smoketest.Command{clone, fetch}, aCommand, true},
 		"one that does not":                   {ran(build), []smoketest.Command{clone, fetch, build}, aCommand, false},
 		"one that nobody told of":             {ran(build), []smoketest.Command{clone}, aCommand, true},
+		"the login":                           {ran(login), []smoketest.Command{login, clone}, aLogin, false},
 		"the shell exited in it":              {"The shell exited during setup command: " + build.Text, []smoketest.Command{clone, build}, aCommand, false},
 		"a number":                            {"The setup command #2 timed out", []smoketest.Command{clone, build}, aCommand, true},
 		"none":                                {"the directory exists", []smoketest.Command{clone, build}, either, true},
