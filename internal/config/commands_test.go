@@ -28,7 +28,11 @@ func TestHereDocumentsHaveTheirLines(t *testing.T) {
 	c := parse(t, cloud(with("setup_commands", "make\r\ncat <<E >x\r\n  # in it\r\n\r\nE\r\n# not\nnpm ci")))
 	assert.Equal(t, []string{"make", "cat <<E >x\n  # in it\n\nE", "npm ci"}, c.SetupCommands)
 
-	found := problems(t, cloud(with("setup_commands", "make\ncat <<E\nx\nmake")), nil)
+	found := problems(t, cloud(with("setup_commands", "make\ncat <<E\nATATT3xFfGF0123456789abcdefghijkl\nE\nnpm ci")), nil)
+	assert.Len(t, found, 1)
+	assert.Contains(t, found[0], "line 2 spells out")
+
+	found = problems(t, cloud(with("setup_commands", "make\ncat <<E\nx\nmake")), nil)
 	assert.Len(t, found, 1)
 	assert.Contains(t, found[0], "line 2 is not a shell command: column 5: unclosed here-document")
 }

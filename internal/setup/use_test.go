@@ -70,6 +70,7 @@ func TestUsageOf(t *testing.T) {
 		{"a login that is taken back", []string{byHand, "git config --global --replace-all credential.https://bitbucket.org.helper ''", clone}, nil},
 		{"another's login", []string{byHand, `git config --global credential.https://bitbucket.org.helper '!echo password=$OTHER; :'`, clone}, nil},
 		{"a login to another host", []string{`git config --global credential.https://bitbucket.org.evil.helper '!echo password=$T; :'`, clone}, nil},
+		{"a login to another workspace", []string{`git config --global credential.https://bitbucket.org/ac.helper '!echo password=$T; :'`, clone}, nil},
 		{"a credential of its own", []string{byHand, "git clone https://jane:$OTHER@bitbucket.org/acme/app.git"}, nil},
 		{"with another secret", []string{"git clone https://x-token-auth:$OTHER@bitbucket.org/acme/app.git && echo x"}, nil},
 		{"of another forge", []string{"git clone https://x-access-token:$OTHER@github.com/acme/app.git"}, nil},

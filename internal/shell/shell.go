@@ -75,7 +75,7 @@ func IsAndList(command string) bool {
 
 func joined(s *syntax.Stmt) bool {
 	list, is := s.Cmd.(*syntax.BinaryCmd)
-	return !s.Background && !s.Semicolon.IsValid() && len(s.Comments) == 0 &&
+	return !s.Semicolon.IsValid() && len(s.Comments) == 0 && // "&" is a semicolon too
 		(!is || list.Op == syntax.AndStmt && joined(list.X) && joined(list.Y))
 }
 
