@@ -244,9 +244,7 @@ func TestAnotherUsersCheckout(t *testing.T) {
 // ever. What the session runs later asks nothing either.
 func TestNobodyIsAsked(t *testing.T) {
 	t.Parallel()
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Log("script is not installed: nothing was tested")
+	if !isInstalled(t, "script") {
 		return
 	}
 	for name, environ := range map[string]string{"no variable": secret + "=", "a wrong token": secret + "=wrong"} {
@@ -255,7 +253,7 @@ func TestNobodyIsAsked(t *testing.T) {
 			s := newScene(t, apiToken)
 			s.environ = append(s.environ, environ)
 			typed := strings.Join(append(s.commands(), "git clone "+s.clone.Repository.CloneURL()+" again"), "\n") + "\nexit 7\n"
-			cmd := s.command(script, "-qec", "bash --norc --noprofile -i", filepath.Join(s.home, "typescript"))
+			cmd := s.command("script", "-qec", "bash --norc --noprofile -i", filepath.Join(s.home, "typescript"))
 			cmd.Stdin = strings.NewReader(typed)
 			waited := time.AfterFunc(time.Minute, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			out, err := cmd.CombinedOutput()
@@ -270,8 +268,7 @@ func TestNobodyIsAsked(t *testing.T) {
 // Git LFS asks git for the credential, and so our helper.
 func TestHelperServesLFS(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("git-lfs"); err != nil {
-		t.Log("git-lfs is not installed: nothing was tested")
+	if !isInstalled(t, "git-lfs") {
 		return
 	}
 	for _, l := range []login{apiToken, accessToken, httpAccessToken} {
