@@ -240,6 +240,29 @@ func TestAnotherUsersCheckout(t *testing.T) {
 	s.isGood()
 }
 
+// Nor is a program asked that would ask a person.
+func TestNoProgramAsks(t *testing.T) {
+	t.Parallel()
+	for _, in := range shells {
+		t.Run(in.name, func(t *testing.T) {
+			t.Parallel()
+			if !in.isInstalled(t) {
+				return
+			}
+			s := newScene(t, apiToken)
+			ask := filepath.Join(s.home, "ask")
+			require.NoError(t, os.WriteFile(ask, []byte("#!/bin/sh\ntouch ~/asked\n"), 0o700))
+			s.config("[core]\n\taskPass = " + ask)
+			s.environ = append(s.environ, "GIT_ASKPASS="+ask, "SSH_ASKPASS="+ask, secret+"=")
+			out, err := s.enter(in, s.commands()...)
+			require.Error(t, err)
+			assert.Contains(t, out, secret+": ")
+			assert.NoFileExists(t, filepath.Join(s.home, "asked"))
+			assert.Empty(t, s.host.refused())
+		})
+	}
+}
+
 // No command asks on the terminal in which Oz runs it: a question would wait for
 // ever. What the session runs later asks nothing either.
 func TestNobodyIsAsked(t *testing.T) {

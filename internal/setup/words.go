@@ -15,11 +15,15 @@ import (
 //
 //	clone https://bitbucket.org/acme/app.git into app; git reads $BITBUCKET_API_TOKEN
 func Words(commands []string) []string {
-	said := make(map[string]string)
+	said, secrets := make(map[string]string), make(map[string]string)
 	clones, logins := read(commands)
 	for _, l := range logins {
-		c := l.form()
+		c, ok := l.form()
 		command, origin := c.LogIn(), c.Repository.Origin()
+		if !ok || command[1] != l.command {
+			continue
+		}
+		secrets[l.text] = c.Secret
 		said[command[0]] = "prepare git for " + origin + ": no prompt, no header of the image's own"
 		said[command[1]] = fmt.Sprintf("log git in to %s; git reads $%s, %s", origin, c.Secret, c.Kind)
 		if c.BearerOnly {
@@ -29,8 +33,8 @@ func Words(commands []string) []string {
 	for _, made := range clones {
 		c := Clone{Repository: made.Repository, Auth: Helper, Branch: made.Branch, Depth: made.depth}
 		text := "clone " + c.options() + c.Repository.CloneURL() + " into " + c.Repository.Directory()
-		if variable := inHelper.FindStringSubmatch(made.with); variable != nil {
-			text += "; git reads $" + variable[1]
+		if secret := secrets[made.with]; secret != "" {
+			text += "; git reads $" + secret
 		}
 		said[c.Command()] = text
 	}
@@ -41,18 +45,18 @@ func Words(commands []string) []string {
 	return words
 }
 
-// form is what a login is made of, if it is one of ours.
-func (l login) form() Clone {
-	c := Clone{Auth: Helper, BearerOnly: strings.Contains(l.text, bearerOnly)}
-	c.Repository.Scheme, c.Repository.Host, _ = strings.Cut(l.prefix, "://")
-	if c.Repository.Flavor = bitbucket.DataCenter; c.Repository.Host == "bitbucket.org" {
-		c.Repository.Flavor = bitbucket.Cloud
+// form is what a login is made of, if it may be one of ours.
+func (l login) form() (c Clone, ok bool) {
+	path := "/scm/project/repo.git"
+	if l.prefix == "https://bitbucket.org" {
+		path = "/workspace/repo.git"
 	}
-	c.Kind = kindOf(c.Repository, l.text)
-	if variable := inHelper.FindStringSubmatch(l.text); variable != nil {
-		c.Secret = variable[1]
+	r, err := bitbucket.Parse(l.prefix+path, "")
+	variable := inHelper.FindStringSubmatch(l.text)
+	if err != nil || r.Origin() != l.prefix || variable == nil {
+		return Clone{Auth: Helper}, false
 	}
-	return c
+	return Clone{Repository: r, Auth: Helper, Secret: variable[1], Kind: kindOf(r, l.text), BearerOnly: strings.Contains(l.text, bearerOnly)}, true
 }
 
 // inHelper finds the variable that a helper of ours reads.

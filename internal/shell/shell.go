@@ -3,9 +3,11 @@
 package shell
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -126,17 +128,56 @@ func (c Call) Program() string {
 	return path.Base(c.Words[0])
 }
 
-// Calls are the simple commands of command, with those of the scripts that it
-// hands to a shell. A command that cannot be parsed has none.
+// Subcommand is the first word after the program that is no option, and the words
+// after it. withValue are the options that have a value of their own.
+func (c Call) Subcommand(withValue ...string) (name string, arguments []string) {
+	for i := 1; i < len(c.Words); i++ {
+		switch word := c.Words[i]; {
+		case slices.Contains(withValue, word):
+			i++
+		case !strings.HasPrefix(word, "-"):
+			return word, c.Words[i+1:]
+		}
+	}
+	return "", nil
+}
+
+// Option is the value of an option that has these names, empty for none.
+func Option(arguments []string, names ...string) string {
+	for i, argument := range arguments {
+		if name, value, _ := strings.Cut(argument, "="); slices.Contains(names, name) {
+			return cmp.Or(value, strings.Join(arguments[i+1:min(i+2, len(arguments))], ""))
+		}
+	}
+	return ""
+}
+
+// Calls are the simple commands of command. In the place of one that hands a script
+// to a shell are those of the script. A command that cannot be parsed has none.
 func Calls(command string) []Call {
 	var list []Call
 	walk(command, func(node syntax.Node) {
 		if expr, ok := node.(*syntax.CallExpr); ok {
-			list = append(list, callOf(expr))
+			if call := callOf(expr); call.script() == "" {
+				list = append(list, call)
+			}
 		}
 	})
 	return list
 }
+
+// script is what the call hands to a shell, empty for nothing.
+func (c Call) script() string {
+	switch program := c.Program(); {
+	case program == "eval" && len(c.Words) > 1:
+		return strings.Join(c.Words[1:], " ")
+	case slices.Contains([]string{"sh", "bash", "dash", "zsh"}, program) && len(c.Words) > 2 && runsScript.MatchString(c.Words[1]):
+		return c.Words[2]
+	}
+	return ""
+}
+
+var runsScript = regexp.MustCompile(`^-[a-z]*c$`)
 
 // Chain are the simple commands of a command that is nothing else: simple commands
 // joined by "&&", "||" or ";". Any other command has none. An "export" shows no
@@ -181,12 +222,7 @@ func walk(command string, visit func(syntax.Node)) {
 		}
 		visit(node)
 		if expr, ok := node.(*syntax.CallExpr); ok {
-			switch words := wordsOf(expr); {
-			case len(words) > 1 && words[0] == "eval":
-				walk(strings.Join(words[1:], " "), visit)
-			case len(words) > 2 && slices.Contains([]string{"sh", "bash", "dash"}, words[0]) && words[1] == "-c":
-				walk(words[2], visit)
-			}
+			walk(callOf(expr).script(), visit)
 		}
 		return true
 	})
@@ -195,15 +231,11 @@ func walk(command string, visit func(syntax.Node)) {
 func callOf(expr *syntax.CallExpr) Call {
 	var source strings.Builder
 	_ = syntax.NewPrinter().Print(&source, expr) // a Builder takes everything
-	return Call{wordsOf(expr), source.String()}
-}
-
-func wordsOf(expr *syntax.CallExpr) []string {
 	words := make([]string, len(expr.Args))
 	for i, arg := range expr.Args {
 		words[i] = text(arg.Parts)
 	}
-	return words
+	return Call{words, source.String()}
 }
 
 // text is what the parts of a word amount to.

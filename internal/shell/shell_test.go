@@ -131,7 +131,7 @@ func TestCalls(t *testing.T) {
 		{"a pipe", "a | b", [][]string{{"a"}, {"b"}}, nil},
 		{"behind", "a & b", [][]string{{"a"}, {"b"}}, nil},
 		{"inside", "if a; then b; fi", [][]string{{"a"}, {"b"}}, nil},
-		{"scripts", `eval 'a; b' && sh -c "c d"`, [][]string{{"eval", "a; b"}, {"a"}, {"b"}, {"sh", "-c", "c d"}, {"c", "d"}}, [][]string{{"eval", "a; b"}, {"sh", "-c", "c d"}}},
+		{"scripts", `eval 'a; b' && sh -c "c d"`, [][]string{{"a"}, {"b"}, {"c", "d"}}, [][]string{{"eval", "a; b"}, {"sh", "-c", "c d"}}},
 		{"broken", "a '", nil, nil},
 		{"nothing", "", nil, nil},
 	}
