@@ -67,19 +67,19 @@ func replace(existing []string, clones []Clone) []string {
 // their server, once.
 func loggedIn(commands []string, clones []Clone) []string {
 	var kept []string
-	at, needed, origin := -1, false, clones[0].Repository.Origin()
+	at, needed, home := -1, false, clones[0].Repository
 	for _, command := range commands {
-		login := logsIn(command, origin)
-		isOurs := slices.ContainsFunc(clones, func(c Clone) bool { return c.Command() == command })
-		found, _ := read([]string{command})
-		found = slices.DeleteFunc(found, func(c cloning) bool { return c.Repository.Origin() != origin })
-		if at < 0 && (login || isOurs || len(found) > 0) {
+		login := logsIn(command, home.Origin())
+		if at < 0 && (login || strings.Contains(command, home.Host)) {
 			at = len(kept)
 		}
-		needed = needed || slices.ContainsFunc(found, func(c cloning) bool { return !c.own })
-		if !login {
-			kept = append(kept, command)
+		if login {
+			continue
 		}
+		found, _ := read([]string{command})
+		needed = needed || len(found) == 0 && strings.Contains(command, home.Origin()) ||
+			slices.ContainsFunc(found, func(c cloning) bool { return !c.own && c.Repository.Origin() == home.Origin() })
+		kept = append(kept, command)
 	}
 	switch {
 	case clones[0].Auth == Helper:
@@ -91,19 +91,13 @@ func loggedIn(commands []string, clones []Clone) []string {
 }
 
 // logsIn reports whether command, as a whole, is a login to the server: what
-// LogIn gives, of any version, or the same by hand.
+// LogIn gives, or one by hand that says nothing else.
 func logsIn(command, origin string) bool {
-	is := false
-	for _, call := range shell.Chain(command) {
+	calls := shell.Chain(command)
+	return command == strings.ReplaceAll(prepare, "ORIGIN", origin) || len(calls) > 0 && !slices.ContainsFunc(calls, func(call shell.Call) bool {
 		l, ok := loginOf(call)
-		switch {
-		case ok && l.prefix == origin:
-			is = true
-		case !slices.Contains([]string{"export", "printenv", "test"}, call.Program()):
-			return false
-		}
-	}
-	return is
+		return !ok || l.prefix != origin || !slices.Contains(call.Words, "--global")
+	})
 }
 
 // adopted are the clones, with what the first existing clone of each one's

@@ -80,6 +80,15 @@ func TestMerge(t *testing.T) {
 			slices.Concat([]string{"one"}, byHelper.LogIn(), []string{libByHelper.Command(), "two", byHelper.Command()})},
 		{"a login that another clone needs", slices.Concat(byHelper.LogIn(), []string{byHelper.Command(), "cd x && " + "git clone https://bitbucket.org/acme/lib.git"}), []setup.Clone{app}, nil, false,
 			append(byHelper.LogIn(), newApp, "cd x && git clone https://bitbucket.org/acme/lib.git")},
+		{"a loop that needs it", slices.Concat(byHelper.LogIn(), []string{byHelper.Command(), "for r in lib; do git clone https://bitbucket.org/acme/$r; done"}), []setup.Clone{app}, nil, false,
+			append(byHelper.LogIn(), newApp, "for r in lib; do git clone https://bitbucket.org/acme/$r; done")},
+		{"before a loop that needs it", []string{"make", "for r in lib; do git clone https://bitbucket.org/acme/$r; done", newApp}, []setup.Clone{byHelper}, nil, false,
+			slices.Concat([]string{"make"}, byHelper.LogIn(), []string{"for r in lib; do git clone https://bitbucket.org/acme/$r; done", byHelper.Command()})},
+		{"a clone of two", []string{oldApp + " && " + oldLib}, []setup.Clone{app}, nil, false, []string{newApp, oldApp + " && " + oldLib}},
+		{"a clone and a fetch", []string{oldApp + " && git -C other fetch"}, []setup.Clone{app}, nil, false, []string{newApp, oldApp + " && git -C other fetch"}},
+		{"an export beside a login", []string{"export NODE_ENV=ci && " + handLogin, newApp}, []setup.Clone{app}, nil, false, []string{"export NODE_ENV=ci && " + handLogin, newApp}},
+		{"a login of one checkout", []string{newApp, strings.Replace(handLogin, "git config --global", "git -C app config", 1)}, []setup.Clone{app}, nil, false,
+			[]string{newApp, strings.Replace(handLogin, "git config --global", "git -C app config", 1)}},
 		{"another server's login", []string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}, []setup.Clone{app}, nil, false,
 			[]string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}},
 		{"what is no login", []string{`git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}, []setup.Clone{app}, nil, false,
@@ -161,6 +170,10 @@ func FuzzMerge(f *testing.F) {
 			if at := slices.Index(rest, command); at >= 0 && !slices.Contains(login, command) && !setup.Clones(command, clones[0].Repository) && !setup.Clones(command, clones[1].Repository) {
 				rest = rest[at+1:]
 			}
+		}
+		for _, lost := range rest {
+			gone := setup.Clones(lost, clones[0].Repository) || setup.Clones(lost, clones[1].Repository) || strings.Contains(lost, "git config --global")
+			assert.True(t, gone, lost)
 		}
 	})
 }

@@ -81,21 +81,23 @@ func read(commands []string) (clones []cloning, logins []login) {
 }
 
 // Clones reports whether command, as a whole, clones r: a "git clone" with any
-// options, directory, user and variable, over HTTPS or SSH, and beside it no more
+// options, directory, user and variable, over HTTPS or SSH, and before it no more
 // than tests and fetches. A clone that is part of a longer command is not.
 func Clones(command string, r bitbucket.Repository) bool {
 	clones := false
 	for _, call := range shell.Chain(command) {
-		switch subcommand, arguments := git(call); {
-		case subcommand == "clone":
-			clones = clones || slices.ContainsFunc(arguments, func(word string) bool {
-				named, err := bitbucket.Parse(word, r.Flavor)
-				if refused, ok := errors.AsType[*bitbucket.URLError](err); ok {
-					named = refused.Repository // over SSH, or with a token to the letter
-				}
-				return named.Same(r)
-			})
-		case subcommand != "fetch" && call.Program() != "test":
+		subcommand, arguments := git(call)
+		if clones || subcommand != "clone" && subcommand != "fetch" && call.Program() != "test" {
+			return false
+		}
+		clones = subcommand == "clone" && slices.ContainsFunc(arguments, func(word string) bool {
+			named, err := bitbucket.Parse(word, r.Flavor)
+			if refused, ok := errors.AsType[*bitbucket.URLError](err); ok {
+				named = refused.Repository // over SSH, or with a token to the letter
+			}
+			return named.Same(r)
+		})
+		if subcommand == "clone" && !clones {
 			return false
 		}
 	}
