@@ -19,8 +19,8 @@ func (c Clone) LogIn() []string {
 }
 
 // prepare makes the image's git ready for the login. A prompt would wait for ever, on
-// the terminal or in the image's askpass program. Where GIT_CONFIG_GLOBAL names no regular file, git would hang on
-// a FIFO, or as root replace /dev/null; then, and without a home that can be written,
+// the terminal or in an askpass program. Where GIT_CONFIG_GLOBAL is no regular file,
+// git would hang on a FIFO, or as root replace /dev/null; then, and without a home,
 // the login goes to a file in the workspace root. A header of the image's own would
 // be sent beside the credential: an empty one drops those before it, and being as
 // specific as this outdoes the general ones after it.

@@ -270,8 +270,8 @@ func unescape(literal string) string {
 	return b.String()
 }
 
-// Quote is text as one word of bash, zsh, dash and fish, unchanged where
-// nothing in it means anything to them. Unlike syntax.Quote it quotes "!", which
+// Quote is text as one word of bash, zsh and dash, and of fish where it holds no
+// backslash, unchanged where nothing in it means anything to them. Unlike syntax.Quote it quotes "!", which
 // an interactive shell expands from its history, and uses no double quotes,
 // which fish reads in its own way.
 func Quote(text string) string {
