@@ -193,6 +193,7 @@ func TestRefusals(t *testing.T) {
 			w.Header().Set("Retry-After", "0")
 			http.Error(w, "slow down.", http.StatusTooManyRequests)
 		}, bitbucket.Refusal{Status: 429, Text: "slow down (Retry-After: 0)"}},
+		"the REST's words":           {says(410, "application/json", `{"type":"error","error":{"message":"Gone.","data":{"announcement_url":"https://x#y"}}}`), bitbucket.Refusal{Status: 410, Text: "Gone. (announcement_url: https://x#y)"}},
 		"a page of a firewall":       {says(403, "text/html", "<html>"), bitbucket.Refusal{Status: 403, NotGit: true, Text: "a page of HTML"}},
 		"a page for bad credentials": {says(401, "text/html", "<html>"), bitbucket.Refusal{Status: 401, Text: "a page of HTML"}},
 		"a login page with 200":      {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html", not git's`}},
@@ -410,6 +411,8 @@ func TestTheRESTTellsOfALogin(t *testing.T) {
 		"refused by Data Center":     {"PRJ", 401, `{"errors":[{"context":null,"message":"Authentication failed.","exceptionName":"com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException"}]}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 401, Text: "Authentication failed. (bitbucket.auth.IncorrectPasswordAuthenticationException)"}},
 		"refused by Cloud":           {"PRJ", 403, `{"type":"error","error":{"message":"You lack scopes.","detail":{"required":["repository"],"granted":["pipeline","runner"]}}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 403, Text: "You lack scopes. (required: repository; granted: pipeline, runner)"}},
 		"refused with other details": {"PRJ", 404, `{"type":"error","error":{"message":"gone","detail":"There is no API hosted at this URL."}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: "gone"}},
+		"removed by Cloud":           {"PRJ", 410, `{"type":"error","error":{"message":"CHANGE-2770 - Functionality has been deprecated","detail":"Please read the changelog entry.","data":{"announcement_url":"https://developer.atlassian.com/x#CHANGE-2770"}}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 410, Text: "CHANGE-2770 - Functionality has been deprecated (announcement_url: https://developer.atlassian.com/x#CHANGE-2770)"}},
+		"refused with other data":    {"PRJ", 404, `{"type":"error","error":{"message":"gone","data":["x"]}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: "gone"}},
 		"refused by who knows":       {"PRJ", 404, `{"message":"HTTP 404 Not Found"}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: `{"message":"HTTP 404 Not Found"}`}},
 		"said back":                  {"PRJ", 401, `{"error":{"message":"no: ` + token + `"}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 401, Text: "no: [redacted]"}},
 	}

@@ -73,14 +73,17 @@ func restURL(r bitbucket.Repository) string {
 //
 //	{"errors": [{"message": "...", "exceptionName": "com.atlassian...."}]}
 //	{"type": "error", "error": {"message": "...", "detail": {"required": ["..."], "granted": ["..."]}}}
+//	{"type": "error", "error": {"message": "...", "detail": "...", "data": {"announcement_url": "..."}}}
 //
-// It is empty for everything else.
+// The last is of an address that was removed. It is empty for everything else.
+//
+// Source: https://github.com/ktrysmt/go-bitbucket/issues/357 for the last.
 func reasonOf(content []byte) string {
 	var document struct {
 		Errors []struct{ Message, ExceptionName string }
 		Error  struct {
-			Message string
-			Detail  json.RawMessage
+			Message      string
+			Detail, Data json.RawMessage
 		}
 	}
 	if json.Unmarshal(content, &document) != nil {
@@ -95,6 +98,12 @@ func reasonOf(content []byte) string {
 		var scopes struct{ Required, Granted []string }
 		if json.Unmarshal(document.Error.Detail, &scopes) == nil && len(scopes.Required) > 0 {
 			text += " (required: " + strings.Join(scopes.Required, ", ") + "; granted: " + strings.Join(scopes.Granted, ", ") + ")"
+		}
+		var notice struct {
+			URL string `json:"announcement_url"`
+		}
+		if json.Unmarshal(document.Error.Data, &notice) == nil && notice.URL != "" {
+			text += " (announcement_url: " + notice.URL + ")"
 		}
 		texts = append(texts, text)
 	}
