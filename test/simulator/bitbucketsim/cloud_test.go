@@ -219,6 +219,38 @@ func TestCloudREST(t *testing.T) {
 	}
 }
 
+func TestCloudRemovesAddresses(t *testing.T) {
+	t.Parallel()
+	s, repository := cloudWith(t, bitbucketsim.Token{Value: apiToken, Kind: bitbucketsim.APIToken})
+	s.Script.Add(bitbucketsim.Removed(bitbucketsim.UploadPackRefs))
+	s.Script.Add(bitbucketsim.Removed(bitbucketsim.CloudRepository))
+	const rest = "https://api.bitbucket.org/2.0/"
+	tests := []struct {
+		name, url string
+		status    int
+	}{
+		{"all repositories", rest + "repositories?role=member", 410},
+		{"all workspaces", rest + "workspaces", 410},
+		{"what a user may do", rest + "user/permissions/repositories", 410},
+		{"where a user may do it", rest + "user/permissions/workspaces", 410},
+		{"an address that was never there", rest + "user/permissions", 404},
+		{"git's, by script", refs(repository.CloneURL(), "upload-pack"), 410},
+		{"a repository's, by script", rest + "repositories/acme/sample", 410},
+	}
+	for _, test := range tests {
+		for range 2 {
+			got := get(t, s, test.url, "")
+			assert.Equal(t, test.status, got.status, test.name)
+			if test.status == 410 {
+				assert.Equal(t, "application/json", got.header.Get("Content-Type"), test.name)
+				assert.Contains(t, got.body, `"message": "CHANGE-2770 - `, test.name)
+				assert.Contains(t, got.body, `"announcement_url": "https://`, test.name)
+			}
+		}
+	}
+	assertNoViolations(t, s)
+}
+
 func TestCloudPagesTakeNoToken(t *testing.T) {
 	t.Parallel()
 	s, _ := cloudWith(t, bitbucketsim.Token{Value: apiToken, Kind: bitbucketsim.APIToken})

@@ -4,11 +4,37 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 )
+
+// cloudRemoved is what Cloud's REST says at an address that it has removed, with 410.
+//
+// Source: https://github.com/ktrysmt/go-bitbucket/issues/357
+const cloudRemoved = `{"type": "error", "error": {"message": "CHANGE-2770 - Functionality has been deprecated", ` +
+	`"detail": "Please read the changelog entry for more details.", ` +
+	`"data": {"announcement_url": "https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770"}}}`
+
+// removedFromCloud are the addresses that listed across workspaces, gone since 2026-04-14.
+//
+// Source: https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770
+var removedFromCloud = []string{"/2.0/repositories", "/2.0/workspaces", "/2.0/user/permissions/repositories", "/2.0/user/permissions/workspaces"}
+
+// Removed is a fault for ever: Bitbucket has removed the address of an operation that it still serves today.
+func Removed(operation string) fault.Fault {
+	return fault.Fault{
+		Operation: operation, Status: http.StatusGone, Body: cloudRemoved, Times: -1,
+		Header: http.Header{"Content-Type": {"application/json"}},
+	}
+}
 
 // routeCloudREST routes a request to api.bitbucket.org.
 func (s *Server) routeCloudREST(r *http.Request) route {
+	if slices.Contains(removedFromCloud, r.URL.Path) {
+		return route{serve: func(w http.ResponseWriter, _ *http.Request) { Removed("").Strike(w) }}
+	}
 	name, ok := strings.CutPrefix(r.URL.Path, "/2.0/repositories/")
 	owner, slug, ok2 := strings.Cut(strings.TrimSuffix(name, "/"), "/")
 	if !ok || !ok2 || strings.Contains(slug, "/") || r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -28,7 +28,7 @@
 //	find users               GET    BASE/rest/api/{version}/users
 //	connect                  CONNECT of the proxy; a fault strikes instead of opening the tunnel
 //
-// Every other request has the empty operation.
+// Every other request has the empty operation. [Removed] is the fault of an address that Cloud has removed.
 package bitbucketsim
 
 // The operations, for fault.Fault.Operation and Server.Counts.
