@@ -45,19 +45,25 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 			token bitbucketsim.Token
 			says  string
 			code  int
+			gone  string // an operation whose address Bitbucket has removed
 		}{
-			{"an API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken}, fine, 0},
-			{"a dead API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired}, open, 0},
-			{"an access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken}, fine, 0},
-			{"an access token that may do more", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Write: true}, "scopes that its work here does not need: repository:write\n", 0},
-			{"a dead access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1},
-			{"a Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken}, fine, 0},
-			{"a dead Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1},
+			{"an API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken}, fine, 0, ""},
+			{"a dead API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired}, open, 0, ""},
+			{"an access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken}, fine, 0, ""},
+			{"an access token that may do more", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Write: true}, "scopes that its work here does not need: repository:write\n", 0, ""},
+			{"a dead access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1, ""},
+			{"an access token, where the REST is gone", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, open + ": 410: CHANGE-2770 - Functionality has been deprecated (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770): this is not the token's fault", 0, bitbucketsim.CloudRepository},
+			{"a Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken}, fine, 0, ""},
+			{"a dead Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1, ""},
 		}
 		cloud := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "open", Public: true, Unchecked: true})
 		dc := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.DataCenter, Owner: "~jane", Slug: "open", Public: true, Unchecked: true})
 		for _, tt := range tests {
 			w.bitbucket.AddToken(tt.token)
+			w.bitbucket.Script.Clear()
+			if tt.gone != "" {
+				w.bitbucket.Script.Add(bitbucketsim.Removed(tt.gone))
+			}
 			repository := cloud
 			if tt.token.Kind == bitbucketsim.HTTPAccessToken {
 				repository = dc
@@ -98,6 +104,7 @@ func TestEachRefusalWritesNothing(t *testing.T) {
 		}
 		return &f
 	}
+	gone := bitbucketsim.Removed(bitbucketsim.UploadPackRefs)
 	tests := []struct {
 		name   string
 		token  bitbucketsim.Token
@@ -123,6 +130,7 @@ func TestEachRefusalWritesNothing(t *testing.T) {
 		{"CAPTCHA", dc(bitbucketsim.CAPTCHA), nil, nil, 0, []string{"CAPTCHA required", "log in once at http://127.0.0.1:"}},
 		{"no licence", dc(bitbucketsim.Unlicensed), nil, nil, 0, []string{"its owner has no Bitbucket licence"}},
 		{"an app password", bitbucketsim.Token{Value: "MARKER-app-password", Kind: bitbucketsim.AppPassword}, nil, nil, 0, []string{"410: App passwords", "create an API token with", tokenPage}},
+		{"an address that Bitbucket has removed", api(""), nil, &gone, 0, []string{"410: CHANGE-2770 - Functionality has been deprecated (announcement_url:", "this is not the token's fault", "look for a newer version"}},
 		{"a limit", api(""), nil, answers(http.StatusTooManyRequests, map[string]string{"Retry-After": "0"}, "Rate limit for this resource has been exceeded"), 0, []string{"Rate limit for this resource has been exceeded (Retry-After: 0)", "run again later"}},
 		{"a server that is being restarted", dc(""), nil, answers(http.StatusServiceUnavailable, map[string]string{"Retry-After": "0", "Content-Type": "text/html"}, "<html>Starting</html>"), 0, []string{"503: a page of HTML", "the token may be good; run again later"}},
 		{"a certificate that nobody trusts", api(""), map[string]string{"ca_certificate": ""}, nil, 0, []string{"certificate signed by unknown authority", "set ca_certificate"}},

@@ -192,7 +192,7 @@ func TestIsRefusal(t *testing.T) {
 		want bool
 	}{
 		{unauthorized, true}, {noScope, true}, {missing, true}, {bitbucket.ErrNotAsked, true},
-		{busy, false}, {no(429, "rate"), false}, {&bitbucket.Refusal{Status: 200, NotGit: true}, false}, {errors.New("connection reset"), false}, {nil, false},
+		{busy, false}, {removed, false}, {no(410, "App passwords are gone"), true}, {no(429, "rate"), false}, {&bitbucket.Refusal{Status: 200, NotGit: true}, false}, {errors.New("connection reset"), false}, {nil, false},
 	} {
 		assert.Equal(t, tt.want, preflight.IsRefusal(tt.err), "%v", tt.err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -51,15 +52,7 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 // refusal is 200 with ERR) and the exceptions in
 // https://docs.atlassian.com/bitbucket-server/javadoc/
 func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, refused *bitbucket.Refusal) string {
-	text := strings.ToLower(refused.Text)
-	says := func(words ...string) bool {
-		for _, word := range words {
-			if strings.Contains(text, word) {
-				return true
-			}
-		}
-		return false
-	}
+	says := func(words ...string) bool { return hasAny(refused, words...) }
 	switch {
 	case refused.NotGit:
 		return stranger(r, refused)
@@ -67,6 +60,8 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 		return "Bitbucket limits the rate and the token may be good; run again later"
 	case refused.Status >= 500:
 		return "Bitbucket is down or being restarted and the token may be good; run again later"
+	case isRemoved(refused):
+		return "this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version"
 	case refused.Status == 410:
 		return "this is how Bitbucket refuses app passwords, which it removed on 2026-07-28; " + create(r, kind, need)
 	case says("captcha"):
@@ -97,6 +92,21 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 		return "the token is known, but may not do this; check " + grant(r, need)
 	}
 	return "the server does not say why; check " + grant(r, need)
+}
+
+// hasAny reports whether a refusal's text has any of the words, in whatever case.
+func hasAny(refused *bitbucket.Refusal, words ...string) bool {
+	text := strings.ToLower(refused.Text)
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// isRemoved tells the 410 of an address that Bitbucket has removed from that of an
+// app password, whose removal has an announcement too.
+//
+// Source: https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770;
+// app passwords are CHANGE-3222.
+func isRemoved(refused *bitbucket.Refusal) bool {
+	return refused.Status == 410 && hasAny(refused, "change-2770", "announcement_url") && !hasAny(refused, "app password", "change-3222")
 }
 
 // stranger says who has answered instead of Bitbucket's git.

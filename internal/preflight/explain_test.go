@@ -127,6 +127,18 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			apiToken, no(410, "App passwords are gone"),
 			"410: App passwords are gone: this is how Bitbucket refuses app passwords, which it removed on 2026-07-28; " + tokenPage,
 		},
+		"an app password, with the announcement": {
+			apiToken, no(410, "CHANGE-3222 - Functionality has been deprecated (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-3222)"),
+			"410: CHANGE-3222 - Functionality has been deprecated (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-3222): this is how Bitbucket refuses app passwords, which it removed on 2026-07-28; " + tokenPage,
+		},
+		"an address that was removed": {
+			apiToken, no(410, "CHANGE-2770 - Functionality has been deprecated"),
+			"410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version",
+		},
+		"an address that will be": {
+			access, no(410, "CHANGE-9999 - Gone (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-9999)"),
+			"410: CHANGE-9999 - Gone (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-9999): this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version",
+		},
 		"words of tomorrow": {
 			apiToken, no(403, "Forbidden"),
 			"403: Forbidden: the server does not say why; check that the token has the scope read:repository:bitbucket and its owner access to acme/app",
@@ -155,11 +167,12 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 		answer error
 		want   string
 	}{
-		"a scope":            {noScope, cannot + "403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
-		"401":                {unauthorized, cannot + "401: Invalid credentials: the token may read and not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
-		"no permission":      {no(403, "You do not have permission to push to this repository"), cannot + "403: You do not have permission to push to this repository: the token is known, but may not do this; check that the token has the scope repository:write (Repositories: Write) and its owner access to acme/app"},
-		"archived":           {no(200, "Repository archived The repository is archived and cannot be pushed to"), cannot + "200: Repository archived The repository is archived and cannot be pushed to: the repository is archived and takes no push; take it out of the archive, or set require_write to false"},
-		"the server is down": {busy, "ask https://bitbucket.org/acme/app.git whether the token may push: 503: a page of HTML: Bitbucket is down or being restarted and the token may be good; run again later"},
+		"a scope":                     {noScope, cannot + "403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
+		"401":                         {unauthorized, cannot + "401: Invalid credentials: the token may read and not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
+		"no permission":               {no(403, "You do not have permission to push to this repository"), cannot + "403: You do not have permission to push to this repository: the token is known, but may not do this; check that the token has the scope repository:write (Repositories: Write) and its owner access to acme/app"},
+		"archived":                    {no(200, "Repository archived The repository is archived and cannot be pushed to"), cannot + "200: Repository archived The repository is archived and cannot be pushed to: the repository is archived and takes no push; take it out of the archive, or set require_write to false"},
+		"an address that was removed": {removed, "ask https://bitbucket.org/acme/app.git whether the token may push: 410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version"},
+		"the server is down":          {busy, "ask https://bitbucket.org/acme/app.git whether the token may push: 503: a page of HTML: Bitbucket is down or being restarted and the token may be good; run again later"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -299,21 +299,20 @@ func isOfRepository(err error) bool {
 	if !errors.As(err, &refused) || refused.NotGit || refused.Status != 200 && refused.Status != 403 && refused.Status != 404 {
 		return false
 	}
-	text := strings.ToLower(refused.Text)
-	return !strings.Contains(text, "captcha") && !strings.Contains(text, "licensed")
+	return !hasAny(refused, "captcha", "licensed")
 }
 
 // isOutage tells an error that says nothing of the token from a refusal.
 func isOutage(err error) bool {
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) {
-		return refused.Status >= 500 || refused.Status == 429
+		return refused.Status >= 500 || refused.Status == 429 || isRemoved(refused)
 	}
 	return err != nil && !errors.Is(err, bitbucket.ErrNotAsked)
 }
 
 // IsRefusal reports whether an error is Bitbucket's own no to the token or to the
-// repository: no outage, and no proxy's page.
+// repository: no outage, no removed address, and no proxy's page.
 func IsRefusal(err error) bool {
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) {
@@ -457,6 +456,15 @@ func (p Proof) Open(demands []Demand) []Demand {
 	})
 }
 
+// explainREST is what the REST's answer to the token means.
+func (c *check) explainREST() error {
+	var refused *bitbucket.Refusal
+	if !errors.As(c.rest, &refused) || refused.NotGit {
+		return c.rest
+	}
+	return explained(c.asked[0].Repository, c.token.Kind, readPermission(c.token.Kind), c.rest)
+}
+
 // judge turns the answers to a token that is good enough into warnings.
 func (c *check) judge(p Proof) Proof {
 	primary := c.asked[0].Repository.CloneURL()
@@ -467,7 +475,7 @@ func (c *check) judge(p Proof) Proof {
 	case c.public && (isKnown(c.rest) || isKnown(c.pushes[0]) && !c.token.ReadOnly):
 		p.Warnings = append(p.Warnings, primary+" is public: a clone works without the token")
 	case c.public:
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.rest))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.explainREST()))
 	}
 	for i, d := range c.asked {
 		switch push := c.pushes[i]; {

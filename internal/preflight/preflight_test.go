@@ -167,6 +167,7 @@ var (
 	noScope      = no(403, "Your credentials lack one or more required privilege scopes")
 	missing      = no(200, "Repository not found The requested repository does not exist, or you do not have permission to access it")
 	busy         = no(503, "a page of HTML")
+	removed      = no(410, "CHANGE-2770 - Functionality has been deprecated")
 )
 
 // The kinds of token as they are named in tests.
@@ -276,6 +277,10 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 			warnings: []string{"nobody knows whether the token can push to https://bitbucket.org/acme/a.git: 503"},
 		},
 		"a branch": {repositories: cloud("a"), token: apiToken, answers: readOnly, wanted: "main", kind: bitbucket.APIToken, head: commit},
+		"nor does it at an address that was removed": {
+			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": removed}, kind: bitbucket.APIToken,
+			warnings: []string{"nobody knows whether the token can push to https://bitbucket.org/acme/a.git: 410"},
+		},
 		"an empty repository": {
 			repositories: cloud("a"), token: apiToken, answers: readOnly, empty: true, kind: bitbucket.APIToken, head: "-",
 			warnings: []string{"https://bitbucket.org/acme/a.git has no commit on its default branch yet"},
@@ -437,7 +442,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 		repositories []bitbucket.Repository
 		token        preflight.Token
 		answers      map[string]error
-		warning      string // words of the one warning
+		warning      string // the end of the one warning
 		err          string // words of the error, instead
 		rest         string // what the REST was asked
 	}{
@@ -451,7 +456,14 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 		"nothing tells of an API token": {
 			cloud("a"), apiToken, map[string]error{"push": unauthorized}, open + "the REST takes an API token only beside its owner's e-mail address", "", "",
 		},
-		"the REST is not to be had":  {cloud("a"), access, map[string]error{"push": unauthorized, "rest": errors.New("no route")}, open + "no route", "", "a rest"},
+		"the REST is not to be had": {cloud("a"), access, map[string]error{"push": unauthorized, "rest": errors.New("no route")}, open + "no route", "", "a rest"},
+		"the REST was removed": {
+			cloud("a"), access, map[string]error{"push": unauthorized, "rest": removed},
+			open + "410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version", "", "a rest",
+		},
+		"a page stands for the REST": {
+			cloud("a"), access, map[string]error{"push": unauthorized, "rest": &bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}}, open + "404: a page of HTML", "", "a rest",
+		},
 		"Cloud's REST refuses":       {cloud("a"), access, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://bitbucket.org/acme/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
 		"Data Center's REST refuses": {dataCenter("a"), httpToken, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://git.example/scm/PRJ/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
 		"whoever else refuses, the REST is asked": {
@@ -469,7 +481,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 					require.Len(t, proof.Warnings, 1, "%q", proof.Warnings)
-					assert.Contains(t, proof.Warnings[0], tt.warning)
+					assert.True(t, strings.HasSuffix(proof.Warnings[0], tt.warning), proof.Warnings[0])
 				}
 				assert.LessOrEqual(t, s.failures, 2)
 				assert.Equal(t, 1, s.count("nobody"))
