@@ -72,6 +72,8 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 		return "the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere"
 	case says("two-step", "two-factor"):
 		return "the workspace demands two-step verification; enable it for the token's owner, or use a repository access token"
+	case kind == bitbucket.APIToken && isPolicy(refused):
+		return "the organization's policy forbids API tokens to the token's owner; have an administrator allow them, or use a repository access token"
 	case says("privilege scope"):
 		return "the token is known, but lacks a scope; " + create(r, kind, need)
 	case says("archived"):
@@ -87,7 +89,7 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 	case refused.Status == 401:
 		return "the token was not accepted: it is expired, revoked, cut off or of another kind; " + create(r, kind, need)
 	case refused.Status == 404, says("not exist", "no longer exists", "not found", "not have access"):
-		return fmt.Sprintf("%s does not exist, or the token may not see it, and the server does not tell which; check the name, and %s; a repository's own token fits that one only", r, grant(r, need))
+		return fmt.Sprintf("%s does not exist, or the token may not see it, and the server does not tell which; check the name, and %s; %s", r, grant(r, need), reach(kind))
 	case refused.Status == 403 && says("permission"):
 		return "the token is known, but may not do this; check " + grant(r, need)
 	}
@@ -109,6 +111,15 @@ func isRemoved(refused *bitbucket.Refusal) bool {
 	return refused.Status == 410 && hasAny(refused, "change-2770", "announcement_url") && !hasAny(refused, "app password", "change-3222")
 }
 
+// isPolicy reports whether an organization's policy refuses an API token. Atlassian
+// says that the answer names an administrator's block, and not in which words.
+//
+// Source: https://support.atlassian.com/security-and-access-policies/docs/set-api-token-access/
+func isPolicy(refused *bitbucket.Refusal) bool {
+	return hasAny(refused, "api token", "organization", "organisation", "authentication policy", "user policy") &&
+		hasAny(refused, "policy", "block", "not allow", "not permit", "disabled")
+}
+
 // stranger says who has answered instead of Bitbucket's git.
 func stranger(r bitbucket.Repository, refused *bitbucket.Refusal) string {
 	who := "that is not a git server's answer but a login page's or a proxy's"
@@ -124,6 +135,16 @@ func stranger(r bitbucket.Repository, refused *bitbucket.Refusal) string {
 // grant is what to check of a token that is known.
 func grant(r bitbucket.Repository, need string) string {
 	return fmt.Sprintf("that the token has %s and its owner access to %s", need, r)
+}
+
+// reach is what else can keep a known token of this kind from a repository.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/api-tokens/, "API token features"
+func reach(kind bitbucket.TokenKind) string {
+	if kind == bitbucket.APIToken {
+		return "an API token can be limited to another workspace"
+	}
+	return "a repository's own token fits that one only"
 }
 
 // create is what to do instead of a token that is no good.

@@ -16,6 +16,8 @@ import (
 
 const tokenPage = "create an API token with the scope read:repository:bitbucket (scopes do not imply each other) at https://id.atlassian.com/manage-profile/security/api-tokens"
 
+const policy = "the organization's policy forbids API tokens to the token's owner; have an administrator allow them, or use a repository access token"
+
 // TestEveryRefusalSaysWhatToDo has one row for each class of refusal, with the
 // words of the real servers. The whole error is compared.
 //
@@ -61,7 +63,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a hidden repository on Cloud": {
 			apiToken, no(403, "The requested repository either does not exist or you do not have access"),
-			"403: The requested repository either does not exist or you do not have access: acme/app does not exist, or the token may not see it, and the server does not tell which; check the name, and that the token has the scope read:repository:bitbucket and its owner access to acme/app; a repository's own token fits that one only",
+			"403: The requested repository either does not exist or you do not have access: acme/app does not exist, or the token may not see it, and the server does not tell which; check the name, and that the token has the scope read:repository:bitbucket and its owner access to acme/app; an API token can be limited to another workspace",
 		},
 		"a missing repository on Cloud, long ago": {
 			access, no(404, "a page of HTML"),
@@ -82,6 +84,42 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		"two-step verification": {
 			apiToken, no(403, "To access this repository, enable two-step authentication"),
 			"403: To access this repository, enable two-step authentication: the workspace demands two-step verification; enable it for the token's owner, or use a repository access token",
+		},
+		"an organization that blocks": {
+			apiToken, no(403, "Access is blocked by your organization's admin"),
+			"403: Access is blocked by your organization's admin: " + policy,
+		},
+		"an organization that blocks, in other letters": {
+			apiToken, no(403, "Your organisation does not permit this"),
+			"403: Your organisation does not permit this: " + policy,
+		},
+		"an owner who is not allowed": {
+			apiToken, no(403, "You are not allowed to use API tokens in this workspace"),
+			"403: You are not allowed to use API tokens in this workspace: " + policy,
+		},
+		"a policy of managed users": {
+			apiToken, no(403, "The authentication policy rules this out"),
+			"403: The authentication policy rules this out: " + policy,
+		},
+		"a policy of external users": {
+			apiToken, no(403, "The external user policy rules this out"),
+			"403: The external user policy rules this out: " + policy,
+		},
+		"a policy behind 401": {
+			apiToken, no(401, "An admin has disabled API token access"),
+			"401: An admin has disabled API token access (presented as Basic with the user x-bitbucket-api-token-auth): " + policy,
+		},
+		"an organization's policy, and no API token": {
+			access, no(403, "Access is blocked by your organization's admin"),
+			"403: Access is blocked by your organization's admin: the server does not say why; check that the token has the scope repository (Repositories: Read) and its owner access to acme/app",
+		},
+		"somebody else's policy": {
+			apiToken, no(403, "Blocked by policy"),
+			"403: Blocked by policy: the server does not say why; check that the token has the scope read:repository:bitbucket and its owner access to acme/app",
+		},
+		"an organization's list of addresses": {
+			apiToken, no(403, "Your IP is blocked by your organization's IP allowlist"),
+			"403: Your IP is blocked by your organization's IP allowlist: the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere",
 		},
 		"CAPTCHA": {
 			httpToken, no(200, "CAPTCHA required Your Bitbucket account has been marked as requiring a CAPTCHA to be solved before it may be used again"),
