@@ -68,7 +68,7 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 		return "the server has locked the token's owner out after failed logins; log in once at " + r.Origin() + r.Context + " as the owner, solve the CAPTCHA, then run again"
 	case says("not currently licensed", "noaccessauthentication"):
 		return "the token is known, but its owner has no Bitbucket licence; ask an administrator for one"
-	case says("whitelist", "allowlist", "allow list"):
+	case isOfAddress(refused):
 		return "the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere"
 	case says("two-step", "two-factor"):
 		return "the workspace demands two-step verification; enable it for the token's owner, or use a repository access token"
@@ -109,6 +109,11 @@ func hasAny(refused *bitbucket.Refusal, words ...string) bool {
 // app passwords are CHANGE-3222.
 func isRemoved(refused *bitbucket.Refusal) bool {
 	return refused.Status == 410 && hasAny(refused, "change-2770", "announcement_url") && !hasAny(refused, "app password", "change-3222")
+}
+
+// isOfAddress reports whether a refusal is of the address from which it was asked.
+func isOfAddress(refused *bitbucket.Refusal) bool {
+	return hasAny(refused, "whitelist", "allowlist", "allow list")
 }
 
 // isPolicy reports whether an organization's policy refuses an API token. Atlassian

@@ -321,6 +321,20 @@ func IsRefusal(err error) bool {
 	return errors.Is(err, bitbucket.ErrNotAsked)
 }
 
+// IsAddressRefused reports whether Bitbucket refuses the IP address of this runner,
+// in the error or in any that it joins or wraps.
+func IsAddressRefused(err error) bool {
+	switch err := err.(type) {
+	case *bitbucket.Refusal:
+		return IsRefusal(err) && isOfAddress(err)
+	case interface{ Unwrap() error }:
+		return IsAddressRefused(err.Unwrap())
+	case interface{ Unwrap() []error }: // errors.As would stop at the first refusal
+		return slices.ContainsFunc(err.Unwrap(), IsAddressRefused)
+	}
+	return false
+}
+
 // against is what stands against the token as a whole, nil when nothing does.
 func (c *check) against() error {
 	primary := c.asked[0].Repository
