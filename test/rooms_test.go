@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"grace":        {clock: true},
 	"credential":   {knows: []string{"bitbucket", "setup", "warp"}},
 	"shell":        {doors: []string{"mvdan.cc/sh/v3"}},
+	"cron":         {doors: []string{"github.com/robfig/cron/v3"}},
 	"setup":        {knows: []string{"bitbucket", "shell"}},
 	"transport":    {doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},

@@ -1,0 +1,121 @@
+package cron
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// field is what one of the five may hold.
+type field struct {
+	place    string // as a sentence says it
+	min, max int
+	names    []string // of min and the numbers after it; empty when it has none
+}
+
+var fields = [...]field{
+	{"the first field, minute,", 0, 59, nil},
+	{"the second field, hour,", 0, 23, nil},
+	{"the third field, day of the month,", 1, 31, nil},
+	{"the fourth field, month,", 1, 12, months},
+	{"the fifth field, day of the week,", 0, 6, weekdays},
+}
+
+var (
+	months   = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
+	weekdays = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
+)
+
+// part is a star, a number or a range, with or without a step. The library is not as
+// strict: it takes "*-5" for a star and "," for nothing.
+var part = regexp.MustCompile(`^(?:[*?]|([0-9]+|[A-Za-z]{3})(?:-([0-9]+|[A-Za-z]{3}))?)(?:/([0-9]+))?$`)
+
+// check finds what is wrong with the text of a field.
+func (f field) check(text string) error {
+	for one := range strings.SplitSeq(text, ",") {
+		matched := part.FindStringSubmatch(one)
+		if matched == nil {
+			return f.unreadable(text)
+		}
+		low, high, step := matched[1], matched[2], matched[3]
+		for _, value := range []string{low, high} {
+			if err := f.checkValue(value); err != nil {
+				return err
+			}
+		}
+		if high != "" && f.number(low) > f.number(high) {
+			return f.backwards(low, high, step)
+		}
+		// A longer step would never be taken: */90 is no 90 minutes, but an hour.
+		if longest := f.max - f.min; step != "" && (number(step) < 1 || number(step) > longest) {
+			return f.refuse(fmt.Sprintf("give a step from 1 to %d", longest), "has a step of %s", step)
+		}
+	}
+	return nil
+}
+
+// checkValue checks a number or name, or that there is none.
+func (f field) checkValue(value string) error {
+	n := f.number(value)
+	switch {
+	case value == "":
+		return nil
+	case n < 0:
+		return f.unreadable(value)
+	case n == 7 && f.max == 6:
+		return f.refuse("write 0 for Sunday, and 5,6,0 for 5-7", "holds 7")
+	case n < f.min || n > f.max:
+		return f.refuse(fmt.Sprintf("give %d to %d", f.min, f.max), "holds %s", value)
+	}
+	return nil
+}
+
+// number is that of a digit's or name's text, negative when the field has no such
+// name.
+func (f field) number(value string) int {
+	for i, name := range f.names {
+		if strings.EqualFold(name[:3], value) {
+			return f.min + i
+		}
+	}
+	return number(value)
+}
+
+// number is the value of digits, capped where there are too many, and negative of
+// anything else.
+func number(digits string) int {
+	if strings.Trim(digits, "0123456789") != "" {
+		return -1
+	}
+	n, _ := strconv.Atoi(digits) // an error has capped it
+	return n
+}
+
+func (f field) backwards(low, high, step string) error {
+	remedy := "list its numbers"
+	if step == "" {
+		remedy = "write " + span(f.number(low), f.max) + "," + span(f.min, f.number(high))
+	}
+	return f.refuse(remedy, "has the range %s-%s, which runs backwards", low, high)
+}
+
+func span(low, high int) string {
+	if low == high {
+		return strconv.Itoa(low)
+	}
+	return fmt.Sprintf("%d-%d", low, high)
+}
+
+func (f field) unreadable(text string) error {
+	names := ""
+	if len(f.names) > 0 {
+		names = strings.ToUpper(fmt.Sprintf("%.3s, %.3s", f.names[0], f.names[1]))
+		names = " or names such as " + names
+	}
+	return f.refuse(fmt.Sprintf("give *, or numbers from %d to %d%s, as in 1, 1-5, */2 or 1,5", f.min, f.max, names), "holds %q", text)
+}
+
+func (f field) refuse(remedy, summary string, args ...any) error {
+	return &Error{f.place + " " + fmt.Sprintf(summary, args...), remedy}
+}
