@@ -91,7 +91,7 @@ func (s Schedule) next(after time.Time) time.Time {
 }
 
 // MoreThanHourly reports whether two times may be less than an hour apart.
-func (s Schedule) MoreThanHourly() bool { return bits.OnesCount64(s.spec.Minute&^star) > 1 }
+func (s Schedule) MoreThanHourly() bool { return len(numbers(s.spec.Minute)) > 1 }
 
 // numbers are those of a field, in their order.
 func numbers(field uint64) []int {

@@ -56,6 +56,7 @@ func TestWords(t *testing.T) {
 		{"0 0 1 * *", "on the 1st of every month at 00:00 UTC"},
 		{"0 0 2,3,11-13,21-23 * *", "on the 2nd, 3rd, 11th to 13th and 21st to 23rd of every month at 00:00 UTC"},
 		{"0 0 28 * *", "on the 28th of every month at 00:00 UTC"},
+		{"0 0 29 * *", "on the 29th of every month that has one at 00:00 UTC"},
 		{"0 0 31 * *", "on the 31st of every month that has one at 00:00 UTC"},
 		{"0 0 30,31 * *", "on the 30th and 31st of every month at 00:00 UTC"},
 		{"0 0 29 2 *", "on 29 February at 00:00 UTC"},
