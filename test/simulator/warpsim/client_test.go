@@ -84,15 +84,16 @@ func (c client) send(method, path, body string, headers ...string) (reply, error
 	return reply{answer.StatusCode, answer.Header.Get("Content-Type"), string(content)}, err
 }
 
-// rest calls the REST API; out is filled from a 200.
+// rest calls the REST API; out is filled from a 200 or 201.
 func (c client) rest(method, path, body string, out any, headers ...string) int {
 	c.Helper()
 	got, err := c.send(method, "/api/v1"+path, body, headers...)
 	require.NoError(c, err)
-	if got.status == http.StatusOK && out != nil {
+	good := got.status == http.StatusOK || got.status == http.StatusCreated
+	if good && out != nil {
 		require.NoError(c, json.Unmarshal([]byte(got.body), out), got.body)
 	}
-	if got.status != http.StatusOK {
+	if !good {
 		assert.Equal(c, "application/problem+json", got.contentType)
 	}
 	return got.status

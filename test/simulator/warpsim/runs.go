@@ -46,18 +46,24 @@ type Step struct {
 // Run is an agent's run as the server holds it.
 type Run struct {
 	ID, State, EnvironmentID, Title, Prompt, Model string
-	Owner                                          Owner
-	Metadata                                       map[string]string
-	Secrets                                        []string // names that the run could read
-	Steps                                          []Step
-	Reply                                          string
-	Workspace, Home                                string // directories; there until Close
-	Polls                                          int    // how often its state was read
+	// Source is "API" or "SCHEDULED_AGENT".
+	Source          string
+	ScheduleID      string // empty unless a schedule started it
+	Owner           Owner
+	Metadata        map[string]string
+	Secrets         []string // names that the run could read
+	Steps           []Step
+	Reply           string
+	Workspace, Home string // directories; there until Close
+	Polls           int    // how often its state was read
 }
+
+// runStates are the states of a run. In the first four it has not ended.
+var runStates = []string{"QUEUED", "PENDING", "CLAIMED", "INPROGRESS", "SUCCEEDED", "FAILED", "BLOCKED", "ERROR", "CANCELLED"}
 
 // Going reports whether the run has not ended.
 func (r Run) Going() bool {
-	return slices.Contains([]string{"QUEUED", "PENDING", "CLAIMED", "INPROGRESS"}, r.State)
+	return slices.Contains(runStates[:4], r.State)
 }
 
 // run is a Run with what only the server knows.
@@ -71,9 +77,31 @@ type run struct {
 	code, message  string
 	retryable      bool
 	transcriptTook int
+	schedule       object          // the schedule that started it, as it was then; nil for none
 	endRead        int             // how often it was read after its end
 	ctx            context.Context // ends when the run is cancelled
 	cancel         context.CancelFunc
+	over           <-chan struct{} // closed when nothing of the run changes by itself any more
+}
+
+// agentConfig is what the simulator reads of the configuration of a run.
+type agentConfig struct {
+	EnvironmentID string `json:"environment_id"`
+	ModelID       string `json:"model_id"`
+	Name          string
+	Secrets       []struct{ Name string }
+}
+
+// order is what a run is started with, whoever starts it.
+type order struct {
+	prompt, title string
+	config        agentConfig
+	metadata      map[string]string
+	owner         Owner
+	creator       string
+	source        string
+	schedule      *schedule // nil unless a schedule starts it
+	behaviour     Behaviour
 }
 
 // Behave queues how the next runs go, one each.
@@ -89,11 +117,34 @@ func (s *Server) Runs() []Run {
 	defer s.mu.Unlock()
 	runs := []Run{}
 	for _, r := range s.runs {
-		copied := r.Run
-		copied.Steps = slices.Clone(r.Steps)
-		runs = append(runs, copied)
+		runs = append(runs, r.copy())
 	}
 	return runs
+}
+
+// copy returns the run as it is now. The caller holds the lock.
+func (r *run) copy() Run {
+	copied := r.Run
+	copied.Steps = slices.Clone(r.Steps)
+	return copied
+}
+
+// WaitForRun waits until the run has ended, or the server closes, and returns it. A run that stays QUEUED ends
+// when it is cancelled. Panics when there is no such run.
+func (s *Server) WaitForRun(id string) Run {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.runs, func(r *run) bool { return r.ID == id })
+	if i < 0 {
+		s.mu.Unlock()
+		panic(fmt.Sprintf("warpsim: no run %q", id))
+	}
+	r := s.runs[i]
+	s.mu.Unlock()
+
+	<-r.over
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.copy()
 }
 
 // startRun is POST /agent/runs.
@@ -102,13 +153,8 @@ func (s *Server) startRun(c *call) answer {
 		Prompt, Title string
 		Mode          string
 		Team          *bool
-		Config        struct {
-			EnvironmentID string `json:"environment_id"`
-			ModelID       string `json:"model_id"`
-			Name          string
-			Secrets       []struct{ Name string }
-		}
-		Metadata map[string]string
+		Config        agentConfig
+		Metadata      map[string]string
 	}
 	decoder := json.NewDecoder(bytes.NewReader(c.body))
 	decoder.DisallowUnknownFields()
@@ -119,10 +165,7 @@ func (s *Server) startRun(c *call) answer {
 		return invalidRequest(c, "%v", err)
 	}
 	s.mu.Lock()
-	var behaviour Behaviour
-	if len(s.behaviours) > 0 {
-		behaviour, s.behaviours = s.behaviours[0], s.behaviours[1:]
-	}
+	behaviour := s.nextBehaviour()
 	s.mu.Unlock()
 	s.wait(behaviour.StartAfter)
 	defer s.wait(behaviour.AnswerAfter)
@@ -144,34 +187,60 @@ func (s *Server) startRun(c *call) answer {
 	s.watch("a title", in.Title)
 	s.watch("a run's metadata", string(mustMarshal(in.Metadata)))
 
+	r := s.launch(order{
+		prompt: in.Prompt, title: in.Title, config: in.Config, metadata: in.Metadata,
+		owner: owner, creator: c.caller.uid, source: "API", behaviour: behaviour,
+	}, o)
+	s.counts[c.operation]++
+	return ok(object{"run_id": r.ID, "task_id": r.ID, "state": r.State, "at_capacity": r.behaviour.Queued})
+}
+
+// nextBehaviour takes the oldest of the queue. The caller holds the lock.
+func (s *Server) nextBehaviour() Behaviour {
+	if len(s.behaviours) == 0 {
+		return Behaviour{}
+	}
+	next := s.behaviours[0]
+	s.behaviours = s.behaviours[1:]
+	return next
+}
+
+// launch starts a run in the environment. It gets the union of the secrets that the environment and the order
+// list. The caller holds the lock.
+func (s *Server) launch(in order, o *cloudObject) *run {
 	names := []string{}
-	for _, ref := range append(o.parsed().Secrets, in.Config.Secrets...) {
+	for _, ref := range append(o.parsed().Secrets, in.config.Secrets...) {
 		names = append(names, ref.Name)
 	}
 	slices.Sort(names)
 	r := &run{
 		Run: Run{
-			ID: newUUID(), State: "QUEUED", EnvironmentID: o.uid, Title: in.Title, Prompt: in.Prompt, Model: in.Config.ModelID,
-			Owner: owner, Metadata: in.Metadata,
+			ID: newUUID(), State: "QUEUED", EnvironmentID: o.uid, Title: in.title, Prompt: in.prompt, Model: in.config.ModelID,
+			Source: in.source, Owner: in.owner, Metadata: in.metadata,
 		},
-		behaviour: behaviour, creator: c.caller.uid, created: s.tick(), session: newUUID(),
+		behaviour: in.behaviour, creator: in.creator, created: s.tick(), session: newUUID(),
+	}
+	if in.schedule != nil {
+		r.ScheduleID, r.schedule = in.schedule.id, in.schedule.info()
 	}
 	r.ctx, r.cancel = context.WithCancel(s.stop)
+	r.over = r.ctx.Done()
 	environ := s.environ(r, slices.Compact(names))
 	s.runs = append(s.runs, r)
-	s.counts[c.operation]++
 	if !r.behaviour.Queued {
+		worked := make(chan struct{})
+		r.over = worked
 		commands := slices.Clone(o.parsed().SetupCommands)
-		s.working.Go(func() { s.materialise(r, commands, environ) })
+		s.working.Go(func() {
+			defer close(worked)
+			s.materialise(r, commands, environ)
+		})
 	}
-	return ok(object{"run_id": r.ID, "task_id": r.ID, "state": r.State, "at_capacity": r.behaviour.Queued})
+	return r
 }
 
 // environ is the environment of a run: what the worker sets, and the listed secrets that the run may read.
-// The personal secret of the human who started it wins over a team's, in a team's run too. The caller holds
-// the lock.
-//
-// Source: Warp's documentation, platform/secrets.
+// The caller holds the lock.
 func (s *Server) environ(r *run, names []string) []string {
 	r.Workspace = filepath.Join(s.workspaces, r.ID, "workspace")
 	r.Home = filepath.Join(s.workspaces, r.ID, "home")
@@ -179,18 +248,7 @@ func (s *Server) environ(r *run, names []string) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + r.Home, "LANG=C.UTF-8", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
 		"TASK_ID=" + r.ID, "OZ_RUN_ID=" + r.ID, "IS_SANDBOX=1",
 	}
-	var owners []Owner // the first one wins
-	creator := s.principals[r.creator]
-	if !creator.service {
-		owners = append(owners, creator.personal())
-	}
-	if r.Owner.Type == "Team" {
-		owners = append(owners, r.Owner)
-	} else {
-		for _, t := range creator.teams {
-			owners = append(owners, Owner{"Team", t.uid})
-		}
-	}
+	owners := s.lenders(r)
 	for _, name := range names {
 		for _, owner := range owners {
 			if known := s.secret(owner, name); known != nil {
@@ -201,6 +259,27 @@ func (s *Server) environ(r *run, names []string) []string {
 		}
 	}
 	return append(environ, s.options.RunEnviron...)
+}
+
+// lenders are those whose secrets a run may read; of one name the first one's. The personal secret of the human
+// who started it wins over a team's, in a team's run too. A schedule starts its runs without a user: they never
+// get personal secrets. The caller holds the lock.
+//
+// Source: Warp's documentation, platform/secrets.
+func (s *Server) lenders(r *run) []Owner {
+	var owners []Owner
+	if creator := s.principals[r.creator]; r.ScheduleID == "" && !creator.service {
+		owners = append(owners, creator.personal())
+	}
+	if r.Owner.Type == "Team" {
+		return append(owners, r.Owner)
+	}
+	if p := s.principals[r.Owner.UID]; p != nil {
+		for _, t := range p.teams {
+			owners = append(owners, Owner{"Team", t.uid})
+		}
+	}
+	return owners
 }
 
 // materialise is what a worker does: a workspace, a shell, the setup commands, the agent.
@@ -365,6 +444,11 @@ func (s *Server) listRuns(c *call) answer {
 		}
 		after = at
 	}
+	for _, state := range query["state"] {
+		if !slices.Contains(runStates, state) {
+			return invalidRequest(c, "state must be one of %s", strings.Join(runStates, ", "))
+		}
+	}
 	wanted := map[string]string{}
 	for name := range query {
 		if key, found := strings.CutPrefix(name, "metadata["); found {
@@ -379,6 +463,12 @@ func (s *Server) listRuns(c *call) answer {
 		fits := c.caller.sees(r.Owner) && !r.created.Before(after) && len(items) < limit
 		if id := query.Get("environment_id"); id != "" {
 			fits = fits && id == r.EnvironmentID
+		}
+		if id := query.Get("schedule_id"); id != "" {
+			fits = fits && id == r.ScheduleID
+		}
+		if states := query["state"]; len(states) > 0 {
+			fits = fits && slices.Contains(states, r.State)
 		}
 		for key, value := range wanted {
 			fits = fits && r.Metadata[key] == value
@@ -396,10 +486,13 @@ func (s *Server) item(r *run) object {
 	item := object{
 		"run_id": r.ID, "task_id": r.ID, "title": r.Title, "state": r.State, "prompt": r.Prompt,
 		"created_at": timestamp(r.created), "updated_at": timestamp(s.tick()), "started_at": optionalTimestamp(r.started),
-		"source": "API", "execution_location": "REMOTE", "creator": s.profile(r.creator),
+		"source": r.Source, "execution_location": "REMOTE", "creator": s.profile(r.creator),
 		"agent_config": object{"environment_id": r.EnvironmentID}, "artifacts": []any{},
 		"is_sandbox_running": r.State == "INPROGRESS", "metadata": maps.Clone(r.Metadata),
 		"scope": object{"type": r.Owner.Type, "uid": r.Owner.UID},
+	}
+	if r.schedule != nil {
+		item["schedule"] = r.schedule
 	}
 	if !r.started.IsZero() {
 		item["session_id"], item["session_link"] = r.session, cmp.Or(r.behaviour.Session, s.url+"/session/"+r.session)

@@ -454,7 +454,13 @@ func TestListRuns(t *testing.T) {
 	assert.Equal(t, "2", list("?limit=1"))
 	assert.Equal(t, "", list("?created_after=2999-01-01T00:00:00Z"))
 	assert.Equal(t, "210", list("?created_after=2000-01-01T00:00:00Z"))
-	for _, query := range []string{"?limit=0", "?limit=501", "?limit=x", "?created_after=yesterday"} {
+	require.Equal(t, 200, c.rest("POST", "/agent/runs/"+c.oz.Runs()[1].ID+"/cancel", "", nil))
+	assert.Equal(t, "20", list("?state=QUEUED&environment_id="+one))
+	assert.Equal(t, "20", list("?state=QUEUED&state=INPROGRESS"))
+	assert.Equal(t, "210", list("?state=CANCELLED&state=QUEUED"))
+	assert.Equal(t, "", list("?state=SUCCEEDED"))
+	assert.Equal(t, "", list("?schedule_id=unknown"))
+	for _, query := range []string{"?limit=0", "?limit=501", "?limit=x", "?created_after=yesterday", "?state=RUNNING", "?state=QUEUED,PENDING"} {
 		assert.Equal(t, 400, c.rest("GET", "/agent/runs"+query, "", nil), query)
 	}
 	c.key = "wk-lone-0000"
@@ -464,4 +470,26 @@ func TestListRuns(t *testing.T) {
 
 	c = start(t, warpsim.Options{NoMetadataFilter: true})
 	assert.Equal(t, 403, c.rest("GET", "/agent/runs?metadata[k]=v", "", nil))
+}
+
+// TestWaitForRun: a run that waits for capacity ends when it is cancelled, and no
+// wait outlasts the server.
+func TestWaitForRun(t *testing.T) {
+	t.Parallel()
+	c := start(t, warpsim.Options{})
+	c.oz.Behave(warpsim.Behaviour{Queued: true}, warpsim.Behaviour{}, warpsim.Behaviour{Hold: time.Hour}, warpsim.Behaviour{Queued: true})
+	uid := c.oz.AddEnvironment(team, environment("", "echo out"))
+	for range 4 {
+		require.Equal(t, 200, c.startRun(uid, ""))
+	}
+	id := func(i int) string { return c.oz.Runs()[i].ID }
+	require.Equal(t, 200, c.rest("POST", "/agent/runs/"+id(0)+"/cancel", "", nil))
+	assert.Equal(t, "CANCELLED", c.oz.WaitForRun(id(0)).State)
+	run := c.oz.WaitForRun(id(1))
+	assert.Equal(t, []string{"out/0"}, steps(run))
+	assert.Equal(t, []string{"SUCCEEDED", "I found no checkout."}, []string{run.State, run.Reply})
+	assert.Panics(t, func() { c.oz.WaitForRun("unknown") })
+	c.oz.Close()
+	assert.True(t, c.oz.WaitForRun(id(2)).Going())
+	assert.True(t, c.oz.WaitForRun(id(3)).Going())
 }

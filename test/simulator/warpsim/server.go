@@ -1,5 +1,5 @@
-// Package warpsim simulates Warp's Oz API on a loopback address: GraphQL for secrets and environments, REST
-// for runs. It is a second, independent reading of the wire and imports nothing from the product.
+// Package warpsim simulates Warp's Oz API on a loopback address: GraphQL for secrets, environments and
+// integrations, REST for runs, schedules, factories and addresses. It is a second, independent reading of the wire and imports nothing from the product.
 //
 // It has state, not canned replies: documents are validated against the server's schema, secrets are really
 // unsealed, revisions really conflict, and a run really starts a shell that executes the environment's setup
@@ -43,6 +43,12 @@ type Options struct {
 	ListTrashed bool
 	// NoMetadataFilter refuses metadata filters in the list of runs, as some plans do.
 	NoMetadataFilter bool
+	// NoSchedules refuses every request about schedules with feature_not_available.
+	NoSchedules bool
+	// SchedulesForbidden refuses to write schedules with not_authorized; they can be read.
+	SchedulesForbidden bool
+	// NoScheduleMetadata takes and forgets the metadata of schedules, as an old server does.
+	NoScheduleMetadata bool
 	// Log receives one line per request; nil means none.
 	Log io.Writer
 }
@@ -51,7 +57,9 @@ type Options struct {
 type Server struct {
 	// Script makes operations fail. GraphQL operations go by their operationName, REST operations by
 	// "POST /agent/runs", "GET /agent/runs", "GET /agent/runs/{id}", "GET /agent/runs/{id}/conversation",
-	// "POST /agent/runs/{id}/cancel" and "GET /agent/environments".
+	// "POST /agent/runs/{id}/cancel", "GET /agent/environments", "POST /agent/schedules", "GET /agent/schedules",
+	// "GET /agent/schedules/{id}", "PUT /agent/schedules/{id}", "DELETE /agent/schedules/{id}",
+	// "POST /agent/schedules/{id}/pause" and "POST /agent/schedules/{id}/resume".
 	Script fault.Script
 	// Journal holds every request as it arrived, refused ones too.
 	Journal fault.Journal
@@ -81,6 +89,7 @@ type Server struct {
 	rejections int
 	behaviours []Behaviour
 	runs       []*run
+	schedules  []*schedule
 }
 
 // Start listens and serves until Close. It panics when it cannot, as httptest does: a test has no use for a
@@ -183,6 +192,15 @@ func (s *Server) routes() http.Handler {
 	rest("GET /agent/runs/{id}/conversation", "GET /agent/runs/{id}/conversation", s.getConversation)
 	rest("POST /agent/runs/{id}/cancel", "POST /agent/runs/{id}/cancel", s.cancelRun)
 	rest("GET /agent/environments", "GET /agent/environments", s.listEnvironments)
+
+	const schedule = "/agent/schedules/{id}"
+	rest("POST /agent/schedules", "POST /agent/schedules", s.guarded(true, s.createSchedule))
+	rest("GET /agent/schedules", "GET /agent/schedules", s.guarded(false, s.listSchedules))
+	rest("GET "+schedule, "GET "+schedule, s.guarded(false, s.onSchedule(s.getSchedule)))
+	rest("PUT "+schedule, "PUT "+schedule, s.guarded(true, s.onSchedule(s.putSchedule)))
+	rest("DELETE "+schedule, "DELETE "+schedule, s.guarded(true, s.onSchedule(s.deleteSchedule)))
+	rest("POST "+schedule+"/pause", "POST "+schedule+"/pause", s.guarded(true, s.onSchedule(s.enable(false))))
+	rest("POST "+schedule+"/resume", "POST "+schedule+"/resume", s.guarded(true, s.onSchedule(s.enable(true))))
 
 	mux.HandleFunc("/", s.elsewhere)
 	return mux
