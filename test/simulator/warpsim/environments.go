@@ -60,13 +60,6 @@ func (s *Server) Trash(uid string) {
 	s.find(uid).trashed = s.tick()
 }
 
-// AddIntegration makes an integration, such as "slack", use an environment.
-func (s *Server) AddIntegration(environmentUID, provider string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.providers[environmentUID] = append(s.providers[environmentUID], provider)
-}
-
 // RejectUpdates makes the next n updates meet someone else's edit: just before each, the key
 // "edited_meanwhile" of the model gets a new value.
 func (s *Server) RejectUpdates(n int) {
@@ -199,18 +192,6 @@ func (s *Server) deleteObject(c *call, args arguments) (object, error) {
 	s.objects = slices.DeleteFunc(s.objects, func(other *cloudObject) bool { return other == o })
 	s.deleted = append(s.deleted, o.uid)
 	return answered("DeleteObjectOutput", object{"deletedUids": []any{o.uid}, "success": true}), nil
-}
-
-func (s *Server) getIntegrations(c *call, args arguments) (object, error) {
-	o, refusal := s.own(c, input[struct{ EnvironmentID string }](args).EnvironmentID)
-	if refusal != nil {
-		return refusal, nil
-	}
-	names := []any{}
-	for _, provider := range s.providers[o.uid] {
-		names = append(names, provider)
-	}
-	return answered("GetIntegrationsUsingEnvironmentOutput", object{"providerNames": names}), nil
 }
 
 // listed are the environments that a list shows the caller.

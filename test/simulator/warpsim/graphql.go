@@ -41,6 +41,7 @@ func (s *Server) resolvers() map[string]resolver {
 		"cloudObject":                     s.cloudObject,
 		"getCloudEnvironments":            s.getCloudEnvironments,
 		"getIntegrationsUsingEnvironment": s.getIntegrations,
+		"simpleIntegrations":              s.simpleIntegrations,
 		"createGenericStringObject":       s.createObject,
 		"updateGenericStringObject":       s.updateObject,
 		"deleteObject":                    s.deleteObject,

@@ -49,6 +49,12 @@ type Options struct {
 	SchedulesForbidden bool
 	// NoScheduleMetadata takes and forgets the metadata of schedules, as an old server does.
 	NoScheduleMetadata bool
+	// IntegrationsMessage is what simpleIntegrations says instead of listing any; empty means it lists them.
+	IntegrationsMessage string
+	// EgressRanges are the networks that runs come from; none means a server too old to tell them.
+	EgressRanges []string
+	// NoFactories makes a server too old to have factories, as one without any is.
+	NoFactories bool
 	// Log receives one line per request; nil means none.
 	Log io.Writer
 }
@@ -59,7 +65,8 @@ type Server struct {
 	// "POST /agent/runs", "GET /agent/runs", "GET /agent/runs/{id}", "GET /agent/runs/{id}/conversation",
 	// "POST /agent/runs/{id}/cancel", "GET /agent/environments", "POST /agent/schedules", "GET /agent/schedules",
 	// "GET /agent/schedules/{id}", "PUT /agent/schedules/{id}", "DELETE /agent/schedules/{id}",
-	// "POST /agent/schedules/{id}/pause" and "POST /agent/schedules/{id}/resume".
+	// "POST /agent/schedules/{id}/pause", "POST /agent/schedules/{id}/resume", "GET /networking/egress-ranges" and
+	// "GET /factory".
 	Script fault.Script
 	// Journal holds every request as it arrived, refused ones too.
 	Journal fault.Journal
@@ -73,23 +80,24 @@ type Server struct {
 	stopNow    context.CancelFunc
 	working    sync.WaitGroup // handlers, runs and the listener
 
-	mu         sync.Mutex // guards everything below
-	closed     bool
-	lastTick   time.Time
-	counts     map[string]int
-	violations []string
-	leaks      leaks
-	keys       map[string]*principal
-	principals map[string]*principal // by actor UID
-	teams      map[string]*team
-	secrets    []*secret
-	objects    []*cloudObject
-	deleted    []string // UIDs of deleted objects
-	providers  map[string][]string
-	rejections int
-	behaviours []Behaviour
-	runs       []*run
-	schedules  []*schedule
+	mu           sync.Mutex // guards everything below
+	closed       bool
+	lastTick     time.Time
+	counts       map[string]int
+	violations   []string
+	leaks        leaks
+	keys         map[string]*principal
+	principals   map[string]*principal // by actor UID
+	teams        map[string]*team
+	secrets      []*secret
+	objects      []*cloudObject
+	deleted      []string // UIDs of deleted objects
+	rejections   int
+	behaviours   []Behaviour
+	runs         []*run
+	schedules    []*schedule
+	integrations []*integration
+	factories    []factory
 }
 
 // Start listens and serves until Close. It panics when it cannot, as httptest does: a test has no use for a
@@ -114,7 +122,6 @@ func Start(o Options) *Server {
 		keys:       map[string]*principal{},
 		principals: map[string]*principal{},
 		teams:      map[string]*team{},
-		providers:  map[string][]string{},
 	}
 	s.stop, s.stopNow = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: s.routes(), ErrorLog: log.New(io.Discard, "", 0)}
@@ -201,6 +208,9 @@ func (s *Server) routes() http.Handler {
 	rest("DELETE "+schedule, "DELETE "+schedule, s.guarded(true, s.onSchedule(s.deleteSchedule)))
 	rest("POST "+schedule+"/pause", "POST "+schedule+"/pause", s.guarded(true, s.onSchedule(s.enable(false))))
 	rest("POST "+schedule+"/resume", "POST "+schedule+"/resume", s.guarded(true, s.onSchedule(s.enable(true))))
+
+	rest("GET /networking/egress-ranges", "GET /networking/egress-ranges", s.egressRanges)
+	rest("GET /factory", "GET /factory", s.listFactories)
 
 	mux.HandleFunc("/", s.elsewhere)
 	return mux
