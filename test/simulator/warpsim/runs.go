@@ -424,6 +424,7 @@ func (s *Server) getRun(c *call) answer {
 	return ok(s.item(r))
 }
 
+// listRuns lists a page of runs, newest first. A cursor is the ID of the last one before the page.
 func (s *Server) listRuns(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -458,9 +459,18 @@ func (s *Server) listRuns(c *call) answer {
 	if len(wanted) > 0 && s.options.NoMetadataFilter {
 		return problem(c, http.StatusForbidden, "feature_not_available", "filtering by metadata is not available")
 	}
-	items := []any{}
-	for _, r := range slices.Backward(s.runs) {
-		fits := c.caller.sees(r.Owner) && !r.created.Before(after) && len(items) < limit
+	rest := s.runs
+	if cursor := query.Get("cursor"); cursor != "" {
+		last := slices.IndexFunc(rest, func(r *run) bool { return r.ID == cursor })
+		if last < 0 {
+			return invalidRequest(c, "the cursor is none of ours")
+		}
+		rest = rest[:last]
+	}
+	var page []*run
+	more := false
+	for _, r := range slices.Backward(rest) {
+		fits := c.caller.sees(r.Owner) && !r.created.Before(after)
 		if id := query.Get("environment_id"); id != "" {
 			fits = fits && id == r.EnvironmentID
 		}
@@ -473,12 +483,23 @@ func (s *Server) listRuns(c *call) answer {
 		for key, value := range wanted {
 			fits = fits && r.Metadata[key] == value
 		}
+		if fits && len(page) == limit {
+			more = true
+			break
+		}
 		if fits {
-			items = append(items, s.item(r))
+			page = append(page, r)
 		}
 	}
+	items, info := []any{}, object{"has_next_page": more}
+	for _, r := range page {
+		items = append(items, s.item(r))
+	}
+	if more {
+		info["next_cursor"] = page[limit-1].ID
+	}
 	s.counts[c.operation]++
-	return ok(object{"runs": items, "page_info": object{"has_next_page": false}})
+	return ok(object{"runs": items, "page_info": info})
 }
 
 // item is a run on the wire.

@@ -460,7 +460,7 @@ func TestListRuns(t *testing.T) {
 	assert.Equal(t, "210", list("?state=CANCELLED&state=QUEUED"))
 	assert.Equal(t, "", list("?state=SUCCEEDED"))
 	assert.Equal(t, "", list("?schedule_id=unknown"))
-	for _, query := range []string{"?limit=0", "?limit=501", "?limit=x", "?created_after=yesterday", "?state=RUNNING", "?state=QUEUED,PENDING"} {
+	for _, query := range []string{"?limit=0", "?limit=501", "?limit=x", "?created_after=yesterday", "?state=RUNNING", "?state=QUEUED,PENDING", "?cursor=x"} {
 		assert.Equal(t, 400, c.rest("GET", "/agent/runs"+query, "", nil), query)
 	}
 	c.key = "wk-lone-0000"
@@ -470,6 +470,41 @@ func TestListRuns(t *testing.T) {
 
 	c = start(t, warpsim.Options{NoMetadataFilter: true})
 	assert.Equal(t, 403, c.rest("GET", "/agent/runs?metadata[k]=v", "", nil))
+}
+
+// TestRunsComeInPages: with the same filter, and whatever happens between them.
+func TestRunsComeInPages(t *testing.T) {
+	t.Parallel()
+	c := start(t, warpsim.Options{})
+	one, two := c.oz.AddEnvironment(team, environment("")), c.oz.AddEnvironment(team, environment(""))
+	for i, uid := range []string{one, two, one, one} {
+		c.oz.Behave(warpsim.Behaviour{Queued: true})
+		require.Equal(t, 200, c.startRun(uid, `,"title":"`+strconv.Itoa(i)+`"`))
+	}
+	type page struct {
+		Runs     []struct{ Title string }
+		PageInfo struct {
+			HasNextPage bool   `json:"has_next_page"`
+			NextCursor  string `json:"next_cursor"`
+		} `json:"page_info"`
+	}
+	titles := ""
+	query := "?state=QUEUED&limit=1&environment_id=" + one
+	for cursor := ""; ; {
+		var got page
+		require.Equal(t, 200, c.rest("GET", "/agent/runs"+query+cursor, "", &got))
+		require.Len(t, got.Runs, 1)
+		titles += got.Runs[0].Title
+		assert.Equal(t, got.PageInfo.HasNextPage, got.PageInfo.NextCursor != "")
+		if !got.PageInfo.HasNextPage {
+			break
+		}
+		cursor = "&cursor=" + got.PageInfo.NextCursor
+		if titles == "3" {
+			require.Equal(t, 200, c.rest("POST", "/agent/runs/"+c.oz.Runs()[3].ID+"/cancel", "", nil))
+		}
+	}
+	assert.Equal(t, "320", titles)
 }
 
 // TestWaitForRun: a run that waits for capacity ends when it is cancelled, and no
