@@ -96,11 +96,13 @@ func (m Model) Check() error {
 	if !isListOf(m.Raw(KeySetupCommands), func(command *string) bool { return command != nil }) {
 		return fmt.Errorf("%s is no list of texts", KeySetupCommands)
 	}
-	if !isListOf(m.Raw(KeySecrets), func(ref struct{ Name *string }) bool { return ref.Name != nil && *ref.Name != "" }) {
+	if !isListOf(m.Raw(KeySecrets), isSecretRef) {
 		return fmt.Errorf("%s is no list of objects with a name", KeySecrets)
 	}
 	return nil
 }
+
+func isSecretRef(ref struct{ Name *string }) bool { return ref.Name != nil && *ref.Name != "" }
 
 // isListOf reports whether a value is absent, null, or a list whose every element
 // is as fits wants it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Model is the JSON object that describes an environment, as text. Changing one
@@ -57,8 +58,25 @@ func (m Model) With(key string, value any) Model {
 	return Model{string(body) + member + text[len(body):]}
 }
 
-// span is the place of a value in the text.
-type span struct{ start, end int }
+// Without returns the model without one key, each time that it stands there. The other
+// keys keep their bytes.
+func (m Model) Without(key string) Model {
+	for {
+		at, ok := m.find(key)
+		if !ok {
+			return m
+		}
+		before, after := m.json[:at.key], m.json[at.end:]
+		if m.json[at.key] != ',' { // the first one
+			after = strings.TrimPrefix(strings.TrimLeft(after, " \t\r\n"), ",")
+		}
+		m.json = before + after
+	}
+}
+
+// span is the place of a value in the text, and where its key begins or the comma
+// before it.
+type span struct{ key, start, end int }
 
 func (m Model) find(key string) (span, bool) {
 	members, _ := m.members()
@@ -75,6 +93,7 @@ func (m Model) members() (map[string]span, error) {
 	}
 	members := make(map[string]span)
 	for decoder.More() {
+		begins := int(decoder.InputOffset())
 		key, err := decoder.Token()
 		if err != nil {
 			return nil, err
@@ -84,7 +103,7 @@ func (m Model) members() (map[string]span, error) {
 			return nil, err
 		}
 		end := int(decoder.InputOffset())
-		members[key.(string)] = span{end - len(value), end}
+		members[key.(string)] = span{begins, end - len(value), end}
 	}
 	return members, nil
 }

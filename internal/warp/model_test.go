@@ -33,6 +33,28 @@ func TestWithLeavesEveryOtherByteAlone(t *testing.T) {
 	}
 }
 
+func TestWithoutLeavesEveryOtherByteAlone(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"a":1,"b":2,"c":3}`:           `{"a":1,"c":3}`,
+		`{"b":2,"c":3}`:                 `{"c":3}`,
+		`{"a":1,"b":2}`:                 `{"a":1}`,
+		`{"b":2}`:                       `{}`,
+		`{ "b" : {"b":1} , "c" : 3 }`:   `{  "c" : 3 }`,
+		"{\n  \"a\": 1,\n  \"b\": 2\n}": "{\n  \"a\": 1\n}",
+		`{"b":1,"a":[1, 2],"b":3}`:      `{"a":[1, 2]}`,
+		`{"a":{"b":1}}`:                 `{"a":{"b":1}}`,
+		`{}`:                            `{}`,
+	} {
+		model, err := warp.ParseModel(text)
+		require.NoError(t, err)
+		got := model.Without("b").String()
+		assert.Equal(t, want, got, text)
+		_, err = warp.ParseModel(got)
+		assert.NoError(t, err, got)
+	}
+}
+
 func TestParseModelRefusesWhatIsNoObject(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "null", "[]", `"x"`, "{", `{"a":1} trailing`, `{"a"}`} {

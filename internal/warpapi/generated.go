@@ -446,6 +446,156 @@ type CloudObjectWorkflow struct {
 // GetTypename returns CloudObjectWorkflow.Typename, and is useful for accessing the field via an interface.
 func (v *CloudObjectWorkflow) GetTypename() string { return v.Typename }
 
+// Connected includes the requested fields of the GraphQL interface SimpleIntegrationsResult.
+//
+// Connected is implemented by the following types:
+// ConnectedSimpleIntegrationsOutput
+// ConnectedUserFacingError
+type Connected interface {
+	implementsGraphQLInterfaceConnected()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() string
+}
+
+func (v *ConnectedSimpleIntegrationsOutput) implementsGraphQLInterfaceConnected() {}
+func (v *ConnectedUserFacingError) implementsGraphQLInterfaceConnected()          {}
+
+func __unmarshalConnected(b []byte, v *Connected) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "SimpleIntegrationsOutput":
+		*v = new(ConnectedSimpleIntegrationsOutput)
+		return json.Unmarshal(b, *v)
+	case "UserFacingError":
+		*v = new(ConnectedUserFacingError)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing SimpleIntegrationsResult.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for Connected: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalConnected(v *Connected) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *ConnectedSimpleIntegrationsOutput:
+		typename = "SimpleIntegrationsOutput"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*ConnectedSimpleIntegrationsOutput
+		}{typename, v}
+		return json.Marshal(result)
+	case *ConnectedUserFacingError:
+		typename = "UserFacingError"
+
+		premarshaled, err := v.__premarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		result := struct {
+			TypeName string `json:"__typename"`
+			*__premarshalConnectedUserFacingError
+		}{typename, premarshaled}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for Connected: "%T"`, v)
+	}
+}
+
+// ConnectedSimpleIntegrationsOutput includes the requested fields of the GraphQL type SimpleIntegrationsOutput.
+type ConnectedSimpleIntegrationsOutput struct {
+	Typename     string        `json:"__typename"`
+	Message      string        `json:"message"`
+	Integrations []Integration `json:"integrations"`
+}
+
+// GetTypename returns ConnectedSimpleIntegrationsOutput.Typename, and is useful for accessing the field via an interface.
+func (v *ConnectedSimpleIntegrationsOutput) GetTypename() string { return v.Typename }
+
+// GetMessage returns ConnectedSimpleIntegrationsOutput.Message, and is useful for accessing the field via an interface.
+func (v *ConnectedSimpleIntegrationsOutput) GetMessage() string { return v.Message }
+
+// GetIntegrations returns ConnectedSimpleIntegrationsOutput.Integrations, and is useful for accessing the field via an interface.
+func (v *ConnectedSimpleIntegrationsOutput) GetIntegrations() []Integration { return v.Integrations }
+
+// ConnectedUserFacingError includes the requested fields of the GraphQL type UserFacingError.
+type ConnectedUserFacingError struct {
+	Typename string `json:"__typename"`
+	Refused  `json:"-"`
+}
+
+// GetTypename returns ConnectedUserFacingError.Typename, and is useful for accessing the field via an interface.
+func (v *ConnectedUserFacingError) GetTypename() string { return v.Typename }
+
+// GetError returns ConnectedUserFacingError.Error, and is useful for accessing the field via an interface.
+func (v *ConnectedUserFacingError) GetError() userFacingError { return v.Refused.Error }
+
+func (v *ConnectedUserFacingError) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ConnectedUserFacingError
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ConnectedUserFacingError = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.Refused)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalConnectedUserFacingError struct {
+	Typename string `json:"__typename"`
+
+	Error userFacingError `json:"error"`
+}
+
+func (v *ConnectedUserFacingError) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ConnectedUserFacingError) __premarshalJSON() (*__premarshalConnectedUserFacingError, error) {
+	var retval __premarshalConnectedUserFacingError
+
+	retval.Typename = v.Typename
+	retval.Error = v.Refused.Error
+	return &retval, nil
+}
+
 type CreateGenericStringObjectInput struct {
 	GenericStringObject GenericStringObjectInput `json:"genericStringObject"`
 	Owner               Owner                    `json:"owner"`
@@ -1006,6 +1156,90 @@ func (v *CreatedUserFacingError) __premarshalJSON() (*__premarshalCreatedUserFac
 	return &retval, nil
 }
 
+type DeleteManagedSecretInput struct {
+	Name  string `json:"name"`
+	Owner Owner  `json:"owner"`
+}
+
+// GetName returns DeleteManagedSecretInput.Name, and is useful for accessing the field via an interface.
+func (v *DeleteManagedSecretInput) GetName() string { return v.Name }
+
+// GetOwner returns DeleteManagedSecretInput.Owner, and is useful for accessing the field via an interface.
+func (v *DeleteManagedSecretInput) GetOwner() Owner { return v.Owner }
+
+// DeleteManagedSecretResponse is returned by DeleteManagedSecret on success.
+type DeleteManagedSecretResponse struct {
+	DeleteManagedSecret DeletedSecret `json:"-"`
+}
+
+// GetDeleteManagedSecret returns DeleteManagedSecretResponse.DeleteManagedSecret, and is useful for accessing the field via an interface.
+func (v *DeleteManagedSecretResponse) GetDeleteManagedSecret() DeletedSecret {
+	return v.DeleteManagedSecret
+}
+
+func (v *DeleteManagedSecretResponse) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DeleteManagedSecretResponse
+		DeleteManagedSecret json.RawMessage `json:"deleteManagedSecret"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DeleteManagedSecretResponse = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.DeleteManagedSecret
+		src := firstPass.DeleteManagedSecret
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalDeletedSecret(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal DeleteManagedSecretResponse.DeleteManagedSecret: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalDeleteManagedSecretResponse struct {
+	DeleteManagedSecret json.RawMessage `json:"deleteManagedSecret"`
+}
+
+func (v *DeleteManagedSecretResponse) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DeleteManagedSecretResponse) __premarshalJSON() (*__premarshalDeleteManagedSecretResponse, error) {
+	var retval __premarshalDeleteManagedSecretResponse
+
+	{
+
+		dst := &retval.DeleteManagedSecret
+		src := v.DeleteManagedSecret
+		var err error
+		*dst, err = __marshalDeletedSecret(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal DeleteManagedSecretResponse.DeleteManagedSecret: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
 // DeleteObjectResponse is returned by DeleteObject on success.
 type DeleteObjectResponse struct {
 	DeleteObject Deleted `json:"-"`
@@ -1163,6 +1397,148 @@ func (v *DeletedDeleteObjectOutput) GetTypename() string { return v.Typename }
 
 // GetSuccess returns DeletedDeleteObjectOutput.Success, and is useful for accessing the field via an interface.
 func (v *DeletedDeleteObjectOutput) GetSuccess() bool { return v.Success }
+
+// DeletedSecret includes the requested fields of the GraphQL interface DeleteManagedSecretResult.
+//
+// DeletedSecret is implemented by the following types:
+// DeletedSecretDeleteManagedSecretOutput
+// DeletedSecretUserFacingError
+type DeletedSecret interface {
+	implementsGraphQLInterfaceDeletedSecret()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() string
+}
+
+func (v *DeletedSecretDeleteManagedSecretOutput) implementsGraphQLInterfaceDeletedSecret() {}
+func (v *DeletedSecretUserFacingError) implementsGraphQLInterfaceDeletedSecret()           {}
+
+func __unmarshalDeletedSecret(b []byte, v *DeletedSecret) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DeleteManagedSecretOutput":
+		*v = new(DeletedSecretDeleteManagedSecretOutput)
+		return json.Unmarshal(b, *v)
+	case "UserFacingError":
+		*v = new(DeletedSecretUserFacingError)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing DeleteManagedSecretResult.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for DeletedSecret: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalDeletedSecret(v *DeletedSecret) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *DeletedSecretDeleteManagedSecretOutput:
+		typename = "DeleteManagedSecretOutput"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeletedSecretDeleteManagedSecretOutput
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeletedSecretUserFacingError:
+		typename = "UserFacingError"
+
+		premarshaled, err := v.__premarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		result := struct {
+			TypeName string `json:"__typename"`
+			*__premarshalDeletedSecretUserFacingError
+		}{typename, premarshaled}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for DeletedSecret: "%T"`, v)
+	}
+}
+
+// DeletedSecretDeleteManagedSecretOutput includes the requested fields of the GraphQL type DeleteManagedSecretOutput.
+type DeletedSecretDeleteManagedSecretOutput struct {
+	Typename string `json:"__typename"`
+}
+
+// GetTypename returns DeletedSecretDeleteManagedSecretOutput.Typename, and is useful for accessing the field via an interface.
+func (v *DeletedSecretDeleteManagedSecretOutput) GetTypename() string { return v.Typename }
+
+// DeletedSecretUserFacingError includes the requested fields of the GraphQL type UserFacingError.
+type DeletedSecretUserFacingError struct {
+	Typename string `json:"__typename"`
+	Refused  `json:"-"`
+}
+
+// GetTypename returns DeletedSecretUserFacingError.Typename, and is useful for accessing the field via an interface.
+func (v *DeletedSecretUserFacingError) GetTypename() string { return v.Typename }
+
+// GetError returns DeletedSecretUserFacingError.Error, and is useful for accessing the field via an interface.
+func (v *DeletedSecretUserFacingError) GetError() userFacingError { return v.Refused.Error }
+
+func (v *DeletedSecretUserFacingError) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DeletedSecretUserFacingError
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DeletedSecretUserFacingError = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.Refused)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalDeletedSecretUserFacingError struct {
+	Typename string `json:"__typename"`
+
+	Error userFacingError `json:"error"`
+}
+
+func (v *DeletedSecretUserFacingError) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DeletedSecretUserFacingError) __premarshalJSON() (*__premarshalDeletedSecretUserFacingError, error) {
+	var retval __premarshalDeletedSecretUserFacingError
+
+	retval.Typename = v.Typename
+	retval.Error = v.Refused.Error
+	return &retval, nil
+}
 
 // DeletedUserFacingError includes the requested fields of the GraphQL type UserFacingError.
 type DeletedUserFacingError struct {
@@ -1757,6 +2133,46 @@ func (v *GetUserResponse) __premarshalJSON() (*__premarshalGetUserResponse, erro
 		}
 	}
 	return &retval, nil
+}
+
+// Integration includes the requested fields of the GraphQL type SimpleIntegration.
+type Integration struct {
+	ProviderSlug      string                                                    `json:"providerSlug"`
+	IntegrationConfig IntegrationIntegrationConfigListedSimpleIntegrationConfig `json:"integrationConfig"`
+}
+
+// GetProviderSlug returns Integration.ProviderSlug, and is useful for accessing the field via an interface.
+func (v *Integration) GetProviderSlug() string { return v.ProviderSlug }
+
+// GetIntegrationConfig returns Integration.IntegrationConfig, and is useful for accessing the field via an interface.
+func (v *Integration) GetIntegrationConfig() IntegrationIntegrationConfigListedSimpleIntegrationConfig {
+	return v.IntegrationConfig
+}
+
+// IntegrationIntegrationConfigListedSimpleIntegrationConfig includes the requested fields of the GraphQL type ListedSimpleIntegrationConfig.
+type IntegrationIntegrationConfigListedSimpleIntegrationConfig struct {
+	EnvironmentUid string                                                                            `json:"environmentUid"`
+	Secrets        []IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput `json:"secrets"`
+}
+
+// GetEnvironmentUid returns IntegrationIntegrationConfigListedSimpleIntegrationConfig.EnvironmentUid, and is useful for accessing the field via an interface.
+func (v *IntegrationIntegrationConfigListedSimpleIntegrationConfig) GetEnvironmentUid() string {
+	return v.EnvironmentUid
+}
+
+// GetSecrets returns IntegrationIntegrationConfigListedSimpleIntegrationConfig.Secrets, and is useful for accessing the field via an interface.
+func (v *IntegrationIntegrationConfigListedSimpleIntegrationConfig) GetSecrets() []IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput {
+	return v.Secrets
+}
+
+// IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput includes the requested fields of the GraphQL type SecretRefOutput.
+type IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput struct {
+	Name string `json:"name"`
+}
+
+// GetName returns IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput.Name, and is useful for accessing the field via an interface.
+func (v *IntegrationIntegrationConfigListedSimpleIntegrationConfigSecretsSecretRefOutput) GetName() string {
+	return v.Name
 }
 
 // Integrations includes the requested fields of the GraphQL interface GetIntegrationsUsingEnvironmentResult.
@@ -2720,6 +3136,77 @@ func (v *SecretsUserFacingError) __premarshalJSON() (*__premarshalSecretsUserFac
 	return &retval, nil
 }
 
+// SimpleIntegrationsResponse is returned by SimpleIntegrations on success.
+type SimpleIntegrationsResponse struct {
+	SimpleIntegrations Connected `json:"-"`
+}
+
+// GetSimpleIntegrations returns SimpleIntegrationsResponse.SimpleIntegrations, and is useful for accessing the field via an interface.
+func (v *SimpleIntegrationsResponse) GetSimpleIntegrations() Connected { return v.SimpleIntegrations }
+
+func (v *SimpleIntegrationsResponse) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*SimpleIntegrationsResponse
+		SimpleIntegrations json.RawMessage `json:"simpleIntegrations"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.SimpleIntegrationsResponse = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.SimpleIntegrations
+		src := firstPass.SimpleIntegrations
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalConnected(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal SimpleIntegrationsResponse.SimpleIntegrations: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalSimpleIntegrationsResponse struct {
+	SimpleIntegrations json.RawMessage `json:"simpleIntegrations"`
+}
+
+func (v *SimpleIntegrationsResponse) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *SimpleIntegrationsResponse) __premarshalJSON() (*__premarshalSimpleIntegrationsResponse, error) {
+	var retval __premarshalSimpleIntegrationsResponse
+
+	{
+
+		dst := &retval.SimpleIntegrations
+		src := v.SimpleIntegrations
+		var err error
+		*dst, err = __marshalConnected(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal SimpleIntegrationsResponse.SimpleIntegrations: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
 type SpaceType string
 
 const (
@@ -3543,6 +4030,18 @@ func (v *__CreateManagedSecretInput) GetInput() CreateManagedSecretInput { retur
 // GetRequestContext returns __CreateManagedSecretInput.RequestContext, and is useful for accessing the field via an interface.
 func (v *__CreateManagedSecretInput) GetRequestContext() RequestContext { return v.RequestContext }
 
+// __DeleteManagedSecretInput is used internally by genqlient
+type __DeleteManagedSecretInput struct {
+	Input          DeleteManagedSecretInput `json:"input"`
+	RequestContext RequestContext           `json:"requestContext"`
+}
+
+// GetInput returns __DeleteManagedSecretInput.Input, and is useful for accessing the field via an interface.
+func (v *__DeleteManagedSecretInput) GetInput() DeleteManagedSecretInput { return v.Input }
+
+// GetRequestContext returns __DeleteManagedSecretInput.RequestContext, and is useful for accessing the field via an interface.
+func (v *__DeleteManagedSecretInput) GetRequestContext() RequestContext { return v.RequestContext }
+
 // __DeleteObjectInput is used internally by genqlient
 type __DeleteObjectInput struct {
 	Uid            string         `json:"uid"`
@@ -3612,6 +4111,18 @@ type __ListManagedSecretsInput struct {
 
 // GetRequestContext returns __ListManagedSecretsInput.RequestContext, and is useful for accessing the field via an interface.
 func (v *__ListManagedSecretsInput) GetRequestContext() RequestContext { return v.RequestContext }
+
+// __SimpleIntegrationsInput is used internally by genqlient
+type __SimpleIntegrationsInput struct {
+	Providers      []string       `json:"providers"`
+	RequestContext RequestContext `json:"requestContext"`
+}
+
+// GetProviders returns __SimpleIntegrationsInput.Providers, and is useful for accessing the field via an interface.
+func (v *__SimpleIntegrationsInput) GetProviders() []string { return v.Providers }
+
+// GetRequestContext returns __SimpleIntegrationsInput.RequestContext, and is useful for accessing the field via an interface.
+func (v *__SimpleIntegrationsInput) GetRequestContext() RequestContext { return v.RequestContext }
 
 // __UpdateGenericStringObjectInput is used internally by genqlient
 type __UpdateGenericStringObjectInput struct {
@@ -3739,6 +4250,49 @@ func CreateManagedSecret(
 	}
 
 	data_ = &CreateManagedSecretResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeleteManagedSecret.
+const DeleteManagedSecret_Operation = `
+mutation DeleteManagedSecret ($input: DeleteManagedSecretInput!, $requestContext: RequestContext!) {
+	deleteManagedSecret(input: $input, requestContext: $requestContext) {
+		__typename
+		... Refused
+	}
+}
+fragment Refused on UserFacingError {
+	error {
+		__typename
+		message
+	}
+}
+`
+
+func DeleteManagedSecret(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input DeleteManagedSecretInput,
+	requestContext RequestContext,
+) (data_ *DeleteManagedSecretResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteManagedSecret",
+		Query:  DeleteManagedSecret_Operation,
+		Variables: &__DeleteManagedSecretInput{
+			Input:          input,
+			RequestContext: requestContext,
+		},
+	}
+
+	data_ = &DeleteManagedSecretResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -4118,6 +4672,61 @@ func ListManagedSecrets(
 	}
 
 	data_ = &ListManagedSecretsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by SimpleIntegrations.
+const SimpleIntegrations_Operation = `
+query SimpleIntegrations ($providers: [String!]!, $requestContext: RequestContext!) {
+	simpleIntegrations(input: {providers:$providers}, requestContext: $requestContext) {
+		__typename
+		... on SimpleIntegrationsOutput {
+			message
+			integrations {
+				providerSlug
+				integrationConfig {
+					environmentUid
+					secrets {
+						name
+					}
+				}
+			}
+		}
+		... Refused
+	}
+}
+fragment Refused on UserFacingError {
+	error {
+		__typename
+		message
+	}
+}
+`
+
+func SimpleIntegrations(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	providers []string,
+	requestContext RequestContext,
+) (data_ *SimpleIntegrationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SimpleIntegrations",
+		Query:  SimpleIntegrations_Operation,
+		Variables: &__SimpleIntegrationsInput{
+			Providers:      providers,
+			RequestContext: requestContext,
+		},
+	}
+
+	data_ = &SimpleIntegrationsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(

@@ -1,0 +1,128 @@
+package warpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// providers are the integrations that Warp's own client asks for.
+//
+// Source: warpdotdev/warp, app/src/ai/agent_sdk/integration.rs (2026-08).
+var providers = []string{"slack", "linear"}
+
+// ListConnected returns the integrations that are connected to the caller's team, and
+// the environments in which their agents work.
+func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) {
+	answer, err := SimpleIntegrations(ctx, c.queries, providers, c.about)
+	list, err := output[*ConnectedSimpleIntegrationsOutput](answer.GetSimpleIntegrations(), err)
+	if err != nil {
+		return nil, err
+	}
+	if list.Message != "" { // Warp's client shows this in place of the list
+		return nil, &warp.Refusal{Status: http.StatusOK, Message: list.Message}
+	}
+	integrations := make([]warp.Integration, len(list.Integrations))
+	for i, found := range list.Integrations {
+		integrations[i] = warp.Integration{Provider: found.ProviderSlug, EnvironmentID: found.IntegrationConfig.EnvironmentUid}
+		for _, secret := range found.IntegrationConfig.Secrets {
+			integrations[i].Secrets = append(integrations[i].Secrets, secret.Name)
+		}
+	}
+	return integrations, nil
+}
+
+// DeleteSecret deletes a secret for good. What refers to it keeps the reference, and its
+// runs no longer get the variable.
+func (c *Client) DeleteSecret(ctx context.Context, of warp.Owner, name string) error {
+	answer, err := DeleteManagedSecret(ctx, c.mutations, DeleteManagedSecretInput{Name: name, Owner: ownerInput(of)}, c.about)
+	_, err = output[*DeletedSecretDeleteManagedSecretOutput](answer.GetDeleteManagedSecret(), err)
+	return err
+}
+
+// mostPages bounds a list that comes in pages.
+const mostPages = 100
+
+// ListFactories returns the factories that the caller can see. Where the plan has none,
+// it is refused with 403 or 404.
+//
+// Source: the Oz SDK of 2026-08 and newer, GET /factory.
+func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Factory, error) {
+	var factories []warp.Factory
+	query := url.Values{}
+	for range mostPages {
+		var page struct {
+			Factories []struct {
+				UID, Name   string
+				Environment string                         `json:"default_environment"`
+				Defaults    struct{ Secrets []secretName } `json:"agent_defaults"`
+			}
+			PageInfo struct {
+				HasNextPage bool   `json:"has_next_page"`
+				NextCursor  string `json:"next_cursor"`
+			} `json:"page_info"`
+		}
+		if err := c.For(of).send(ctx, call{method: http.MethodGet, path: "/api/v1/factory", query: query, out: &page}); err != nil {
+			return nil, err
+		}
+		for _, f := range page.Factories {
+			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}
+			for _, name := range f.Defaults.Secrets {
+				factory.Secrets = append(factory.Secrets, string(name))
+			}
+			factories = append(factories, factory)
+		}
+		if !page.PageInfo.HasNextPage || page.PageInfo.NextCursor == "" {
+			return factories, nil
+		}
+		query.Set("cursor", page.PageInfo.NextCursor)
+	}
+	return nil, errors.New("GET /api/v1/factory: the list does not end")
+}
+
+// secretName is the name of a secret, as text or in an object: how factories spell it is
+// not documented.
+type secretName string
+
+// UnmarshalJSON reads "NAME" or {"name": "NAME"}.
+func (n *secretName) UnmarshalJSON(text []byte) error {
+	var object struct{ Name string }
+	if json.Unmarshal(text, &object) == nil {
+		*n = secretName(object.Name)
+		return nil
+	}
+	return json.Unmarshal(text, (*string)(n))
+}
+
+// ListGoing returns the newest runs in an environment that have not ended, those that
+// wait for somebody too.
+func (c *Client) ListGoing(ctx context.Context, of warp.Owner, environmentID string) ([]warp.Run, error) {
+	states := []string{string(warp.Queued), string(warp.Pending), string(warp.Claimed), string(warp.InProgress), string(warp.Blocked)}
+	runs, err := c.For(of).listRuns(ctx, url.Values{"environment_id": {environmentID}, "state": states})
+	return slices.DeleteFunc(runs, func(r warp.Run) bool { return r.State.Over() }), err
+}
+
+// ListEgress returns the addresses from which runs that Warp hosts reach the network, as
+// CIDR blocks. An older server refuses with 404.
+//
+// Source: the Oz SDK of 2026-09, GET /networking/egress-ranges.
+func (c *Client) ListEgress(ctx context.Context) ([]string, error) {
+	var ranges struct{ CIDRs []string }
+	call := call{method: http.MethodGet, path: "/api/v1/networking/egress-ranges", out: &ranges}
+	if err := c.send(ctx, call); err != nil {
+		return nil, err
+	}
+	for _, block := range ranges.CIDRs {
+		if _, err := netip.ParsePrefix(block); err != nil {
+			return nil, fmt.Errorf("%s: the answer holds what is no range of addresses", call)
+		}
+	}
+	return ranges.CIDRs, nil
+}
