@@ -45,7 +45,8 @@ type StoredSecret struct {
 // StoredEnvironment is what came of one environment.
 type StoredEnvironment struct {
 	Change    Change
-	UID, Name string // of one that is known to exist
+	UID, Name string // of one that is known to exist, or to have existed
+	Schedules []StoredSchedule
 	Err       error
 
 	after *World // the secrets, after a write since which its runs read ours; nil without one
@@ -59,6 +60,9 @@ func (a Applied) Err() error {
 	}
 	for _, e := range a.Environments {
 		list = append(list, e.Err)
+		for _, s := range e.Schedules {
+			list = append(list, s.Err)
+		}
 	}
 	return errors.Join(list...)
 }
@@ -66,7 +70,10 @@ func (a Applied) Err() error {
 // Words say what was and what was not written before a failure, as the end of a
 // message. Of several entries they are about the first.
 func (a Applied) Words(mode Mode) string {
-	if len(a.Secrets) == 0 {
+	switch {
+	case mode == Removal && len(a.Environments) > 0:
+		return a.Environments[0].removalWords()
+	case len(a.Secrets) == 0 || mode == Verification:
 		return "nothing was written"
 	}
 	stored, lost := a.Secrets[0].Change != "", errors.Is(a.Err(), warp.ErrAnswerLost)
@@ -76,11 +83,16 @@ func (a Applied) Words(mode Mode) string {
 	case mode == Rotation && lost:
 		return "nobody knows which value is stored now; both work at Bitbucket; run again to converge"
 	case mode == Rotation:
-		return "the value that was stored is stored still"
+		return "the stored value is unchanged"
 	case !stored:
 		return "nothing is known to be written; run again to converge"
 	case a.Environments[0].Change == "":
 		return "the secret is written, the environment is not known to be; run again to converge"
+	}
+	for _, s := range a.Environments[0].Schedules {
+		if s.Change == "" {
+			return fmt.Sprintf("the secret is written, and environment %s too, its schedule is not known to be; run again to converge", a.Environments[0].UID)
+		}
 	}
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)
 }
@@ -109,8 +121,25 @@ func (a Applied) After(first Applied) Applied {
 		if now.UID == e.UID && e.Change != "" && (now.Change == "" || now.Change == Keep || e.Change == Create) {
 			now.Change = e.Change
 		}
+		now.Schedules = schedulesAfter(now.Schedules, e.Schedules)
 	}
 	return a
+}
+
+// schedulesAfter are the schedules of an environment after two plans.
+func schedulesAfter(now, first []StoredSchedule) []StoredSchedule {
+	if len(now) == 0 {
+		return first
+	}
+	for i, s := range first[:min(len(first), len(now))] {
+		if now[i].ID == "" {
+			now[i].ID, now[i].Name = s.ID, s.Name
+		}
+		if s.Change != "" && (now[i].Change == "" || now[i].Change == Keep || s.Change == Create) {
+			now[i].Change = s.Change
+		}
+	}
+	return now
 }
 
 // Applier carries out plans.
@@ -121,7 +150,8 @@ type Applier struct {
 	Log    *slog.Logger
 }
 
-// Apply writes each secret once, then the environments that refer to them. After
+// Apply writes each secret once, then the environments that refer to them, each with its
+// schedule; or it removes, in the opposite order. After
 // a lost answer it looks at what is there and goes on from that; after a lost race
 // it merges again. What fails ends with its own: an environment whose secret was
 // not stored is not written. Told to stop, it finishes the write under way and
@@ -129,6 +159,12 @@ type Applier struct {
 // reads what Confirm judges.
 func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
+	switch p.Mode {
+	case Removal:
+		return a.remove(ctx, p, done)
+	case Verification:
+		return p.kept(done)
+	}
 	for i, s := range p.Secrets {
 		done.Secrets[i] = a.Store(ctx, p, s, tokens[i])
 	}
@@ -151,8 +187,26 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
 			a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
 		}
+		for _, s := range e.Schedules {
+			result := StoredSchedule{ID: s.ID, Name: s.Name}
+			if err == nil {
+				result = scheduleWrite{Applier: a, plan: e, environment: stored.UID}.persist(ctx, s)
+			}
+			stored.Schedules = append(stored.Schedules, result)
+		}
 	}
 	look.Wait()
+	return done
+}
+
+// kept is what comes of a plan that changes nothing.
+func (p Plan) kept(done Applied) Applied {
+	for i := range p.Secrets {
+		done.Secrets[i].Change = Keep
+	}
+	for i, e := range p.Environments {
+		done.Environments[i] = StoredEnvironment{Change: e.Change, UID: e.UID, Name: e.Name}
+	}
 	return done
 }
 
@@ -194,6 +248,8 @@ func past(c Change) string {
 		return "updated"
 	case Rotate:
 		return "rotated"
+	case Delete:
+		return "deleted"
 	}
 	return "kept"
 }

@@ -143,8 +143,8 @@ func TestWordsOfWhatWasWritten(t *testing.T) {
 		"the secret is written, and environment a too; run again to converge": {reconcile.Provision, reconcile.Applied{
 			Secrets: secret(reconcile.Create, nil), Environments: []reconcile.StoredEnvironment{{Change: reconcile.Keep, UID: "a"}},
 		}},
-		"the new value is stored":                   {reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}},
-		"the value that was stored is stored still": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("403"))}},
+		"the new value is stored":       {reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}},
+		"the stored value is unchanged": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("403"))}},
 		"nobody knows which value is stored now; both work at Bitbucket; run again to converge": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}},
 	} {
 		assert.Equal(t, want, tt.done.Words(tt.mode))

@@ -14,19 +14,28 @@ import (
 // Diff compares the desired state with the world. It is pure. An entry for which
 // a choice would be a guess has an Err: two environments of one name, a secret of
 // another type, an environment of another owner. A rotation never creates a
-// secret, and leaves environments as they are.
+// secret, and leaves environments as they are. A verification changes nothing. A
+// removal deletes nothing that something else uses, unless it is forced.
 func Diff(mode Mode, desired []Desired, w World) Plan {
 	plan := Plan{Mode: mode, At: w.At, Caller: w.Caller}
 	for _, d := range desired {
-		if mode == Rotation {
+		switch mode {
+		case Rotation:
 			plan.rotate(d, w)
-		} else {
+		case Verification:
+			plan.verify(d, w)
+		case Removal:
+			plan.remove(d, w)
+		default:
 			plan.provision(d, w)
 		}
 	}
+	if mode == Removal {
+		return plan
+	}
 	for i := range plan.Secrets {
 		s := &plan.Secrets[i]
-		if w.overwrites(s.Owner, s.Name) {
+		if mode != Verification && w.overwrites(s.Owner, s.Name) {
 			s.Others = plan.outside(w.users(s.Credential))
 		}
 		plan.Warnings = append(plan.Warnings, s.warnings(w)...)
@@ -52,10 +61,105 @@ func (p *Plan) provision(d Desired, w World) {
 	if err == nil {
 		err = e.compare(d, owner, current)
 	}
+	if err == nil {
+		p.connect(&e, w, current)
+		err = e.schedule(w)
+	}
 	if e.Err = err; err == nil {
 		p.Warnings = append(p.Warnings, e.warnings(w, owner, current)...)
 	}
 	p.Environments = append(p.Environments, e)
+}
+
+// verify plans to leave one environment as it is, and to test it as the runs of others
+// find it: with the secrets that it lists.
+func (p *Plan) verify(d Desired, w World) {
+	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: len(p.Secrets)}
+	owner, err := ownerOf(w.Caller, d)
+	var current *Object
+	if err == nil {
+		current, err = choose(d, owner, w)
+	}
+	if err == nil && current == nil {
+		err = fmt.Errorf("environment %q does not exist for this owner (%s); check environment_name, scope and team, or run apply first", d.EnvironmentName, ownerWords(owner))
+	}
+	if e.Err = err; err != nil {
+		p.Environments = append(p.Environments, e)
+		return
+	}
+	e.Commands = current.Model.SetupCommands()
+	e.Secrets, _ = current.Model.Secrets()
+	secret := d.secretFor(e.Commands, e.Secrets)
+	e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: owner, Usage: setup.UsageOf(e.Commands, secret)}
+	e.Change, e.desired, e.model, e.revision = Keep, d, current.Model, current.Revision
+	if secret != "" {
+		p.Secrets = append(p.Secrets, SecretPlan{Credential: credential.Credential{Owner: owner, Name: secret}, Change: Keep, Hidden: w.isHidden(owner, secret)})
+		p.Warnings = append(p.Warnings, unlisted(e.User, e.Secrets, secret, "run apply, which names it again")...)
+	}
+	p.Environments = append(p.Environments, e)
+}
+
+// secretFor is the secret with which commands clone, when the inputs name none: the
+// default, a listed one, or any variable that they read.
+func (d Desired) secretFor(commands, listed []string) string {
+	if d.SecretGiven {
+		return d.SecretName
+	}
+	candidates := append([]string{d.SecretName}, listed...)
+	for _, command := range commands {
+		candidates = append(candidates, d.Variables(command)...)
+	}
+	for _, name := range candidates {
+		if name != "" && len(setup.UsageOf(commands, name).Uses) > 0 {
+			return name
+		}
+	}
+	return d.SecretName
+}
+
+// unlisted says that runs cannot clone, where an environment clones with a secret that
+// its list does not name: what is not listed reaches no run.
+//
+// Source: the Oz SDK of 2026-08, EnvironmentConfig.secrets: a run gets the union of what
+// its own configuration, the environment and the principal name.
+func unlisted(user credential.User, listed []string, secret, remedy string) []string {
+	if len(user.Usage.Uses) == 0 || slices.Contains(listed, secret) {
+		return nil
+	}
+	return []string{fmt.Sprintf("runs cannot clone in environment %s: its list of secrets does not name %q, with which its setup commands clone; %s", user, secret, remedy)}
+}
+
+// connect notes what else starts agents in an environment that exists.
+func (p *Plan) connect(e *EnvironmentPlan, w World, current *Object) {
+	if current == nil {
+		return
+	}
+	unknown := current.Unread
+	if w.NoIntegrations != nil && len(unknown) > 0 {
+		unknown = append(unknown, w.NoIntegrations)
+	}
+	if err := w.Connections[e.Owner].NoSchedules; err != nil {
+		unknown = append(unknown, err)
+	}
+	for _, err := range unknown {
+		p.Notes = append(p.Notes, fmt.Sprintf("nobody knows all that starts agents in environment %s: %v", e.User, err))
+	}
+	e.Integrations = slices.Concat(e.Integrations, w.integrationsOf(e.UID))
+	_, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	for _, s := range foreign {
+		e.Foreign = append(e.Foreign, s.String())
+	}
+}
+
+// integrationsOf are the integrations whose agents work in an environment.
+func (w World) integrationsOf(uid string) []string {
+	var names []string
+	for _, integration := range w.Integrations {
+		if integration.EnvironmentID == uid {
+			names = append(names, integration.Provider)
+		}
+	}
+	return names
 }
 
 // rotate plans to overwrite a secret's value once, for the environments that the
@@ -88,7 +192,9 @@ func (p *Plan) rotate(d Desired, w World) {
 	}
 	for _, user := range in {
 		p.Environments = append(p.Environments, w.keep(user, at, d))
+		listed, _ := w.Objects[user.UID].Model.Secrets()
 		p.Warnings = append(p.Warnings, user.Warnings(d.SecretName)...)
+		p.Warnings = append(p.Warnings, unlisted(user, listed, d.SecretName, "run apply, which names it again")...)
 	}
 	switch {
 	case len(in)+len(out) == 0:
@@ -201,11 +307,15 @@ func (e EnvironmentPlan) warnings(w World, owner warp.Owner, current *Object) []
 	if current == nil {
 		return found
 	}
-	if _, had := current.Model.Secrets(); !had {
+	names, had := current.Model.Secrets()
+	before := credential.User{UID: e.UID, Name: e.Name, Usage: setup.UsageOf(current.Model.SetupCommands(), e.desired.SecretName)}
+	if had {
+		found = append(found, unlisted(before, names, e.desired.SecretName, "this plan names it again")...)
+	} else {
 		warn("the environment had no list of secrets; from now on its runs see only the listed ones: %s", strings.Join(e.Secrets, ", "))
 	}
-	if len(current.Integrations) > 0 && e.Change == Update {
-		warn("the environment is used by integrations: %s", strings.Join(current.Integrations, ", "))
+	if len(e.Integrations) > 0 && e.Change == Update {
+		warn("the environment is used by integrations: %s", strings.Join(e.Integrations, ", "))
 	}
 	return found
 }

@@ -151,7 +151,7 @@ func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (war
 	}
 	w.after = nil
 	w.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
-	if err := w.deleteOwn(ctx, own.UID); err != nil {
+	if err := w.deleteEnvironment(ctx, own.UID); err != nil {
 		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)
 	}
 	return w.settle(ctx, w.plan.desired, oldest)
@@ -169,25 +169,37 @@ func (a Applier) settle(ctx context.Context, d Desired, current warp.Environment
 	return a.update(ctx, d, current)
 }
 
-// deleteOwn deletes an environment that this process has created.
-func (a Applier) deleteOwn(ctx context.Context, uid string) error {
-	lost := false // an answer; so a refusal may mean that it is gone
+// deleteEnvironment deletes an environment; one that is gone is no error.
+func (a Applier) deleteEnvironment(ctx context.Context, uid string) error {
+	lost := false // an answer
 	for try := 1; ; try++ {
 		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteEnvironment(ctx, uid) })
 		if err == nil {
 			return nil
 		}
 		lost = lost || isLost(err)
-		if lost {
-			listings, lookErr := a.Reader.ListEnvironments(ctx)
-			if lookErr == nil && !slices.ContainsFunc(listings, func(l warp.EnvironmentListing) bool { return l.UID == uid }) {
-				return nil
-			}
+		if (lost || conflicting(err)) && a.hasGone(ctx, uid, lost) {
+			return nil
 		}
 		if try == tries || !isLost(err) {
 			return staysLost(fmt.Errorf("delete environment %s: %w", uid, err), lost)
 		}
 	}
+}
+
+// hasGone reports whether an environment is deleted: it is not listed and, unless a
+// delete of ours may have been what took it away, cannot be read either. A list may lag
+// behind.
+func (a Applier) hasGone(ctx context.Context, uid string, lost bool) bool {
+	listings, err := a.Reader.ListEnvironments(ctx)
+	if err != nil || slices.ContainsFunc(listings, func(l warp.EnvironmentListing) bool { return l.UID == uid }) {
+		return false
+	}
+	if lost {
+		return true
+	}
+	_, err = a.Reader.GetEnvironment(ctx, uid)
+	return conflicting(err)
 }
 
 // rival is a live environment of the desired name and owner.

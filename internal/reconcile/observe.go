@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,12 +24,12 @@ const settling = 2 * time.Second
 // entries need. Where several have one name and owner, or one goes while it is
 // read, it looks again a little later. Only reads.
 func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired) (World, error) {
-	w, err := readLists(ctx, r)
+	w, err := readLists(ctx, r, mode)
 	if err != nil {
 		return w, err
 	}
 	for looked := false; ; looked = true {
-		w.Objects, err = readObjects(ctx, r, w.needed(mode, desired))
+		err = w.readWhole(ctx, r, mode, desired)
 		if unsettled := w.hasTwins(desired) || isGoing(err, desired); looked || !unsettled {
 			return w, err
 		}
@@ -44,7 +45,7 @@ func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired) (World
 }
 
 // readLists is the first round trip.
-func readLists(ctx context.Context, r Reader) (World, error) {
+func readLists(ctx context.Context, r Reader, mode Mode) (World, error) {
 	var w World
 	reads, within := errgroup.WithContext(ctx)
 	reads.Go(func() (err error) { w.Caller, err = r.GetCaller(within); return named("look up the caller", err) })
@@ -57,6 +58,14 @@ func readLists(ctx context.Context, r Reader) (World, error) {
 		w.Listings, err = r.ListEnvironments(within)
 		return named("list environments", err)
 	})
+	if mode == Provision || mode == Removal {
+		reads.Go(func() error {
+			var err error
+			w.Integrations, err = r.ListConnected(within)
+			w.NoIntegrations = named("list integrations", err)
+			return nil
+		})
+	}
 	if err := reads.Wait(); err != nil {
 		return World{}, err
 	}
@@ -67,72 +76,173 @@ func readLists(ctx context.Context, r Reader) (World, error) {
 // object is one environment to read whole.
 type object struct {
 	uid          string
+	owner        warp.Owner
 	integrations bool // too
+	going        bool // too
+	mayBeGone    bool // it was not listed, and need not exist
 }
 
 // needed are the environments to read whole: those of the entries, and those
-// whose runs will read another value of a secret. It is pure.
+// whose runs will read another value of a secret, or none any more. It is pure.
 func (w World) needed(mode Mode, desired []Desired) []object {
 	var list []object
-	need := func(uid string, integrations bool) {
-		at := slices.IndexFunc(list, func(o object) bool { return o.uid == uid })
+	need := func(o object) {
+		at := slices.IndexFunc(list, func(other object) bool { return other.uid == o.uid })
 		if at < 0 {
-			list = append(list, object{uid, integrations})
+			list = append(list, o)
 			return
 		}
-		list[at].integrations = list[at].integrations || integrations
+		list[at].integrations = list[at].integrations || o.integrations
+		list[at].going = list[at].going || o.going
 	}
 	for _, d := range desired {
 		owner, err := ownerOf(w.Caller, d)
 		if err != nil {
 			continue // Diff says so
 		}
-		if mode == Provision {
-			if d.EnvironmentID != "" {
-				need(d.EnvironmentID, true)
+		secret := d.SecretName
+		if mode != Rotation {
+			own := object{owner: owner, integrations: w.NoIntegrations != nil, going: mode == Removal}
+			if own.uid = d.EnvironmentID; own.uid != "" {
+				own.mayBeGone = mode == Removal && !slices.ContainsFunc(w.Listings, func(l warp.EnvironmentListing) bool { return l.UID == own.uid })
+				need(own)
 			}
+			own.mayBeGone = false
 			for _, listing := range find(w.Listings, owner, d.EnvironmentName) {
-				need(listing.UID, true)
+				own.uid = listing.UID
+				need(own)
+			}
+			if mode == Removal {
+				secret = w.listedSecret(d, owner)
 			}
 		}
-		if w.overwrites(owner, d.SecretName) {
-			for _, listing := range w.readers(owner, d.SecretName) {
-				need(listing.UID, false)
+		if mode != Verification && w.overwrites(owner, secret) {
+			for _, listing := range w.readers(owner, secret) {
+				need(object{uid: listing.UID})
 			}
 		}
 	}
 	return list
 }
 
+// listedSecret is the secret of an entry's environment, as far as the list tells.
+func (w World) listedSecret(d Desired, owner warp.Owner) string {
+	for _, listing := range w.Listings {
+		if listing.UID == d.EnvironmentID || d.EnvironmentID == "" && listing.Name == d.EnvironmentName && owns(owner, listing.Owner) {
+			return d.secretFor(listing.SetupCommands, listing.Secrets)
+		}
+	}
+	return d.SecretName
+}
+
+// readWhole is the second round trip: the environments, and what starts agents.
+func (w *World) readWhole(ctx context.Context, r Reader, mode Mode, desired []Desired) error {
+	reads, within := errgroup.WithContext(ctx)
+	reads.Go(func() (err error) {
+		w.Objects, err = readObjects(within, r, w.needed(mode, desired))
+		return err
+	})
+	var owners []warp.Owner // whose connections matter
+	for _, d := range desired {
+		owner, err := ownerOf(w.Caller, d)
+		if err == nil && (mode == Provision || mode == Removal) && !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	found := make([]Connections, len(owners))
+	for i, owner := range owners {
+		reads.Go(func() error { found[i] = readConnections(within, r, mode, owner); return nil })
+	}
+	err := reads.Wait()
+	w.Connections = make(map[warp.Owner]Connections)
+	for i, owner := range owners {
+		w.Connections[owner] = found[i]
+	}
+	return err
+}
+
+// readConnections reads what starts agents in the environments of one owner. What
+// cannot be read is no error: only a removal depends on it.
+func readConnections(ctx context.Context, r Reader, mode Mode, owner warp.Owner) Connections {
+	var c Connections
+	var reads errgroup.Group
+	reads.Go(func() (err error) {
+		c.Schedules, err = r.ListSchedules(ctx, owner)
+		c.NoSchedules = named("list schedules", err)
+		return nil
+	})
+	if mode == Removal {
+		reads.Go(func() (err error) {
+			c.Factories, err = r.ListFactories(ctx, owner)
+			c.NoFactories = named("list factories", err)
+			return nil
+		})
+	}
+	_ = reads.Wait()
+	return c
+}
+
 // mostReads bounds how many environments are read at the same time: a secret may
 // have hundreds of readers.
 const mostReads = 16
 
-// readObjects is the second round trip.
+// readObjects reads environments, and what else is needed of them.
 func readObjects(ctx context.Context, r Reader, needed []object) (map[string]Object, error) {
-	found := make([]Object, len(needed))
+	found := make([]*Object, len(needed))
 	reads, within := errgroup.WithContext(ctx)
 	reads.SetLimit(mostReads)
 	for i, o := range needed {
-		reads.Go(func() (err error) {
-			found[i].Environment, err = r.GetEnvironment(within, o.uid)
-			return readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
+		reads.Go(func() error {
+			object, err := readObject(within, r, o)
+			if found[i] = &object; o.mayBeGone && conflicting(err) {
+				found[i] = nil
+				return nil
+			}
+			return err
 		})
-		if o.integrations {
-			reads.Go(func() (err error) {
-				found[i].Integrations, err = r.ListIntegrations(within, o.uid)
-				return readError(fmt.Sprintf("list the integrations of environment %s", o.uid), o.uid, err)
-			})
-		}
 	}
 	if err := reads.Wait(); err != nil {
 		return nil, err
 	}
 	objects := make(map[string]Object, len(found))
 	for i, o := range needed {
-		objects[o.uid] = found[i]
+		if found[i] != nil {
+			objects[o.uid] = *found[i]
+		}
 	}
 	return objects, nil
+}
+
+// readObject reads one environment, and the rest at the same time.
+func readObject(ctx context.Context, r Reader, o object) (Object, error) {
+	var found Object
+	var lock sync.Mutex // of Unread
+	unread := func(operation string, err error) {
+		if err != nil {
+			lock.Lock()
+			defer lock.Unlock()
+			found.Unread = append(found.Unread, named(operation, err))
+		}
+	}
+	var rest sync.WaitGroup
+	if o.integrations {
+		rest.Go(func() {
+			var err error
+			found.Integrations, err = r.ListIntegrations(ctx, o.uid)
+			unread(fmt.Sprintf("list the integrations of environment %s", o.uid), err)
+		})
+	}
+	if o.going {
+		rest.Go(func() {
+			var err error
+			found.Going, err = r.ListGoing(ctx, o.owner, o.uid)
+			unread(fmt.Sprintf("list the runs in environment %s", o.uid), err)
+		})
+	}
+	var err error
+	found.Environment, err = r.GetEnvironment(ctx, o.uid)
+	rest.Wait()
+	return found, readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
 }
 
 // hasTwins reports whether an entry has several live environments to choose from.

@@ -40,7 +40,8 @@ func TestObserve(t *testing.T) {
 	assert.Equal(t, o.keys, world.Keys)
 	assert.Len(t, world.Secrets, 2)
 	assert.Len(t, world.Listings, 2)
-	assert.Equal(t, map[string]reconcile.Object{own: {Environment: o.environments[0], Integrations: []string{"slack"}}}, world.Objects)
+	assert.Equal(t, map[string]reconcile.Object{own: {Environment: o.environments[0]}}, world.Objects)
+	assert.Equal(t, []warp.Integration{{Provider: "slack", EnvironmentID: own}}, world.Integrations)
 	assert.Empty(t, o.begun, "observing writes nothing")
 }
 
@@ -143,7 +144,6 @@ func TestFailedReadsAreNamed(t *testing.T) {
 		"ListSecrets":      "list secrets: connection refused",
 		"ListEnvironments": "list environments: connection refused",
 		"GetEnvironment":   "get environment En00000000000000000001: connection refused",
-		"ListIntegrations": "list the integrations of environment En00000000000000000001: connection refused",
 	} {
 		o := newOz()
 		o.add(acme, converged)

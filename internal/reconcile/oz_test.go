@@ -37,7 +37,10 @@ type oz struct {
 	changed      map[string]string // by UID: LastUpdated
 	hidden       []string          // UIDs that the list does not show yet
 	integrations map[string][]string
-	created      []string // UIDs
+	schedules    []warp.Schedule
+	factories    []warp.Factory
+	going        map[string][]warp.Run // by environment
+	created      []string              // UIDs
 	deleted      []string
 	seconds      int
 	script       map[string][]step // by method, one step a call

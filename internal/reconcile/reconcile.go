@@ -7,6 +7,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -20,8 +21,10 @@ type Mode int
 
 // The modes.
 const (
-	Provision Mode = iota + 1 // secrets and environments as they are desired
-	Rotation                  // the values of secrets, and nothing else
+	Provision    Mode = iota + 1 // secrets, environments and schedules as they are desired
+	Rotation                     // the values of secrets, and nothing else
+	Verification                 // nothing: the environments are only tested
+	Removal                      // neither environments nor their schedules, nor secrets where that is desired
 )
 
 // Desired is what one entry of the inputs asks for.
@@ -29,7 +32,11 @@ type Desired struct {
 	Scope warp.OwnerType // who owns the secret and the environment
 	Team  string         // UID or exact name; empty when the caller sees only one
 
-	SecretName string
+	// SecretName is the secret. A verification and a removal that were not given one
+	// take the secret with which the environment clones, and this one when it clones
+	// with none; it may then be empty.
+	SecretName  string
+	SecretGiven bool
 
 	// Repositories are what the environment clones, the primary one first. A
 	// rotation is about the environments that clone one of them; none: all.
@@ -40,6 +47,11 @@ type Desired struct {
 	Description     string // empty: an existing description stays
 	DockerImage     string // empty: an existing image stays
 	Secrets         []string
+
+	Schedule *DesiredSchedule // nil: schedules stay as they are
+
+	DeleteSecret bool // of a removal: the secret too, unless something else uses it
+	Force        bool // of a removal: whatever else uses the environment
 
 	// SetupCommands returns the commands that an environment with these
 	// commands shall have. It must be pure.
@@ -60,13 +72,29 @@ type World struct {
 	Secrets  []warp.Secret
 	Listings []warp.EnvironmentListing
 	Objects  map[string]Object // by UID, those that the entries need
+
+	// Integrations are those of the caller's team, NoIntegrations is why they are not
+	// known. Nobody asks for a rotation or a verification, here and for Connections.
+	Integrations   []warp.Integration
+	NoIntegrations error
+	Connections    map[warp.Owner]Connections
 }
 
-// Object is a whole environment and the integrations that use it. The
-// integrations are read for the environments of the inputs only.
+// Object is a whole environment and, for the environments of the inputs, what else
+// uses it.
 type Object struct {
 	warp.Environment
-	Integrations []string
+	Integrations []string   // where World has none
+	Going        []warp.Run // of a removal: runs in it that have not ended
+	Unread       []error    // why some of this is not known
+}
+
+// Connections are what starts agents in the environments of one owner, and why
+// something of it is not known. Factories are read for a removal only.
+type Connections struct {
+	Schedules                []warp.Schedule
+	Factories                []warp.Factory
+	NoSchedules, NoFactories error
 }
 
 // Reader looks at Oz and changes nothing.
@@ -77,6 +105,11 @@ type Reader interface {
 	ListEnvironments(context.Context) ([]warp.EnvironmentListing, error)
 	GetEnvironment(ctx context.Context, uid string) (warp.Environment, error)
 	ListIntegrations(ctx context.Context, uid string) ([]string, error)
+	ListConnected(context.Context) ([]warp.Integration, error)
+	ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Schedule, error)
+	GetSchedule(ctx context.Context, of warp.Owner, id string) (warp.Schedule, error)
+	ListFactories(ctx context.Context, of warp.Owner) ([]warp.Factory, error)
+	ListGoing(ctx context.Context, of warp.Owner, environment string) ([]warp.Run, error)
 }
 
 // Writer changes Oz. An error that wraps warp.ErrAnswerLost says that nobody
@@ -87,6 +120,11 @@ type Writer interface {
 	CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error)
 	UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error)
 	DeleteEnvironment(ctx context.Context, uid string) error
+	CreateSchedule(ctx context.Context, of warp.Owner, model warp.Model) (warp.Schedule, error)
+	ReplaceSchedule(ctx context.Context, of warp.Owner, id string, model warp.Model) (warp.Schedule, error)
+	EnableSchedule(ctx context.Context, of warp.Owner, id string, enabled bool) (warp.Schedule, error)
+	DeleteSchedule(ctx context.Context, of warp.Owner, id string) error
+	DeleteSecret(ctx context.Context, of warp.Owner, name string) error
 }
 
 // Sealer encrypts a secret's value for its owner's upload key.
@@ -109,6 +147,7 @@ const (
 	Update Change = "update"
 	Rotate Change = "rotate"
 	Keep   Change = "keep"
+	Delete Change = "delete"
 )
 
 // Plan is what Apply will do.
@@ -121,22 +160,26 @@ type Plan struct {
 	// that it is about.
 	Environments []EnvironmentPlan
 	Warnings     []string
+	Notes        []string // what a reader may want to know and nobody has to act on
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
 func (p Plan) Changes() bool {
 	for _, s := range p.Secrets {
-		if s.Change == Create {
+		if s.Change.IsVisible() {
 			return true
 		}
 	}
 	for _, e := range p.Environments {
-		if e.Change == Create || e.Change == Update {
+		if e.Change.IsVisible() || slices.ContainsFunc(e.Schedules, func(s SchedulePlan) bool { return s.Change.IsVisible() }) {
 			return true
 		}
 	}
 	return false
 }
+
+// IsVisible reports whether a change is one, and not a secret's value alone.
+func (c Change) IsVisible() bool { return c == Create || c == Update || c == Delete }
 
 // Users are the plan's environments as readers of a secret.
 func (p Plan) Users() []credential.User {
@@ -156,13 +199,22 @@ func (p Plan) Err() error {
 	return errors.Join(list...)
 }
 
+// SecretOf is the secret of an environment of the plan, zero when nobody knows which
+// it uses.
+func (p Plan) SecretOf(e EnvironmentPlan) SecretPlan {
+	if e.Secret >= len(p.Secrets) {
+		return SecretPlan{}
+	}
+	return p.Secrets[e.Secret]
+}
+
 // SecretPlan is what happens to a secret.
 type SecretPlan struct {
 	credential.Credential
 	Change Change
 	Was    Note // of the observed secret
 	// Others are the live environments outside of the plan whose runs read the
-	// observed secret, or the one whose place it takes.
+	// observed secret, or the one whose place it takes. Nobody asks for a verification.
 	Others []credential.User
 	// Hidden says that the caller has a personal secret of the same name, which
 	// the caller's own runs read in place of this one.
@@ -181,10 +233,12 @@ type EnvironmentPlan struct {
 	Secret       int // index into the plan's secrets
 	Change       Change
 	Fields       []Field
-	Integrations []string // that use it
-	Secrets      []string // that its runs read
-	Commands     []string // its setup commands
-	Err          error    // what stands against the entry; then there is no change
+	Integrations []string       // that use it
+	Foreign      []string       // the schedules of others in it, in words
+	Schedules    []SchedulePlan // ours in it
+	Secrets      []string       // that its runs read
+	Commands     []string       // its setup commands
+	Err          error          // what stands against the entry; then there is no change
 
 	desired  Desired
 	revision string

@@ -1,0 +1,403 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// remove plans to delete an entry's environment, after its schedules of ours, and with
+// DeleteSecret its secret. The server refuses nothing, so the guard is here: what
+// something else uses stays, unless the removal is forced.
+func (p *Plan) remove(d Desired, w World) {
+	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: len(p.Secrets), Change: Keep, desired: d}
+	owner, err := ownerOf(w.Caller, d)
+	e.Owner = owner
+	if err == nil {
+		err = p.removeEnvironment(&e, w)
+	}
+	if err == nil {
+		err = p.removeSecret(e, w)
+	}
+	if e.Err = err; err != nil {
+		e.Change, e.Schedules = "", nil
+	}
+	p.Environments = append(p.Environments, e)
+}
+
+// removeEnvironment plans the end of an environment and of our schedules in it.
+func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
+	d := e.desired
+	current, err := w.chooseToRemove(d, e.Owner)
+	if err != nil {
+		return err
+	}
+	switch {
+	case current == nil:
+		p.Notes = append(p.Notes, fmt.Sprintf("environment %s does not exist for this owner (%s)", e.User, ownerWords(e.Owner)))
+	case current.Trashed:
+		p.warn("environment %s is in the trash already", e.User)
+		current = nil
+	}
+	if current != nil {
+		e.Commands = current.Model.SetupCommands()
+		e.Secrets, _ = current.Model.Secrets()
+		e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: e.Owner, Usage: setup.UsageOf(e.Commands, d.secretFor(e.Commands, e.Secrets))}
+		e.Change = Delete
+		if len(e.Usage.Uses) == 0 && d.EnvironmentID == "" && !d.Force {
+			return fmt.Errorf("environment %s clones nothing with a secret that this program recognises, so it may be somebody else's; set environment_id to delete exactly this one, or force: true", e.User)
+		}
+	}
+	ours, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	if e.UID == "" {
+		ours, foreign = nil, nil
+	}
+	for _, s := range ours {
+		e.Schedules = append(e.Schedules, SchedulePlan{ID: s.ID, Name: s.Name(), Cron: s.Cron(), Enabled: s.Enabled(), Change: Delete, observed: s})
+	}
+	if current == nil {
+		return nil
+	}
+	e.Integrations = slices.Concat(current.Integrations, w.integrationsOf(e.UID))
+	for _, s := range foreign {
+		e.Foreign = append(e.Foreign, s.String())
+	}
+	return p.guard(*e, w, *current)
+}
+
+// chooseToRemove picks the environment to delete, nil when there is none.
+func (w World) chooseToRemove(d Desired, owner warp.Owner) (*Object, error) {
+	if d.EnvironmentID == "" {
+		return choose(d, owner, w)
+	}
+	current, read := w.Objects[d.EnvironmentID]
+	switch {
+	case !read:
+		return nil, nil
+	case !owns(owner, current.Owner):
+		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
+	case d.EnvironmentName != "" && d.EnvironmentName != current.Model.Name():
+		return nil, fmt.Errorf("environment %s is named %q and not %q; give one of environment_id and environment_name, or both of the same environment", d.EnvironmentID, current.Model.Name(), d.EnvironmentName)
+	}
+	return &current, nil
+}
+
+// guard fails when something else uses the environment, or when nobody knows. Forced,
+// it warns.
+func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
+	connections := w.Connections[e.Owner]
+	unknown := slices.Clone(current.Unread)
+	for _, err := range []error{w.NoIntegrations, connections.NoSchedules} {
+		if err != nil {
+			unknown = append(unknown, err)
+		}
+	}
+	var factories []string
+	for _, f := range connections.Factories {
+		if f.EnvironmentID == e.UID {
+			factories = append(factories, f.String())
+		}
+	}
+	switch refusal, refused := errors.AsType[*warp.Refusal](connections.NoFactories); {
+	case connections.NoFactories == nil:
+	case refused && (refusal.Status == 403 || refusal.Status == 404): // as where the plan has none
+		p.Notes = append(p.Notes, fmt.Sprintf("whether a factory uses the environment is not known: %v", connections.NoFactories))
+	default:
+		unknown = append(unknown, connections.NoFactories)
+	}
+	uses := e.uses(e.Integrations, e.Foreign, factories, current.Going)
+	if e.desired.Force {
+		if uses != "" {
+			p.warn("environment %s is deleted although it is used by %s", e.User, uses)
+		}
+		for _, err := range unknown {
+			p.warn("environment %s is deleted although nobody knows all that uses it: %v", e.User, err)
+		}
+		return nil
+	}
+	if uses != "" {
+		return fmt.Errorf("environment %s is used by %s; take them off it first, or set force: true", e.User, uses)
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("nobody knows what uses environment %s: %w; run again, or set force: true", e.User, errors.Join(unknown...))
+	}
+	return nil
+}
+
+// uses lists in words what uses an environment, empty for nothing.
+func (e EnvironmentPlan) uses(integrations, schedules, factories []string, going []warp.Run) string {
+	var list []string
+	add := func(kind string, names []string) {
+		for _, name := range names {
+			if text := kind + " " + name; !slices.Contains(list, text) {
+				list = append(list, text)
+			}
+		}
+	}
+	add("the integration", integrations)
+	add("the schedule", schedules)
+	add("the factory", factories)
+	for _, run := range going {
+		add("the run", []string{run.ID + ", which has not ended"})
+	}
+	return strings.Join(list, ", ")
+}
+
+// removeSecret plans what happens to the secret: it stays while something else reads
+// it.
+func (p *Plan) removeSecret(e EnvironmentPlan, w World) error {
+	name := e.desired.SecretName
+	if e.Change == Delete {
+		name = e.desired.secretFor(e.Commands, e.Secrets)
+	}
+	if name == "" {
+		if e.desired.DeleteSecret {
+			p.warn("nothing says which secret is meant, so none is deleted; set secret_name")
+		}
+		return nil
+	}
+	s := SecretPlan{Credential: credential.Credential{Owner: e.Owner, Name: name}, Change: Keep}
+	found := w.secret(e.Owner, name)
+	if e.desired.DeleteSecret && found != nil {
+		if found.Type != warp.RawValue {
+			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
+		}
+		s.Change, s.Was = Delete, ReadNote(found.Description)
+		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
+		for _, listing := range w.readers(e.Owner, name) {
+			s.readers = append(s.readers, listing.UID)
+		}
+		readers := w.otherReaders(s.Credential, e)
+		for _, user := range s.Others {
+			readers = append(readers, "environment "+user.String())
+		}
+		if len(readers) > 0 {
+			s.Change = Keep
+			p.warn("secret %q stays, because something else reads it: %s", name, strings.Join(readers, ", "))
+		}
+	}
+	p.Secrets = append(p.Secrets, s)
+	return nil
+}
+
+// otherReaders are what reads a secret without being an environment, in words.
+func (w World) otherReaders(c credential.Credential, e EnvironmentPlan) []string {
+	var readers []string
+	connections := w.Connections[c.Owner]
+	for _, s := range connections.Schedules {
+		isOurs := slices.ContainsFunc(e.Schedules, func(p SchedulePlan) bool { return p.ID == s.ID })
+		mayRead := s.Owner.Type == "" || reaches(c.Owner, s.Owner, false)
+		if !isOurs && mayRead && readsSecret(s, c.Name) {
+			readers = append(readers, "schedule "+s.String())
+		}
+	}
+	for _, integration := range w.Integrations {
+		if slices.Contains(integration.Secrets, c.Name) {
+			readers = append(readers, "integration "+integration.Provider)
+		}
+	}
+	for _, f := range connections.Factories {
+		if slices.Contains(f.Secrets, c.Name) {
+			readers = append(readers, "factory "+f.String())
+		}
+	}
+	return readers
+}
+
+// readsSecret reports whether a schedule's agent names a secret, in its list or to one of
+// its MCP servers.
+func readsSecret(s warp.Schedule, name string) bool {
+	config := s.Config()
+	listed, _ := config.Secrets()
+	return slices.Contains(listed, name) || strings.Contains(string(config.Raw("mcp_servers")), name)
+}
+
+// remove carries out a removal: the environment after its schedules, the secret last.
+// Each step is done when its object is gone, so a removal that was killed is run again.
+func (a Applier) remove(ctx context.Context, p Plan, done Applied) Applied {
+	for i, e := range p.Environments {
+		done.Environments[i] = a.removeEnvironment(ctx, e)
+	}
+	for i, s := range p.Secrets {
+		if done.Err() == nil {
+			done.Secrets[i] = a.removeSecret(ctx, p, s)
+		}
+	}
+	return done
+}
+
+// removeEnvironment pauses our schedules, looks once more for what else uses the
+// environment, and deletes both.
+func (a Applier) removeEnvironment(ctx context.Context, e EnvironmentPlan) StoredEnvironment {
+	stored := StoredEnvironment{UID: e.UID, Name: e.Name}
+	for _, s := range e.Schedules {
+		stored.Schedules = append(stored.Schedules, StoredSchedule{ID: s.ID, Name: s.Name})
+	}
+	fail := func(err error) StoredEnvironment {
+		stored.Err = err
+		return stored
+	}
+	for i, s := range e.Schedules {
+		if s.Enabled {
+			if err := a.pauseSchedule(ctx, e.Owner, s.observed); err != nil {
+				return fail(err)
+			}
+			stored.Schedules[i].Paused = true
+		}
+	}
+	if e.Change == Delete && !e.desired.Force {
+		if err := a.lookAgain(ctx, e); err != nil {
+			return fail(err)
+		}
+	}
+	for i, s := range e.Schedules {
+		if err := a.deleteSchedule(ctx, e.Owner, s.observed); err != nil {
+			return fail(err)
+		}
+		stored.Schedules[i].Change, stored.Schedules[i].Paused = Delete, false
+		a.Log.Info(fmt.Sprintf("schedule %s: deleted", s))
+	}
+	if e.Change == Delete {
+		if err := a.deleteEnvironment(ctx, e.UID); err != nil {
+			return fail(err)
+		}
+		a.Log.Info(fmt.Sprintf("environment %s: deleted", e.User))
+	}
+	stored.Change = e.Change
+	return stored
+}
+
+// lookAgain fails when something has begun to use the environment since the plan was
+// made.
+func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
+	var (
+		integrations []string
+		schedules    []warp.Schedule
+		going        []warp.Run
+	)
+	reads, within := errgroup.WithContext(ctx)
+	reads.Go(func() (err error) {
+		integrations, err = a.Reader.ListIntegrations(within, e.UID)
+		return named("list the integrations of environment "+e.UID, err)
+	})
+	reads.Go(func() (err error) {
+		schedules, err = a.Reader.ListSchedules(within, e.Owner)
+		return named("list schedules", err)
+	})
+	reads.Go(func() (err error) {
+		going, err = a.Reader.ListGoing(within, e.Owner, e.UID)
+		return named("list the runs in environment "+e.UID, err)
+	})
+	if err := reads.Wait(); err != nil {
+		return fmt.Errorf("look once more for what uses environment %s: %w", e.User, err)
+	}
+	now := World{Connections: map[warp.Owner]Connections{e.Owner: {Schedules: schedules}}}
+	var foreign []string
+	_, others := now.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	for _, s := range others {
+		foreign = append(foreign, s.String())
+	}
+	if uses := e.uses(integrations, foreign, nil, going); uses != "" {
+		return fmt.Errorf("environment %s is used by %s since the plan was made; take them off it first, or set force: true", e.User, uses)
+	}
+	return nil
+}
+
+// removeSecret deletes a secret, unless something has begun to read it since the plan was
+// made.
+func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredSecret {
+	if s.Change != Delete {
+		return StoredSecret{Change: s.Change}
+	}
+	reader, err := a.newReader(ctx, p, s)
+	if err != nil {
+		return StoredSecret{Err: fmt.Errorf("look once more for what reads secret %q: %w", s.Name, err)}
+	}
+	if reader != "" {
+		a.Log.Warn(fmt.Sprintf("secret %q stays, because something reads it since the plan was made: %s", s.Name, reader))
+		return StoredSecret{Change: Keep}
+	}
+	lost := false
+	for try := 1; ; try++ {
+		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteSecret(ctx, s.Owner, s.Name) })
+		if err != nil && (isLost(err) || conflicting(err)) {
+			lost = lost || isLost(err)
+			if secrets, lookErr := a.Reader.ListSecrets(ctx); lookErr == nil && (World{Secrets: secrets}).secret(s.Owner, s.Name) == nil {
+				err = nil
+			}
+		}
+		if err == nil {
+			a.Log.Info(fmt.Sprintf("secret %q: deleted", s.Name))
+			return StoredSecret{Change: Delete}
+		}
+		if try == tries || !isLost(err) {
+			return StoredSecret{Err: staysLost(fmt.Errorf("delete secret %q: %w", s.Name, err), lost)}
+		}
+	}
+}
+
+// newReader is what reads a secret now and did not when the plan was made, in words;
+// empty for nothing.
+func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
+	var now World
+	var schedules []warp.Schedule
+	reads, within := errgroup.WithContext(ctx)
+	reads.Go(func() (err error) {
+		now.Listings, err = a.Reader.ListEnvironments(within)
+		return named("list environments", err)
+	})
+	reads.Go(func() (err error) {
+		schedules, err = a.Reader.ListSchedules(within, s.Owner)
+		return named("list schedules", err)
+	})
+	force := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.desired.Force })
+	if err := reads.Wait(); err != nil && (now.Listings == nil || !force) {
+		return "", err
+	}
+	for _, listing := range now.readers(s.Owner, s.Name) {
+		if !slices.Contains(s.readers, listing.UID) { // those are gone by now, or in the trash
+			return fmt.Sprintf("environment %q (%s)", listing.Name, listing.UID), nil
+		}
+	}
+	now.Connections = map[warp.Owner]Connections{s.Owner: {Schedules: schedules}}
+	for _, reader := range now.otherReaders(s.Credential, EnvironmentPlan{}) {
+		return reader, nil
+	}
+	return "", nil
+}
+
+// removalWords say what is gone and what is not, after a removal that failed.
+func (s StoredEnvironment) removalWords() string {
+	var gone, paused []string
+	for _, schedule := range s.Schedules {
+		name := fmt.Sprintf("schedule %q (%s)", schedule.Name, schedule.ID)
+		switch {
+		case schedule.Change == Delete:
+			gone = append(gone, name)
+		case schedule.Paused:
+			paused = append(paused, name)
+		}
+	}
+	if s.Change == Delete {
+		gone = append(gone, fmt.Sprintf("environment %q (%s)", s.Name, s.UID))
+	}
+	var parts []string
+	if len(gone) > 0 {
+		parts = append(parts, "deleted: "+strings.Join(gone, ", "))
+	}
+	if len(paused) > 0 {
+		parts = append(parts, "paused and not deleted: "+strings.Join(paused, ", "))
+	}
+	if len(parts) == 0 {
+		return "nothing is known to be deleted"
+	}
+	return strings.Join(parts, "; ") + "; run again to go on"
+}
