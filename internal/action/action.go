@@ -58,7 +58,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		entry = job.Entries[0]
 	}
 	facts := report.Facts{
-		DryRun:          job.Mode == config.Plan,
+		DryRun:          job.DryRun,
 		SecretName:      entry.SecretName,
 		EnvironmentID:   entry.EnvironmentID,
 		EnvironmentName: entry.EnvironmentName,

@@ -11,9 +11,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// desired maps an entry, and what the proof of its token learnt, to the state
+// desired maps an entry of a job, and what the proof of its token learnt, to the state
 // that Oz shall have. It is pure. The zero Proof stands for none.
-func desired(e config.Entry, proof preflight.Proof) reconcile.Desired {
+func desired(job config.Job, e config.Entry, proof preflight.Proof) reconcile.Desired {
 	clones := clones(e, proof)
 	return reconcile.Desired{
 		Scope:           e.Scope,
@@ -25,11 +25,23 @@ func desired(e config.Entry, proof preflight.Proof) reconcile.Desired {
 		Description:     e.Description,
 		DockerImage:     e.DockerImage,
 		Secrets:         e.EnvironmentSecrets,
+		SecretGiven:     e.SecretNameGiven,
+		Schedule:        schedule(e.Schedule),
 		SetupCommands: func(existing []string) []string {
 			return setup.Merge(existing, clones, e.SetupCommands, e.SetupCommandsGiven)
 		},
-		Variables: shell.Variables,
+		Variables:    shell.Variables,
+		DeleteSecret: job.DeleteSecret,
+		Force:        job.Force,
 	}
+}
+
+// schedule maps the scheduled agent of the inputs, nil for none.
+func schedule(s *config.Schedule) *reconcile.DesiredSchedule {
+	if s == nil {
+		return nil
+	}
+	return &reconcile.DesiredSchedule{Name: s.Name, Cron: s.Cron, Prompt: s.Prompt, Enabled: s.Enabled}
 }
 
 // clones are what the clone commands are made of, the primary repository's
@@ -55,8 +67,13 @@ func clones(e config.Entry, proof preflight.Proof) []setup.Clone {
 
 // mode is what the plan is for.
 func mode(m config.Mode) reconcile.Mode {
-	if m == config.Rotate {
+	switch m {
+	case config.Rotate:
 		return reconcile.Rotation
+	case config.Test:
+		return reconcile.Verification
+	case config.Destroy:
+		return reconcile.Removal
 	}
 	return reconcile.Provision
 }

@@ -101,7 +101,7 @@ func TestTheFirstArgumentIsTheMode(t *testing.T) {
 	t.Parallel()
 	code, _, log := run(t.Context(), []string{"MODE=plan", "WARP_API_KEY=wk-x"}, "appyl")
 	assert.Equal(t, action.ExitInputs, code)
-	assert.Contains(t, log, "mode: is not one of apply, plan, rotate, destroy")
+	assert.Contains(t, log, "mode: is not one of apply, plan, test, rotate, destroy")
 }
 
 // TestASignal ends a run before its first request.

@@ -33,7 +33,7 @@ type minted struct {
 // mint makes the new token where the inputs ask for it, for as little as serves
 // everyone who reads the secret. The plan is shown before.
 func (r run) mint(ctx context.Context, w work) work {
-	if !r.job.Rotation.Mint || w.made != nil {
+	if !r.job.Rotation.Mint || w.made != nil || w.DryRun {
 		return w
 	}
 	w = r.show(w)

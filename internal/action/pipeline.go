@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
@@ -77,7 +78,7 @@ func (r run) converge(ctx context.Context, w work) work {
 		case w.Err == nil:
 			return w
 		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
-			w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
+			w.Err = fmt.Errorf("%w%s\n%s", w.Err, r.addressRemedy(ctx, w.Err), w.Applied.Words(mode(r.job.Mode)))
 			return w
 		}
 		r.log.Info(fmt.Sprintf("planning again: %v", w.Err))
@@ -95,14 +96,18 @@ func (r run) plan(ctx context.Context, w work) work {
 	var world reconcile.World
 	w.proof, w.shown = preflight.Proof{}, false
 	reads, within := errgroup.WithContext(ctx)
-	if r.job.Mode != config.Rotate && r.provable(r.entry.Token) {
+	var note string
+	if mode(r.job.Mode) == reconcile.Provision && r.entry.Flavor == bitbucket.DataCenter {
+		reads.Go(func() error { note = r.roadNote(within); return nil })
+	}
+	if mode(r.job.Mode) == reconcile.Provision && r.provable(r.entry.Token) {
 		reads.Go(func() (err error) {
 			w.proof, err = r.proveOwn(within)
 			return err
 		})
 	}
 	reads.Go(func() (err error) {
-		wanted := []reconcile.Desired{desired(r.entry, preflight.Proof{})}
+		wanted := []reconcile.Desired{desired(r.job, r.entry, preflight.Proof{})}
 		world, err = reconcile.Observe(within, r.oz, mode(r.job.Mode), wanted)
 		return err
 	})
@@ -111,7 +116,10 @@ func (r run) plan(ctx context.Context, w work) work {
 	if w.Err = err; err != nil {
 		return w
 	}
-	plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.entry, w.proof)}, world)
+	plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.job, r.entry, w.proof)}, world)
+	if note != "" {
+		plan.Notes = append(plan.Notes, note)
+	}
 	w.Plan, w.Err = &plan, plan.Err()
 	return w
 }
@@ -127,10 +135,10 @@ func (r run) write(ctx context.Context, w work) work {
 	if w.Plan = &plan; !w.shown {
 		w = r.show(w)
 	}
+	if stored := w.Plan.Secrets; w.Expires.IsZero() && len(stored) > 0 && (w.DryRun || w.Plan.Mode == reconcile.Verification) {
+		w.Expires = stored[0].Was.Expires
+	}
 	if w.DryRun {
-		if w.Expires.IsZero() {
-			w.Expires = w.Plan.Secrets[0].Was.Expires
-		}
 		return w
 	}
 	defer r.on.Group("Apply")()
@@ -151,6 +159,9 @@ func (r run) show(w work) work {
 	}
 	for _, line := range report.CommandsText(*w.Plan) {
 		r.log.Debug(line)
+	}
+	for _, note := range w.Plan.Notes {
+		r.log.Info("note: " + note)
 	}
 	r.warn(w.Plan.Warnings)
 	w.shown = true

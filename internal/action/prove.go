@@ -46,19 +46,25 @@ func own(e config.Entry) []preflight.Demand {
 
 // prove proves the token for those who read the plan's secret and whom the proof
 // of the inputs' own repositories does not cover: in a rotation the environments
-// that it is about, else everyone.
+// that it is about, else everyone. A verification looks up the commit to find, with a
+// token that need not be the stored one. A removal needs no token.
 func (r run) prove(ctx context.Context, w work) work {
 	var err error
-	if w.Plan.Mode == reconcile.Rotation {
-		w.proof, err = r.proveRotation(ctx, *w.Plan, w.token.Value)
-	} else {
+	switch w.Plan.Mode {
+	case reconcile.Removal:
+		return w
+	case reconcile.Verification:
+		w.proof, err = r.proveTested(ctx, *w.Plan)
+	case reconcile.Rotation:
+		w.proof, err = r.proveRotation(ctx, *w.Plan, w)
+	default:
 		w.proof, err = r.proveReaders(ctx, *w.Plan, w.proof)
 	}
 	w.Head = r.head(*w.Plan, w.proof)
 	if err == nil {
 		err = r.refusePrompt(*w.Plan, w.proof)
 	}
-	if w.Err = err; err != nil {
+	if w.Err = err; err != nil || w.Plan.Mode == reconcile.Verification { // whose token need not be the stored one
 		return w
 	}
 	w.token.Expires = r.expires(ctx, w.token, w.proof)
@@ -74,6 +80,42 @@ func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
 		return proof.HeadOf(use.Repository, use.Branch)
 	}
 	return proof.Head()
+}
+
+// proveTested looks up what Bitbucket serves of what an environment under test clones.
+// The token goes only where the inputs or the flavor say: setup commands are not asked
+// whom to trust.
+func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Proof, error) {
+	if !r.provable(r.entry.Token) {
+		r.log.Info("without bitbucket_token and verify_token there is no commit to compare with: the test is whether the run succeeds")
+		return preflight.Proof{}, nil
+	}
+	use, clones := plan.Users()[0].Primary(r.entry.Repositories...)
+	home := use.Repository
+	known := home.Flavor == bitbucket.Cloud || slices.ContainsFunc(r.entry.Repositories, func(named bitbucket.Repository) bool { return named.Origin() == home.Origin() })
+	switch {
+	case !clones:
+		return preflight.Proof{Warnings: []string{"the environment clones nothing that this program recognises, so there is no commit to compare with"}}, nil
+	case !known:
+		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which the inputs do not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url", home.CloneURL())}}, nil
+	case home.InClear() && !r.entry.AllowHTTP:
+		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which would send the token in clear text, so there is no commit to compare with; set allow_http: true to send it", home.CloneURL())}}, nil
+	}
+	if foreign := bitbucket.ForeignKind(home.Flavor, r.entry.Token.HasPrefix); foreign != "" {
+		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
+	}
+	var as preflight.Token
+	as.Kind, as.Certain = bitbucket.KindOf(home.Flavor, r.entry.Token.HasPrefix)
+	if r.entry.KindCertain {
+		as.Kind, as.Certain = r.entry.TokenKind, true
+	}
+	as.ReadOnly = true
+	defer r.on.Group("Prove")()
+	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), []preflight.Demand{{Repository: home, Branch: use.Branch}}, as, false)
+	if err == nil {
+		err = proof.Err()
+	}
+	return proof, err
 }
 
 // proveReaders proves the entry's token for everyone who reads the secret: the
@@ -106,8 +148,11 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 
 // proveRotation proves the new token, and the previous one if there is one, for
 // every environment that the rotation is about and for the inputs' repositories.
-func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, token sensitive.String) (preflight.Proof, error) {
-	secret := plan.Secrets[0].Credential
+func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (preflight.Proof, error) {
+	secret, token := plan.Secrets[0].Credential, w.token.Value
+	if w.DryRun && r.job.Rotation.Mint {
+		return preflight.Proof{Warnings: []string{"a dry run makes no token, so nothing is proved"}}, nil
+	}
 	repositories := slices.Concat(credential.Repositories(plan.Users()), r.entry.Repositories)
 	if err := secret.OneServer(repositories); err != nil {
 		return preflight.Proof{}, err

@@ -42,7 +42,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 				log = log.With("environment", e.Name)
 			}
 			test := r.testOf(w, e, w.Applied.Environments[i])
-			verdicts[i] = test.Run(ctx, r.oz.For(e.Owner), log)
+			verdicts[i] = r.withRoad(ctx, test.Run(ctx, r.oz.For(e.Owner), log))
 			return nil
 		})
 	}
@@ -51,11 +51,13 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 }
 
 // chosen are the environments to test, those that clone something with the token
-// and that it serves: of a rotation the first or each of them.
+// and that it serves: of a rotation the first or each of them, of a verification all.
 func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 	var list []int
 	for i, e := range plan.Environments {
-		if _, clones := e.Primary(r.entry.Repositories...); clones && proof.Serves(e.User.String()) {
+		_, clones := e.Primary(r.entry.Repositories...)
+		clones = clones && proof.Serves(e.User.String())
+		if plan.Mode != reconcile.Removal && clones || plan.Mode == reconcile.Verification {
 			list = append(list, i)
 		}
 	}
@@ -67,9 +69,16 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 
 // testOf is the smoke test of one environment, as its planned model has it.
 func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment) smoketest.Test {
-	secret := w.Plan.Secrets[e.Secret]
-	use, _ := e.Primary(r.entry.Repositories...)
+	secret := w.Plan.SecretOf(e)
+	use, clones := e.Primary(r.entry.Repositories...)
 	as := cmp.Or(use.Kind, w.proof.Kind, r.entry.TokenKind)
+	ask := r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation
+	if w.Plan.Mode == reconcile.Verification { // whose token need not be the stored one
+		as, ask = w.proof.Kind, len(w.proof.Findings) > 0
+	}
+	if !clones {
+		use.Directory = "."
+	}
 	test := smoketest.Test{
 		EnvironmentID:   stored.UID,
 		EnvironmentName: stored.Name,
@@ -86,7 +95,7 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 	if secret.Hidden {
 		test.Shadow = secret.Name
 	}
-	if r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation {
+	if ask {
 		test.Now = func(ctx context.Context) (string, error) {
 			refs, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, use.Repository, bitbucket.UploadPack, as.Login(), use.Branch)
 			if preflight.IsRefusal(err) {

@@ -14,17 +14,19 @@ import (
 // Mode is what a run of the program is for.
 type Mode string
 
-// The modes. Destroy is a name that is taken already; this version refuses it.
+// The modes.
 const (
 	Apply   Mode = "apply"
-	Plan    Mode = "plan"
-	Rotate  Mode = "rotate"
-	Destroy Mode = "destroy"
+	Plan    Mode = "plan"    // what apply would do
+	Test    Mode = "test"    // the smoke test of an existing environment, and nothing else
+	Rotate  Mode = "rotate"  // the value of the secret, and nothing else
+	Destroy Mode = "destroy" // the environment, and with DeleteSecret the secret
 )
 
 // Job is what belongs to the whole run of the program, and its entries.
 type Job struct {
 	Mode    Mode
+	DryRun  bool    // show the plan and write nothing; always in the mode plan
 	Entries []Entry // one from the inputs; none when those could not be read
 
 	SmokeTestAll     bool // of a rotation: each environment, not the first alone
@@ -34,6 +36,9 @@ type Job struct {
 
 	ExpiryWarning time.Duration
 	FailOnExpiry  bool
+
+	DeleteSecret bool // of a destruction: the secret too
+	Force        bool // of a destruction: whatever uses the environment
 
 	DetailedExitcode bool
 	OutputFile       string
@@ -45,9 +50,9 @@ type Job struct {
 
 // Entry is what belongs to one environment and its secret.
 type Entry struct {
-	Repositories []bitbucket.Repository // the first is the primary one; none only in a rotation
-	Flavor       bitbucket.Flavor       // empty only in a rotation: any
-	Token        sensitive.String       // empty only in a plan, or where Mint has a password
+	Repositories []bitbucket.Repository // the first is the primary one; none only in the modes test, rotate and destroy
+	Flavor       bitbucket.Flavor       // empty only in those: any
+	Token        sensitive.String       // empty only in the modes plan, test and destroy, or where Mint has a password
 	TokenKind    bitbucket.TokenKind
 	KindCertain  bool // false: TokenKind is a guess
 	Branch       string
@@ -57,10 +62,11 @@ type Entry struct {
 	RequireWrite bool
 	AllowHTTP    bool
 
-	SecretName     string
-	OnSharedSecret OnSharedSecret
-	Scope          warp.OwnerType
-	Team           string
+	SecretName      string // empty only in the modes test and destroy: what the environment uses
+	SecretNameGiven bool   // false: SecretName is the default
+	OnSharedSecret  OnSharedSecret
+	Scope           warp.OwnerType
+	Team            string
 
 	EnvironmentID      string
 	EnvironmentName    string // empty only with EnvironmentID: the name stays
@@ -74,10 +80,20 @@ type Entry struct {
 	SmokeTestPrompt string
 	SmokeTestModel  string
 
+	Schedule *Schedule // nil: schedules stay as they are
+
 	TokenExpiresAt time.Time // zero: not known
 
 	// Warnings are what is allowed and seldom meant, a sentence each.
 	Warnings []string
+}
+
+// Schedule is a scheduled agent in the environment.
+type Schedule struct {
+	Cron    string // five fields, UTC; empty only in the mode destroy, which finds a schedule by its name
+	Prompt  string
+	Name    string // empty: the environment's
+	Enabled bool   // false: it is paused
 }
 
 // OnSharedSecret is what happens when a token that is about to be stored does not

@@ -32,10 +32,15 @@ const longestVariable = 128<<10 - 1
 
 func (p *parser) names() {
 	c, in := &p.config, p.in
-	c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
+	c.SecretName, c.SecretNameGiven = in.SecretName, in.SecretName != ""
+	if (c.Mode != Test && c.Mode != Destroy) || c.Flavor != "" {
+		c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
+	}
 	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret, "fail", "warn"))
-	p.variable("secret_name", c.SecretName)
-	if c.Token.Reveal() == c.SecretName {
+	if c.SecretName != "" {
+		p.variable("secret_name", c.SecretName)
+	}
+	if !c.Token.IsEmpty() && c.Token.Reveal() == c.SecretName {
 		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")
 	}
 	if length := len(c.Token.Reveal()); len(c.SecretName)+1+length > longestVariable {

@@ -11,7 +11,7 @@ func Help() string {
 	var text strings.Builder
 	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
 
-Usage: oz-bitbucket [apply|plan|rotate|--help|--version]
+Usage: oz-bitbucket [apply|plan|test|rotate|destroy|--help|--version]
 
 Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
 

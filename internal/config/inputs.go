@@ -16,7 +16,7 @@ import (
 // --help, its meaning. Everything but the two secrets is text here; the parser
 // gives it a type, because env's own parsers quote values in their errors.
 type inputs struct {
-	Mode               string           `env:"MODE" envDefault:"apply" help:"apply, plan (show, write nothing), rotate or destroy"`
+	Mode               string           `env:"MODE" envDefault:"apply" help:"apply, plan (show only), test (smoke test only), rotate or destroy"`
 	RepoURL            string           `env:"REPO_URL" help:"HTTPS clone URLs, one a line; the first is the primary repository"`
 	Flavor             string           `env:"FLAVOR" envDefault:"auto" help:"cloud, datacenter (alias server) or auto"`
 	BitbucketToken     sensitive.String `env:"BITBUCKET_TOKEN" help:"the token to store"`
@@ -43,6 +43,13 @@ type inputs struct {
 	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" help:"Oz model ID"`
 	SmokeTestTimeout   string           `env:"SMOKE_TEST_TIMEOUT" envDefault:"20m" help:"Go duration or whole minutes, 1m to 6h"`
 	DetailedExitcode   string           `env:"DETAILED_EXITCODE" envDefault:"false" help:"plan exits 4 when it would change something"`
+	DryRun             string           `env:"DRY_RUN" envDefault:"false" help:"show the plan of apply, rotate or destroy and write nothing"`
+	ScheduleCron       string           `env:"SCHEDULE_CRON" help:"when a scheduled agent runs: five fields, UTC"`
+	SchedulePrompt     string           `env:"SCHEDULE_PROMPT" help:"what the scheduled agent does"`
+	ScheduleName       string           `env:"SCHEDULE_NAME" help:"name of the schedule (default: the environment's)"`
+	ScheduleEnabled    string           `env:"SCHEDULE_ENABLED" envDefault:"true" help:"false pauses the schedule"`
+	DeleteSecret       string           `env:"DELETE_SECRET" envDefault:"false" help:"destroy: the secret too, unless something else uses it"`
+	Force              string           `env:"FORCE" envDefault:"false" help:"destroy: also while something that is not ours uses the environment"`
 	PreviousToken      sensitive.String `env:"PREVIOUS_TOKEN" help:"rotate: the value to write back when the smoke test fails"`
 	PreviousTokenFile  string           `env:"PREVIOUS_TOKEN_FILE" help:"file to read previous_token from"`
 	Mint               string           `env:"MINT" envDefault:"false" help:"rotate: make the new token on Data Center, and revoke the ones it replaced"`

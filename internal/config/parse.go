@@ -46,9 +46,11 @@ func (p *parser) parse() {
 	p.rotation()
 	p.kind()
 	p.names()
+	p.target()
 	p.environment()
 	p.setup()
 	p.smokeTest()
+	p.schedule()
 	p.connection()
 	p.expiry()
 	p.leaks()
@@ -56,14 +58,40 @@ func (p *parser) parse() {
 
 func (p *parser) mode() {
 	in, c := p.in, &p.config
-	c.Mode = Mode(p.choice("mode", in.Mode, "apply", "plan", "rotate", "destroy"))
-	if c.Mode == Destroy {
-		p.add("mode", "use apply, plan or rotate", "%s is not in this version", c.Mode)
+	c.Mode = Mode(p.choice("mode", in.Mode, "apply", "plan", "test", "rotate", "destroy"))
+	c.DryRun = p.boolean("dry_run", in.DryRun)
+	switch {
+	case c.Mode == Plan, c.Mode == Apply && c.DryRun:
+		c.Mode, c.DryRun = Plan, true
+	case c.Mode == Test && c.DryRun:
+		p.add("dry_run", "leave it out; a test writes nothing anyway", "does nothing in mode test")
+	}
+	c.DeleteSecret = p.boolean("delete_secret", in.DeleteSecret)
+	c.Force = p.boolean("force", in.Force)
+	if c.Mode != Destroy {
+		p.onlyDestroy("delete_secret", c.DeleteSecret)
+		p.onlyDestroy("force", c.Force)
 	}
 	c.VerifyToken = p.boolean("verify_token", in.VerifyToken)
 	c.RequireWrite = p.boolean("require_write", in.RequireWrite)
 	c.DetailedExitcode = p.boolean("detailed_exitcode", in.DetailedExitcode)
 	c.OutputFile = in.OutputFile
+}
+
+// onlyDestroy refuses an input that is set and is for the mode destroy alone.
+func (p *parser) onlyDestroy(input string, set bool) {
+	if set {
+		p.add(input, "set mode: destroy, or leave it out", "does nothing in mode %s", p.config.Mode)
+	}
+}
+
+// target checks that the modes that need no repository know which environment they
+// are about.
+func (p *parser) target() {
+	c, in := &p.config, p.in
+	if (c.Mode == Test || c.Mode == Destroy) && in.RepoURL+in.EnvironmentID+in.EnvironmentName == "" {
+		p.add("environment_name", "give environment_name, environment_id or repo_url", "is missing: nothing says which environment is meant")
+	}
 }
 
 // add collects a problem. What it quotes of the inputs may hold a secret, in

@@ -161,6 +161,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 	assert.Equal(t, parsed{
 		Job: config.Job{
 			Mode:             config.Plan,
+			DryRun:           true,
 			SmokeTestTimeout: 90 * time.Second,
 			ExpiryWarning:    3 * 24 * time.Hour,
 			FailOnExpiry:     true,
@@ -184,6 +185,8 @@ func TestEveryInputIsTaken(t *testing.T) {
 			RequireWrite:       true,
 			AllowHTTP:          true,
 			SecretName:         "MY_TOKEN",
+			SecretNameGiven:    true,
+			Schedule:           &config.Schedule{Cron: "0 9 * * 1-5", Prompt: "Fix\nwhat is broken.", Name: "weekdays"},
 			Scope:              warp.TeamOwner,
 			Team:               "Acme & Co",
 			EnvironmentID:      "En00000000000000000001",
@@ -208,6 +211,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 		"verify_token": "False", "require_write": "True", "allow_http": "TRUE", "smoke_test": "FALSE", "smoke_test_prompt": "Say\nhello",
 		"smoke_test_model": "auto", "smoke_test_timeout": "90s", "detailed_exitcode": "true", "warp_api_key": warpAPIKey,
 		"warp_server_url": "http://127.0.0.1:8080/oz", "output_file": "out.env",
+		"schedule_cron": "0\t9  * * MON-FRI", "schedule_prompt": "Fix\nwhat is broken.", "schedule_name": "weekdays", "schedule_enabled": "false",
 		"token_expires_at": "2027-01-31", "expiry_warning": "3", "fail_on_expiry": "True",
 	}))
 }
@@ -215,7 +219,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 func TestEveryMistakeIsReportedInOneRun(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{
-		"mode: is not one of apply, plan, rotate, destroy",
+		"mode: is not one of apply, plan, test, rotate, destroy",
 		"verify_token: is neither true nor false",
 		"warp_api_key: is missing; create an API key in Warp's settings and pass it as a secret",
 		"flavor: is not one of auto, cloud, datacenter, server",
@@ -249,8 +253,9 @@ func TestModes(t *testing.T) {
 			"bitbucket_token: is missing; create a token that can read the repository and pass it as a secret",
 			"secret_name: is missing; name the secret to rotate, or give repo_url or flavor, which have a default name",
 		},
-		"destroy": {"mode: destroy is not in this version; use apply, plan or rotate"},
-		"paln":    {"mode: is not one of apply, plan, rotate, destroy"},
+		"test":    {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
+		"destroy": {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
+		"paln":    {"mode: is not one of apply, plan, test, rotate, destroy"},
 	} {
 		inputs := maps.Clone(nothing)
 		inputs["mode"] = mode

@@ -15,6 +15,9 @@ func (p *parser) smokeTest() {
 	c, in := &p.config, p.in
 	c.SmokeTestAll = in.SmokeTest == "all"
 	c.SmokeTest = c.SmokeTestAll || p.boolean("smoke_test", in.SmokeTest)
+	if c.Mode == Test && !c.SmokeTest {
+		p.add("smoke_test", "leave it out", "is false, and mode test is the smoke test alone")
+	}
 	c.SmokeTestPrompt, c.SmokeTestModel = in.SmokeTestPrompt, in.SmokeTestModel
 	p.oneLine("smoke_test_model", in.SmokeTestModel)
 	timeout, err := time.ParseDuration(in.SmokeTestTimeout)

@@ -51,6 +51,7 @@ func Parse(text string) (Schedule, error) {
 		if err := fields[i].check(word); err != nil {
 			return Schedule{}, err
 		}
+		words[i] = fields[i].plain(word)
 	}
 	text = strings.Join(words, " ")
 	parsed, err := parser.Parse(text)
@@ -65,8 +66,9 @@ func Parse(text string) (Schedule, error) {
 	return Schedule{text, *spec}, nil
 }
 
-// String is the text with one space between the fields, which are as they were
-// written. Parse of it gives the same Schedule again.
+// String is the text with one space between the fields, numbers in place of names and *
+// in place of ?, which every reader of cron takes. Parse of it gives the same Schedule
+// again.
 func (s Schedule) String() string { return s.text }
 
 // Next is the next n times after a time, in their order and in UTC.

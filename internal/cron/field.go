@@ -55,6 +55,14 @@ func (f field) check(text string) error {
 	return nil
 }
 
+var name = regexp.MustCompile(`[A-Za-z]{3}`)
+
+// plain is a field that was checked, without names and question marks.
+func (f field) plain(text string) string {
+	text = name.ReplaceAllStringFunc(text, func(name string) string { return strconv.Itoa(f.number(name)) })
+	return strings.ReplaceAll(text, "?", "*")
+}
+
 // checkValue checks a number or name, or that there is none.
 func (f field) checkValue(value string) error {
 	n := f.number(value)

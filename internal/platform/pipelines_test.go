@@ -38,6 +38,7 @@ func TestPipelinesToTheByte(t *testing.T) {
 		`ENVIRONMENTS='[{"id":"En00000000000000000001","name":"it'\''s acme","change":"keep","verdict":"passed","error":""}]'`+"\n"+
 		"SECRET_NAME='BITBUCKET_API_TOKEN'\nSECRET_CHANGE='rotate'\nCHANGED='false'\nSMOKE_TEST='passed'\n"+
 		"RUN_ID='run-1'\nRUN_STATE='SUCCEEDED'\nSESSION_LINK='https://app.warp.dev/session/1?a=b&c=d'\n"+
+		"SCHEDULE_ID=''\n"+
 		"HEAD_COMMIT='0123456789abcdef0123456789abcdef01234567'\n"+
 		"TOKEN_EXPIRES_AT=''\nTOKEN_EXPIRES_IN_DAYS=''\nROLLED_BACK=''\n", read(t, filepath.Join(clone, ".oz-bitbucket/outputs.env")))
 	assert.True(t, strings.HasPrefix(read(t, variables), "MINE=1\nENVIRONMENT_ID=En00000000000000000001\nENVIRONMENT_NAME=it's acme\n"))

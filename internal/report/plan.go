@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/cron"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -21,14 +22,68 @@ func PlanText(p reconcile.Plan) []string {
 	text := secretLines(p)
 	for _, e := range p.Environments {
 		text = append(text, environmentLine(p, e))
-		for _, field := range e.Fields {
-			text = append(text, "  "+field.Name)
-			for _, line := range difference(field, inWords(field)) {
-				text = append(text, "    "+strings.ReplaceAll(line, "\n", "\n    "))
-			}
+		text = append(text, fieldLines(e.Fields)...)
+		text = append(text, connectionLines(e)...)
+		for _, s := range e.Schedules {
+			text = append(text, scheduleLines(p, s)...)
+			text = append(text, fieldLines(s.Fields)...)
 		}
 	}
 	return text
+}
+
+// fieldLines say what changes, field by field.
+func fieldLines(fields []reconcile.Field) []string {
+	var text []string
+	for _, field := range fields {
+		text = append(text, "  "+field.Name)
+		for _, line := range difference(field, inWords(field)) {
+			text = append(text, "    "+strings.ReplaceAll(line, "\n", "\n    "))
+		}
+	}
+	return text
+}
+
+// connectionLines say what else starts agents in an environment:
+//
+//	integration slack uses it
+//	schedule "nightly" (Sc00000000000000000002) uses it
+func connectionLines(e reconcile.EnvironmentPlan) []string {
+	var text []string
+	for _, name := range e.Integrations {
+		text = append(text, fmt.Sprintf("  integration %s uses it", name))
+	}
+	for _, name := range e.Foreign {
+		text = append(text, fmt.Sprintf("  schedule %s uses it", name))
+	}
+	return text
+}
+
+// nextTimes is how many times of a schedule a plan shows.
+const nextTimes = 3
+
+// scheduleLines say what happens to a schedule and, while it is on, when it runs:
+//
+//	schedule "acme-api": create
+//	  every day at 03:00 UTC (0 3 * * *), next on Sat 2026-11-28 03:00, Sun 2026-11-29 03:00 and Mon 2026-11-30 03:00 UTC
+func scheduleLines(p reconcile.Plan, s reconcile.SchedulePlan) []string {
+	text := []string{fmt.Sprintf("schedule %s: %s", s, s.Change)}
+	when, err := cron.Parse(s.Cron)
+	if err != nil || s.Change == reconcile.Delete { // of one that somebody else has edited
+		return text
+	}
+	line := fmt.Sprintf("  %s (%s)", when.Words(), when)
+	var times []string
+	for _, at := range when.Next(p.At, nextTimes) {
+		times = append(times, at.Format("Mon 2006-01-02 15:04"))
+	}
+	switch {
+	case !s.Enabled:
+		line += ", paused"
+	case len(times) > 0:
+		line += ", next on " + strings.Join(times, ", ") + " UTC"
+	}
+	return append(text, line)
 }
 
 // CommandsText are the setup commands to the letter, where a plan changes them and
@@ -67,13 +122,17 @@ func saysMore(f reconcile.Field) bool {
 	return !slices.Equal(words(f.Old), f.Old) || !slices.Equal(words(f.New), f.New)
 }
 
-// secretLines say what happens to each secret, and who else reads it:
+// secretLines say what happens to each secret, and who else reads it. To a verification
+// nothing happens:
 //
 //	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
 //	  environment "acme-web" (En00000000000000000002) reads it too
 func secretLines(p reconcile.Plan) []string {
 	var text []string
 	for _, s := range p.Secrets {
+		if p.Mode == reconcile.Verification {
+			continue
+		}
 		line := fmt.Sprintf("secret %q: %s", s.Name, s.Change)
 		if s.Change == reconcile.Rotate {
 			line += " (its value cannot be read back" + age(s.Was) + ")"
@@ -89,8 +148,11 @@ func secretLines(p reconcile.Plan) []string {
 // environmentLine says what happens to an environment, or that a rotation is
 // about it.
 func environmentLine(p reconcile.Plan, e reconcile.EnvironmentPlan) string {
-	if p.Mode == reconcile.Rotation {
+	switch p.Mode {
+	case reconcile.Rotation:
 		return fmt.Sprintf("environment %s: uses the secret", e.User)
+	case reconcile.Verification:
+		return fmt.Sprintf("environment %s: test", e.User)
 	}
 	return fmt.Sprintf("environment %s: %s", e.User, e.Change)
 }

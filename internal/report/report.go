@@ -50,8 +50,8 @@ type Output struct {
 func (f Facts) Outputs() []Output {
 	first := f.first()
 	var changed, rolledBack string
-	if secret := f.secretChange(); secret != "" || first.Change != "" {
-		changed = strconv.FormatBool(secret == reconcile.Create || first.Change == reconcile.Create || first.Change == reconcile.Update)
+	if f.secretChange() != "" || first.Change != "" {
+		changed = strconv.FormatBool(f.changes())
 	}
 	var expires, days string
 	if left, known := f.DaysLeft(); known {
@@ -65,13 +65,14 @@ func (f Facts) Outputs() []Output {
 		{Name: "environment_name", Value: first.Name},
 		{Name: "environment_change", Value: string(first.Change)},
 		{Name: "environments", Value: f.environmentsJSON(), Quotes: true},
-		{Name: "secret_name", Value: f.SecretName},
+		{Name: "secret_name", Value: f.secretName()},
 		{Name: "secret_change", Value: string(f.secretChange())},
 		{Name: "changed", Value: changed},
 		{Name: "smoke_test", Value: string(f.Verdict.Result)},
 		{Name: "run_id", Value: f.Verdict.Run.ID},
 		{Name: "run_state", Value: string(f.Verdict.Run.State)},
 		{Name: "session_link", Value: f.Verdict.Run.SessionLink},
+		{Name: "schedule_id", Value: f.scheduleID()},
 		{Name: "head_commit", Value: f.Head},
 		{Name: "token_expires_at", Value: expires},
 		{Name: "token_expires_in_days", Value: days},
@@ -79,7 +80,55 @@ func (f Facts) Outputs() []Output {
 	}
 }
 
-func (f Facts) isRotation() bool { return f.Plan != nil && f.Plan.Mode == reconcile.Rotation }
+// is reports whether there is a plan of this mode.
+func (f Facts) is(mode reconcile.Mode) bool { return f.Plan != nil && f.Plan.Mode == mode }
+
+func (f Facts) isRotation() bool { return f.is(reconcile.Rotation) }
+
+// changes reports whether anything but a secret's value changed, or in a dry run would.
+func (f Facts) changes() bool {
+	if f.DryRun {
+		return f.Plan.Changes()
+	}
+	changed := f.secretChange().IsVisible()
+	for _, e := range f.Applied.Environments {
+		changed = changed || e.Change.IsVisible()
+		for _, s := range e.Schedules {
+			changed = changed || s.Change.IsVisible()
+		}
+	}
+	return changed
+}
+
+// secretName is the secret of the plan or, where there is none, of the inputs.
+func (f Facts) secretName() string {
+	if f.Plan != nil && len(f.Plan.Secrets) > 0 {
+		return f.Plan.Secrets[0].Name
+	}
+	return f.SecretName
+}
+
+// scheduleID is the ID of the scheduled agent that the inputs ask for, empty where it is
+// not known to exist.
+func (f Facts) scheduleID() string {
+	switch {
+	case !f.is(reconcile.Provision):
+		return ""
+	case len(f.Applied.Environments) > 0 && len(f.Applied.Environments[0].Schedules) > 0:
+		return f.Applied.Environments[0].Schedules[0].ID
+	case len(f.Plan.Environments) > 0 && len(f.Plan.Environments[0].Schedules) > 0:
+		return f.Plan.Environments[0].Schedules[0].ID
+	}
+	return ""
+}
+
+// scheduleChange is what happened to the first schedule of ours, empty for nothing.
+func (f Facts) scheduleChange() reconcile.Change {
+	if len(f.Applied.Environments) == 0 || len(f.Applied.Environments[0].Schedules) == 0 {
+		return ""
+	}
+	return f.Applied.Environments[0].Schedules[0].Change
+}
 
 // secretChange is what happened, or in a dry run would happen, to the secret.
 func (f Facts) secretChange() reconcile.Change {
@@ -211,21 +260,25 @@ func (f Facts) Headline() string {
 	}
 	var parts []string
 	switch {
-	case f.Err != nil && len(f.Applied.Secrets) == 0:
+	case f.Err != nil && len(f.Applied.Secrets)+len(f.Applied.Environments) == 0:
 		return "failed, nothing was written"
 	case f.Err != nil:
 		parts = append(parts, "failed")
 	}
 	switch change := f.secretChange(); {
+	case f.is(reconcile.Verification):
 	case f.RolledBack:
 		parts = append(parts, "secret rolled back")
 	case change != "":
 		parts = append(parts, "secret "+done(change))
 	}
-	if change := f.first().Change; change != "" && !f.isRotation() {
+	if change := f.first().Change; change != "" && !f.isRotation() && !f.is(reconcile.Verification) {
 		parts = append(parts, "environment "+done(change))
 	}
-	if result := f.Verdict.Result; result != "" {
+	if change := f.scheduleChange(); change != "" {
+		parts = append(parts, "schedule "+done(change))
+	}
+	if result := f.Verdict.Result; result != "" && !f.is(reconcile.Removal) {
 		parts = append(parts, "smoke test "+strings.ReplaceAll(string(result), "_", " "))
 	}
 	return cmp.Or(strings.Join(parts, ", "), "nothing done")
@@ -242,6 +295,8 @@ func done(change reconcile.Change) string {
 		return "rotated"
 	case reconcile.Keep:
 		return "unchanged"
+	case reconcile.Delete:
+		return "deleted"
 	}
 	return string(change)
 }

@@ -80,6 +80,51 @@ func keep() *reconcile.Plan {
 	}
 }
 
+const schedule = "Sc00000000000000000001"
+
+// scheduled is an apply with a scheduled agent in an environment that others use too.
+func scheduled(change reconcile.Change, enabled bool) *reconcile.Plan {
+	plan := keep()
+	plan.At = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	e := &plan.Environments[0]
+	e.Integrations, e.Foreign = []string{"slack"}, []string{`"nightly | x" (Sc00000000000000000002)`}
+	s := reconcile.SchedulePlan{Name: "acme-api", Cron: "0 3 * * 1-5", Enabled: enabled, Change: change}
+	s.Fields = []reconcile.Field{{Name: "prompt", New: []string{"Fix what", "is broken."}}}
+	if change != reconcile.Create {
+		s.ID = schedule
+	}
+	if change == reconcile.Update {
+		s.Fields = []reconcile.Field{{Name: "cron_schedule", Old: []string{"0 4 * * *"}, New: []string{"0 3 * * 1-5"}}}
+	}
+	e.Schedules = []reconcile.SchedulePlan{s}
+	plan.Notes = []string{"agents that Warp hosts reach https://git.example.com from 64.6.38.192/26"}
+	return plan
+}
+
+// removal is a destroy.
+func removal(secretChange, change reconcile.Change) *reconcile.Plan {
+	plan := keep()
+	plan.Mode, plan.Secrets = reconcile.Removal, secret(secretChange)
+	plan.Environments[0].Change = change
+	if change == reconcile.Delete {
+		plan.Environments[0].Schedules = []reconcile.SchedulePlan{{ID: schedule, Name: "acme-api", Cron: "0 3 * * *", Enabled: true, Change: reconcile.Delete}}
+	}
+	return plan
+}
+
+// verification is a test.
+func verification() *reconcile.Plan {
+	plan := keep()
+	plan.Mode, plan.Secrets = reconcile.Verification, secret(reconcile.Keep)
+	return plan
+}
+
+// withSchedule is what came of a schedule too.
+func withSchedule(done reconcile.Applied, change reconcile.Change) reconcile.Applied {
+	done.Environments[0].Schedules = []reconcile.StoredSchedule{{ID: schedule, Name: "acme-api", Change: change}}
+	return done
+}
+
 // shared is an apply whose secret another environment reads.
 func shared() *reconcile.Plan {
 	plan := drift()
@@ -167,6 +212,15 @@ func runs() map[string]report.Facts {
 		"wrong-inputs": {
 			SecretName: "BITBUCKET_API_TOKEN", ExitCode: 2, Err: wrong.Err(),
 		},
+		"schedule-plan":    base(report.Facts{DryRun: true, Plan: scheduled(reconcile.Create, true)}),
+		"schedule-created": base(report.Facts{Plan: scheduled(reconcile.Create, true), Applied: withSchedule(applied(reconcile.Rotate, reconcile.Keep), reconcile.Create), Verdict: passed}),
+		"schedule-paused":  base(report.Facts{Plan: scheduled(reconcile.Update, false), Applied: withSchedule(applied(reconcile.Rotate, reconcile.Keep), reconcile.Update), Verdict: passed}),
+		"destroy-plan":     base(report.Facts{DryRun: true, Plan: removal(reconcile.Delete, reconcile.Delete)}),
+		"destroyed":        base(report.Facts{Plan: removal(reconcile.Delete, reconcile.Delete), Applied: withSchedule(applied(reconcile.Delete, reconcile.Delete), reconcile.Delete), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
+		"destroy-nothing":  base(report.Facts{Plan: removal(reconcile.Keep, reconcile.Keep), Applied: applied(reconcile.Keep, reconcile.Keep), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
+		"tested":           base(report.Facts{Plan: verification(), Applied: applied(reconcile.Keep, reconcile.Keep), Verdict: passed}),
+		"test-failed": base(report.Facts{ExitCode: 3, Plan: verification(), Applied: applied(reconcile.Keep, reconcile.Keep),
+			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone failed")}),
 		"plan-create":  base(report.Facts{DryRun: true, Plan: create()}),
 		"plan-update":  base(report.Facts{DryRun: true, Plan: drift()}),
 		"plan-keep":    base(report.Facts{DryRun: true, Plan: keep()}),

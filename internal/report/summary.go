@@ -11,6 +11,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
+// integrationsPage connects Slack and Linear. It needs a browser.
+//
+// Source: https://docs.warp.dev/platform/integrations/quickstart
+const integrationsPage = "https://oz.warp.dev/integrations"
+
 // Bounds of a summary in bytes, and of an unfolded field in lines. GitHub takes
 // 1 MiB from a step; what nobody reads is left to the log.
 const (
@@ -33,6 +38,9 @@ func (f Facts) Summary(took time.Duration) string {
 	parts = append(parts, f.facts(took))
 	if next := f.next(); next != "" {
 		parts = append(parts, "**Next:** "+next+"\n")
+	}
+	if f.is(reconcile.Provision) && f.Err == nil {
+		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
 		for _, warning := range f.Plan.Warnings {
@@ -81,6 +89,7 @@ func (f Facts) facts(took time.Duration) string {
 		row("token expires", f.Expires.UTC().Format(time.DateOnly), fmt.Sprintf("(in %d days)", days))
 	}
 	row("commit", values["head_commit"])
+	row("`schedule_id`", values["schedule_id"])
 	row("smoke test", f.verdict())
 	row("run", values["run_id"], values["run_state"])
 	row("took", took.Round(time.Second).String())
@@ -107,10 +116,12 @@ func (f Facts) next() string {
 	switch {
 	case f.Expiring:
 		return "make a new token and rotate to it, or set `token_expires_at` when it has been done."
-	case f.Err != nil && len(f.Applied.Secrets) == 0:
+	case f.Err != nil && len(f.Applied.Secrets)+len(f.Applied.Environments) == 0:
 		return "mend what the message names and run the job again."
 	case f.Err != nil:
 		return "run the job again; it goes on from what is there."
+	case f.DryRun && f.Plan != nil && !f.is(reconcile.Provision):
+		return "leave `dry_run` out to make it so. Nothing was written."
 	case f.DryRun && f.Plan != nil && f.Plan.Changes():
 		return "run with `mode: apply` to make it so. This was a plan: nothing was written."
 	case f.DryRun:
@@ -119,6 +130,10 @@ func (f Facts) next() string {
 		return "find out why the new token does not serve, and rotate again. Now " + markdown(f.Stored) + "."
 	case f.Stored != "":
 		return "look into the session and rotate again. Now " + markdown(f.Stored) + "."
+	case f.is(reconcile.Removal):
+		return ""
+	case f.is(reconcile.Verification) && f.Verdict.Result != smoketest.Passed:
+		return "look into the session and fix the cause. Nothing was written."
 	case f.isRotation() && f.Verdict.Result.IsGood():
 		return "revoke the old token at Bitbucket, unless the log says that this run did."
 	}
@@ -139,27 +154,48 @@ func (f Facts) changed() []string {
 	switch {
 	case f.DryRun:
 		title = "What would change"
+	case f.is(reconcile.Verification):
+		title = "What was tested"
 	case f.Err != nil:
 		title = "What was planned"
 	}
 	var list string
-	for _, line := range secretLines(*f.Plan) {
-		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
-		list += indent + "- " + markdown(strings.TrimLeft(line, " ")) + "\n"
-	}
+	list += items(secretLines(*f.Plan))
 	var fields []string
 	for _, e := range f.Plan.Environments {
-		if !f.isRotation() && e.Err == nil { // whose environments stand in a table
-			list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
+		if f.isRotation() || e.Err != nil { // whose environments stand in a table
+			continue
 		}
+		list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
+		list += items(connectionLines(e))
 		for _, field := range e.Fields {
 			fields = append(fields, fieldText(field))
 		}
+		for _, s := range e.Schedules {
+			list += items(scheduleLines(*f.Plan, s))
+			for _, field := range s.Fields {
+				field.Name = "schedule: " + field.Name
+				fields = append(fields, fieldText(field))
+			}
+		}
+	}
+	for _, note := range f.Plan.Notes {
+		list += items([]string{note})
 	}
 	if list == "" { // nothing was planned
 		return nil
 	}
 	return append([]string{"#### " + title + "\n\n" + list}, fields...)
+}
+
+// items are lines as a list, whose indents stay.
+func items(lines []string) string {
+	var list strings.Builder
+	for _, line := range lines {
+		text := strings.TrimLeft(line, " ")
+		list.WriteString(line[:len(line)-len(text)] + "- " + markdown(text) + "\n")
+	}
+	return list.String()
 }
 
 // tested lists the environments of a rotation, as a table.

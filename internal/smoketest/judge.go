@@ -23,7 +23,8 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	case warp.Failed, warp.Errored:
 		w.log.Info("Oz says: " + clean(run.Message))
 		reason, suspect := w.whyEnded(run)
-		return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: suspect}
+		clone := run.ErrorCode == setupFailed && w.failed(run.Message).Clone
+		return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: suspect, Clone: clone}
 	}
 	w.log.Info("Oz says: " + clean(run.Message))
 	stopped, came := w.cancel(run)

@@ -52,16 +52,22 @@ func (w watch) whyEnded(run warp.Run) (reason string, suspect bool) {
 	return fmt.Sprintf("the run failed (%s); the session shows why", code(run)), false
 }
 
-// setupMeaning says what broke in the setup, by the command that the server's
-// words name. One command may be a part of another: the longest is meant. When
-// they name none, nobody knows whether it read the token.
-func (w watch) setupMeaning(message string) (reason string, suspect bool) {
+// failed is the setup command that the server's words name, zero when they name none.
+// One command may be a part of another: the longest is meant.
+func (w watch) failed(message string) Command {
 	var failed Command
 	for _, command := range w.Commands {
 		if len(command.Text) > len(failed.Text) && strings.Contains(message, command.Text) {
 			failed = command
 		}
 	}
+	return failed
+}
+
+// setupMeaning says what broke in the setup, by the command that the server's
+// words name. When they name none, nobody knows whether it read the token.
+func (w watch) setupMeaning(message string) (reason string, suspect bool) {
+	failed := w.failed(message)
 	const aCommand = "a setup command failed; the log names it, and the session shows its output"
 	switch {
 	case failed.Clone && w.Shadow != "": // which is the first thing to look at
