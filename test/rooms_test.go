@@ -44,13 +44,13 @@ var rooms = map[string]room{
 	"transport":    {doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
-	"config":       {knows: []string{"bitbucket", "problem", "sensitive", "setup", "shell", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
+	"config":       {knows: []string{"bitbucket", "cron", "problem", "sensitive", "setup", "shell", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket", "credential"}, doors: []string{"golang.org/x/sync"}},
 	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "sensitive", "setup", "shell", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "warp"}, clock: true},
-	"report":       {knows: []string{"bitbucket", "credential", "problem", "reconcile", "setup", "smoketest", "warp"}},
+	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "setup", "smoketest", "warp"}},
 	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true, plain: true},
 	"action": {
 		knows: []string{
