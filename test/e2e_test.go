@@ -390,7 +390,7 @@ func TestBadInputsSendNoRequest(t *testing.T) {
 			assert.Contains(t, r.log, input+":")
 		}
 		assert.Equal(t, "acme-sample", r.outputs["environment_name"])
-		assert.Equal(t, 2, w.run(w.inputs(nil), "destroy").code)
+		assert.Equal(t, 2, w.run(w.inputs(nil), "destory").code)
 		assert.Empty(t, w.oz.Journal.All())
 		assert.Empty(t, w.bitbucket.Journal.All())
 	})
