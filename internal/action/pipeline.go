@@ -141,7 +141,9 @@ func (r run) write(ctx context.Context, w work) work {
 	if w.DryRun {
 		return w
 	}
-	defer r.on.Group("Apply")()
+	if w.Plan.Mode != reconcile.Verification {
+		defer r.on.Group("Apply")()
+	}
 	w.Applied = r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}).After(w.Applied)
 	err := w.Applied.Err()
 	if err == nil {

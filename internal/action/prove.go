@@ -87,7 +87,7 @@ func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
 // whom to trust.
 func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Proof, error) {
 	if !r.provable(r.entry.Token) {
-		r.log.Info("without bitbucket_token and verify_token there is no commit to compare with: the test is whether the run succeeds")
+		r.log.Info("bitbucket_token is not given, or verify_token is false, so there is no commit to compare with: the test is whether the run succeeds")
 		return preflight.Proof{}, nil
 	}
 	use, clones := plan.Users()[0].Primary(r.entry.Repositories...)
@@ -142,7 +142,7 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 		return known, err
 	}
 	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.entry.OnSharedSecret == config.Warn)
-	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings)
+	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	return known, err
 }
 
@@ -195,7 +195,7 @@ func (r run) proveOne(ctx context.Context, secret credential.Credential, what st
 	if err != nil {
 		return proof, err
 	}
-	proof.Warnings = append(proof.Warnings, warnings...)
+	proof.Warnings = slices.Concat(proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	r.log.Info(fmt.Sprintf("%s serves %d of %d clones", what, proof.Served(), len(proof.Findings)))
 	return proof, nil
 }

@@ -37,6 +37,14 @@ func (r run) addressRemedy(ctx context.Context, err error) string {
 	return "\nagents that Warp hosts reach Bitbucket from " + r.road(ctx) + "; the allow-list must hold these as well"
 }
 
+// addressWarnings say the same where a refused address is no more than a warning.
+func (r run) addressWarnings(ctx context.Context, proof preflight.Proof, err error) []string {
+	if err != nil || !preflight.IsAddressRefused(proof.Err()) {
+		return nil
+	}
+	return []string{strings.TrimPrefix(r.addressRemedy(ctx, proof.Err()), "\n")}
+}
+
 // withRoad is a verdict that says from where the agent tried, when its clone failed: it
 // may not have been let in.
 func (r run) withRoad(ctx context.Context, v smoketest.Verdict) smoketest.Verdict {

@@ -38,6 +38,10 @@ func Diff(mode Mode, desired []Desired, w World) Plan {
 		if mode != Verification && w.overwrites(s.Owner, s.Name) {
 			s.Others = plan.outside(w.users(s.Credential))
 		}
+		for _, user := range s.Others {
+			listed, _ := w.Objects[user.UID].Model.Secrets()
+			plan.Warnings = append(plan.Warnings, unlisted(user, listed, s.Name, "run apply for it, which names it again")...)
+		}
 		plan.Warnings = append(plan.Warnings, s.warnings(w)...)
 	}
 	return plan

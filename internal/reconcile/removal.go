@@ -57,8 +57,11 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		}
 	}
 	ours, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())
-	if e.UID == "" {
+	switch {
+	case e.UID == "":
 		ours, foreign = nil, nil
+	case len(ours) > 1 && !isMarked(ours[0], e.UID): // whose they are cannot be told
+		ours, foreign = nil, append(foreign, ours...)
 	}
 	for _, s := range ours {
 		e.Schedules = append(e.Schedules, SchedulePlan{ID: s.ID, Name: s.Name(), Cron: s.Cron(), Enabled: s.Enabled(), Change: Delete, observed: s})
@@ -93,25 +96,15 @@ func (w World) chooseToRemove(d Desired, owner warp.Owner) (*Object, error) {
 // guard fails when something else uses the environment, or when nobody knows. Forced,
 // it warns.
 func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
-	connections := w.Connections[e.Owner]
-	unknown := slices.Clone(current.Unread)
-	for _, err := range []error{w.NoIntegrations, connections.NoSchedules} {
-		if err != nil {
-			unknown = append(unknown, err)
-		}
-	}
+	unknown := slices.Concat(current.Unread, w.unknown(e.Owner))
 	var factories []string
-	for _, f := range connections.Factories {
+	for _, f := range w.Connections[e.Owner].Factories {
 		if f.EnvironmentID == e.UID {
 			factories = append(factories, f.String())
 		}
 	}
-	switch refusal, refused := errors.AsType[*warp.Refusal](connections.NoFactories); {
-	case connections.NoFactories == nil:
-	case refused && (refusal.Status == 403 || refusal.Status == 404): // as where the plan has none
-		p.Notes = append(p.Notes, fmt.Sprintf("whether a factory uses the environment is not known: %v", connections.NoFactories))
-	default:
-		unknown = append(unknown, connections.NoFactories)
+	if err := w.Connections[e.Owner].NoFactories; hasNone(err) {
+		p.Notes = append(p.Notes, fmt.Sprintf("whether a factory uses the environment is not known: %v", err))
 	}
 	uses := e.uses(e.Integrations, e.Foreign, factories, current.Going)
 	if e.desired.Force {
@@ -130,6 +123,25 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 		return fmt.Errorf("nobody knows what uses environment %s: %w; run again, or set force: true", e.User, errors.Join(unknown...))
 	}
 	return nil
+}
+
+// unknown is why something that may use an environment or a secret of the owner is not
+// known.
+func (w World) unknown(owner warp.Owner) []error {
+	connections := w.Connections[owner]
+	var list []error
+	for _, err := range []error{w.NoIntegrations, connections.NoSchedules, connections.NoFactories} {
+		if err != nil && !(err == connections.NoFactories && hasNone(err)) {
+			list = append(list, err)
+		}
+	}
+	return list
+}
+
+// hasNone reports whether a list was refused as it is where the plan has no such thing.
+func hasNone(err error) bool {
+	refusal, refused := errors.AsType[*warp.Refusal](err)
+	return refused && (refusal.Status == 403 || refusal.Status == 404)
 }
 
 // uses lists in words what uses an environment, empty for nothing.
@@ -169,6 +181,9 @@ func (p *Plan) removeSecret(e EnvironmentPlan, w World) error {
 	if e.desired.DeleteSecret && found != nil {
 		if found.Type != warp.RawValue {
 			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
+		}
+		if unknown := w.unknown(e.Owner); len(unknown) > 0 && !e.desired.Force {
+			return fmt.Errorf("nobody knows what reads secret %q: %w; run again, or set force: true", name, errors.Join(unknown...))
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })

@@ -1,5 +1,5 @@
 // Package warpapi speaks to Oz: GraphQL for callers, secrets and environments,
-// REST for runs. It takes secrets only sealed, and reveals one sensitive value,
+// REST for runs and schedules. It takes secrets only sealed, and reveals one sensitive value,
 // the API key, in one header.
 //
 // Source: https://docs.warp.dev and the open-source client, warpdotdev/warp.
