@@ -161,27 +161,6 @@ func (w *World) readWhole(ctx context.Context, r Reader, mode Mode, desired []De
 	return err
 }
 
-// readConnections reads what starts agents in the environments of one owner. What
-// cannot be read is no error: only a removal depends on it.
-func readConnections(ctx context.Context, r Reader, mode Mode, owner warp.Owner) Connections {
-	var c Connections
-	var reads errgroup.Group
-	reads.Go(func() (err error) {
-		c.Schedules, err = r.ListSchedules(ctx, owner)
-		c.NoSchedules = named("list schedules", err)
-		return nil
-	})
-	if mode == Removal {
-		reads.Go(func() (err error) {
-			c.Factories, err = r.ListFactories(ctx, owner)
-			c.NoFactories = named("list factories", err)
-			return nil
-		})
-	}
-	_ = reads.Wait()
-	return c
-}
-
 // mostReads bounds how many environments are read at the same time: a secret may
 // have hundreds of readers.
 const mostReads = 16

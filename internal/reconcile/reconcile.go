@@ -199,10 +199,13 @@ func (p Plan) Err() error {
 	return errors.Join(list...)
 }
 
+// none is the Secret of an environment that uses none that is known.
+const none = -1
+
 // SecretOf is the secret of an environment of the plan, zero when nobody knows which
 // it uses.
 func (p Plan) SecretOf(e EnvironmentPlan) SecretPlan {
-	if e.Secret >= len(p.Secrets) {
+	if e.Secret == none {
 		return SecretPlan{}
 	}
 	return p.Secrets[e.Secret]
@@ -230,7 +233,7 @@ type SecretPlan struct {
 // secret are those of the model that is planned.
 type EnvironmentPlan struct {
 	credential.User
-	Secret       int // index into the plan's secrets
+	Secret       int // index into the plan's secrets, or none
 	Change       Change
 	Fields       []Field
 	Integrations []string       // that use it

@@ -18,14 +18,14 @@ import (
 // DeleteSecret its secret. The server refuses nothing, so the guard is here: what
 // something else uses stays, unless the removal is forced.
 func (p *Plan) remove(d Desired, w World) {
-	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: len(p.Secrets), Change: Keep, desired: d}
+	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: none, Change: Keep, desired: d}
 	owner, err := ownerOf(w.Caller, d)
 	e.Owner = owner
 	if err == nil {
 		err = p.removeEnvironment(&e, w)
 	}
 	if err == nil {
-		err = p.removeSecret(e, w)
+		err = p.removeSecret(&e, w)
 	}
 	if e.Err = err; err != nil {
 		e.Change, e.Schedules = "", nil
@@ -130,10 +130,13 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 func (w World) unknown(owner warp.Owner) []error {
 	connections := w.Connections[owner]
 	var list []error
-	for _, err := range []error{w.NoIntegrations, connections.NoSchedules, connections.NoFactories} {
-		if err != nil && !(err == connections.NoFactories && hasNone(err)) {
+	for _, err := range []error{w.NoIntegrations, connections.NoSchedules} {
+		if err != nil {
 			list = append(list, err)
 		}
+	}
+	if err := connections.NoFactories; err != nil && !hasNone(err) {
+		list = append(list, err)
 	}
 	return list
 }
@@ -165,7 +168,7 @@ func (e EnvironmentPlan) uses(integrations, schedules, factories []string, going
 
 // removeSecret plans what happens to the secret: it stays while something else reads
 // it.
-func (p *Plan) removeSecret(e EnvironmentPlan, w World) error {
+func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 	name := e.desired.SecretName
 	if e.Change == Delete {
 		name = e.desired.secretFor(e.Commands, e.Secrets)
@@ -190,7 +193,7 @@ func (p *Plan) removeSecret(e EnvironmentPlan, w World) error {
 		for _, listing := range w.readers(e.Owner, name) {
 			s.readers = append(s.readers, listing.UID)
 		}
-		readers := w.otherReaders(s.Credential, e)
+		readers := w.otherReaders(s.Credential, *e)
 		for _, user := range s.Others {
 			readers = append(readers, "environment "+user.String())
 		}
@@ -199,7 +202,7 @@ func (p *Plan) removeSecret(e EnvironmentPlan, w World) error {
 			p.warn("secret %q stays, because something else reads it: %s", name, strings.Join(readers, ", "))
 		}
 	}
-	p.Secrets = append(p.Secrets, s)
+	e.Secret, p.Secrets = len(p.Secrets), append(p.Secrets, s)
 	return nil
 }
 

@@ -1,0 +1,71 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+)
+
+// verify plans to leave one environment as it is, and to test it as the runs of others
+// find it: with the secrets that it lists.
+func (p *Plan) verify(d Desired, w World) {
+	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: none}
+	owner, err := ownerOf(w.Caller, d)
+	var current *Object
+	if err == nil {
+		current, err = choose(d, owner, w)
+	}
+	if err == nil && current == nil {
+		err = fmt.Errorf("environment %q does not exist for this owner (%s); check environment_name, scope and team, or run apply first", d.EnvironmentName, ownerWords(owner))
+	}
+	if e.Err = err; err != nil {
+		p.Environments = append(p.Environments, e)
+		return
+	}
+	e.Commands = current.Model.SetupCommands()
+	e.Secrets, _ = current.Model.Secrets()
+	secret := d.secretFor(e.Commands, e.Secrets)
+	e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: owner, Usage: setup.UsageOf(e.Commands, secret)}
+	e.Change, e.desired, e.model, e.revision = Keep, d, current.Model, current.Revision
+	if secret != "" {
+		s := SecretPlan{Credential: credential.Credential{Owner: owner, Name: secret}, Change: Keep, Hidden: w.isHidden(owner, secret)}
+		if stored := w.secret(owner, secret); stored != nil {
+			s.Was = ReadNote(stored.Description)
+		}
+		e.Secret, p.Secrets = len(p.Secrets), append(p.Secrets, s)
+		p.Warnings = append(p.Warnings, unlisted(e.User, e.Secrets, secret, "run apply, which names it again")...)
+	}
+	p.Environments = append(p.Environments, e)
+}
+
+// secretFor is the secret with which commands clone, when the inputs name none: the
+// default, a listed one, or any variable that they read.
+func (d Desired) secretFor(commands, listed []string) string {
+	if d.SecretGiven {
+		return d.SecretName
+	}
+	candidates := append([]string{d.SecretName}, listed...)
+	for _, command := range commands {
+		candidates = append(candidates, d.Variables(command)...)
+	}
+	for _, name := range candidates {
+		if name != "" && len(setup.UsageOf(commands, name).Uses) > 0 {
+			return name
+		}
+	}
+	return d.SecretName
+}
+
+// unlisted says that runs cannot clone, where an environment clones with a secret that
+// its list does not name: what is not listed reaches no run.
+//
+// Source: the Oz SDK of 2026-08, EnvironmentConfig.secrets: a run gets the union of what
+// its own configuration, the environment and the principal name.
+func unlisted(user credential.User, listed []string, secret, remedy string) []string {
+	if len(user.Usage.Uses) == 0 || slices.Contains(listed, secret) {
+		return nil
+	}
+	return []string{fmt.Sprintf("runs cannot clone in environment %s: its list of secrets does not name %q, with which its setup commands clone; %s", user, secret, remedy)}
+}
