@@ -91,7 +91,7 @@ func (a Applied) Words(mode Mode) string {
 	}
 	for _, s := range a.Environments[0].Schedules {
 		if s.Change == "" {
-			return fmt.Sprintf("the secret is written, and environment %s too, its schedule is not known to be; run again to converge", a.Environments[0].UID)
+			return fmt.Sprintf("the secret and environment %s are written, its schedule is not known to be; run again to converge", a.Environments[0].UID)
 		}
 	}
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)

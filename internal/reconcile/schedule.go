@@ -137,7 +137,8 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 			return request, nil, fmt.Errorf("schedule %s: %w, so it is left alone; repair it in Oz, or look for a newer version of this program", s, err)
 		}
 	}
-	m, config := s.Request(), s.Config()
+	m := s.Request()
+	config := warp.Schedule{Model: m}.Config()
 	change := func(name string, old, desired []string) { fields = append(fields, Field{name, old, desired}) }
 	text := func(key, old, desired string) {
 		if desired != old {
