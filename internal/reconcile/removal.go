@@ -179,7 +179,7 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		}
 		return nil
 	}
-	s := SecretPlan{Credential: credential.Credential{Owner: e.Owner, Name: name}, Change: Keep}
+	s := SecretPlan{Credential: credential.Credential{Owner: e.Owner, Name: name}, Change: Keep, Hidden: w.isHidden(e.Owner, name)}
 	found := w.secret(e.Owner, name)
 	if e.desired.DeleteSecret && found != nil {
 		if found.Type != warp.RawValue {
@@ -190,12 +190,12 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
+		readers := w.otherReaders(s.Credential, *e)
 		for _, listing := range w.readers(e.Owner, name) {
 			s.readers = append(s.readers, listing.UID)
-		}
-		readers := w.otherReaders(s.Credential, *e)
-		for _, user := range s.Others {
-			readers = append(readers, "environment "+user.String())
+			if o, read := w.Objects[listing.UID]; listing.UID != e.UID && !(read && o.Trashed) { // one that was not read may be live
+				readers = append(readers, fmt.Sprintf("environment %q (%s)", listing.Name, listing.UID))
+			}
 		}
 		if len(readers) > 0 {
 			s.Change = Keep
@@ -319,7 +319,12 @@ func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 	}
 	now := World{Connections: map[warp.Owner]Connections{e.Owner: {Schedules: schedules}}}
 	var foreign []string
-	_, others := now.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	ours, others := now.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	for _, s := range ours {
+		if !slices.ContainsFunc(e.Schedules, func(p SchedulePlan) bool { return p.ID == s.ID }) { // another job's
+			others = append(others, s)
+		}
+	}
 	for _, s := range others {
 		foreign = append(foreign, s.String())
 	}
@@ -367,20 +372,22 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
 	var now World
 	var schedules []warp.Schedule
-	reads, within := errgroup.WithContext(ctx)
+	forced := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.desired.Force })
+	var reads errgroup.Group
 	reads.Go(func() (err error) {
-		now.Listings, err = a.Reader.ListEnvironments(within)
+		now.Listings, err = a.Reader.ListEnvironments(ctx)
 		return named("list environments", err)
 	})
 	reads.Go(func() (err error) {
-		schedules, err = a.Reader.ListSchedules(within, s.Owner)
+		if schedules, err = a.Reader.ListSchedules(ctx, s.Owner); forced && ctx.Err() == nil {
+			return nil
+		}
 		return named("list schedules", err)
 	})
-	force := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.desired.Force })
-	if err := reads.Wait(); err != nil && (now.Listings == nil || !force) {
+	if err := reads.Wait(); err != nil {
 		return "", err
 	}
-	for _, listing := range now.readers(s.Owner, s.Name) {
+	for _, listing := range now.naming(s.Name, func(of warp.Owner) bool { return reaches(s.Owner, of, s.Hidden) }) {
 		if !slices.Contains(s.readers, listing.UID) { // those are gone by now, or in the trash
 			return fmt.Sprintf("environment %q (%s)", listing.Name, listing.UID), nil
 		}

@@ -321,10 +321,14 @@ func (w scheduleWrite) find(ctx context.Context) ([]warp.Schedule, error) {
 	}
 	now := World{Connections: map[warp.Owner]Connections{w.plan.Owner: {Schedules: list}}}
 	ours, _ := now.schedulesOf(w.plan.Owner, w.environment, w.plan.scheduleName())
-	slices.SortFunc(ours, func(a, b warp.Schedule) int {
-		return cmp.Or(cmp.Compare(a.CreatedAt(), b.CreatedAt()), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(ours, older)
 	return ours, nil
+}
+
+// older orders schedules by their age, and those of one age in the same way for every
+// process.
+func older(a, b warp.Schedule) int {
+	return cmp.Or(cmp.Compare(a.CreatedAt(), b.CreatedAt()), cmp.Compare(a.ID, b.ID))
 }
 
 // yield keeps the schedule that this process has just created if none is older, and
@@ -334,7 +338,7 @@ func (w scheduleWrite) yield(ctx context.Context, own warp.Schedule) (warp.Sched
 	if err != nil {
 		return own, Create, fmt.Errorf("look for others of schedule %s: %w", own, err)
 	}
-	if len(found) == 0 || found[0].ID == own.ID {
+	if len(found) == 0 || older(own, found[0]) <= 0 { // the list may not show it yet
 		return own, Create, nil
 	}
 	w.Log.Warn(fmt.Sprintf("schedule %s was created at the same time and is older: deleting %s, which this job has just created", found[0], own.ID))
