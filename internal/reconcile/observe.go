@@ -102,7 +102,7 @@ func (w World) needed(mode Mode, desired []Desired) []object {
 		}
 		secret := d.SecretName
 		if mode != Rotation {
-			own := object{owner: owner, integrations: w.NoIntegrations != nil, going: mode == Removal}
+			own := object{owner: owner, integrations: mode == Removal || w.NoIntegrations != nil, going: mode == Removal}
 			if own.uid = d.EnvironmentID; own.uid != "" {
 				own.mayBeGone = mode == Removal && !slices.ContainsFunc(w.Listings, func(l warp.EnvironmentListing) bool { return l.UID == own.uid })
 				need(own)

@@ -84,7 +84,7 @@ type World struct {
 // uses it.
 type Object struct {
 	warp.Environment
-	Integrations []string   // where World has none
+	Integrations []string   // of a removal, and where World has none
 	Going        []warp.Run // of a removal: runs in it that have not ended
 	Unread       []error    // why some of this is not known
 }

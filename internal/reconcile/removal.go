@@ -70,6 +70,8 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		return nil
 	}
 	e.Integrations = slices.Concat(current.Integrations, w.integrationsOf(e.UID))
+	slices.Sort(e.Integrations)
+	e.Integrations = slices.Compact(e.Integrations)
 	for _, s := range foreign {
 		e.Foreign = append(e.Foreign, s.String())
 	}
@@ -126,14 +128,12 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 }
 
 // unknown is why something that may use an environment or a secret of the owner is not
-// known.
+// known. Of an environment, its own integrations are known by themselves.
 func (w World) unknown(owner warp.Owner) []error {
 	connections := w.Connections[owner]
 	var list []error
-	for _, err := range []error{w.NoIntegrations, connections.NoSchedules} {
-		if err != nil {
-			list = append(list, err)
-		}
+	if err := connections.NoSchedules; err != nil {
+		list = append(list, err)
 	}
 	if err := connections.NoFactories; err != nil && !hasNone(err) {
 		list = append(list, err)
@@ -185,7 +185,11 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		if found.Type != warp.RawValue {
 			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
 		}
-		if unknown := w.unknown(e.Owner); len(unknown) > 0 && !e.desired.Force {
+		unknown := w.unknown(e.Owner)
+		if w.NoIntegrations != nil {
+			unknown = append(unknown, w.NoIntegrations)
+		}
+		if len(unknown) > 0 && !e.desired.Force {
 			return fmt.Errorf("nobody knows what reads secret %q: %w; run again, or set force: true", name, errors.Join(unknown...))
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
@@ -272,7 +276,7 @@ func (a Applier) removeEnvironment(ctx context.Context, e EnvironmentPlan) Store
 		}
 	}
 	if e.Change == Delete && !e.desired.Force {
-		if err := a.lookAgain(ctx, e); err != nil {
+		if err := a.lookAgain(ctx, e); err != nil && !(conflicting(err) && a.hasGone(ctx, e.UID, false)) {
 			return fail(err)
 		}
 	}
@@ -383,6 +387,12 @@ func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, e
 			return nil
 		}
 		return named("list schedules", err)
+	})
+	reads.Go(func() (err error) {
+		if now.Integrations, err = a.Reader.ListConnected(ctx); forced && ctx.Err() == nil {
+			return nil
+		}
+		return named("list integrations", err)
 	})
 	if err := reads.Wait(); err != nil {
 		return "", err

@@ -92,7 +92,7 @@ func (e *EnvironmentPlan) schedule(w World) error {
 		return nil
 	}
 	if err := w.Connections[e.Owner].NoSchedules; err != nil {
-		return fmt.Errorf("environment %s: its schedule cannot be planned: %w", e.User, err)
+		return fmt.Errorf("environment %s: its schedule cannot be planned: %w%s", e.User, err, whyNot(err))
 	}
 	plan := SchedulePlan{Name: e.scheduleName(), Cron: e.desired.Schedule.Cron, Enabled: e.desired.Schedule.Enabled, Change: Create}
 	var before warp.Schedule

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
@@ -40,6 +41,9 @@ func (p *Plan) verify(d Desired, w World) {
 	p.Environments = append(p.Environments, e)
 }
 
+// expansion is a variable as a shell reads it.
+var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
 // secretFor is the secret with which commands clone, when the inputs name none: the
 // default, a listed one, or any variable that they read.
 func (d Desired) secretFor(commands, listed []string) string {
@@ -48,7 +52,9 @@ func (d Desired) secretFor(commands, listed []string) string {
 	}
 	candidates := append([]string{d.SecretName}, listed...)
 	for _, command := range commands {
-		candidates = append(candidates, d.Variables(command)...)
+		for _, match := range expansion.FindAllStringSubmatch(command, -1) { // in quotes, too: a helper's shell reads those
+			candidates = append(candidates, match[1])
+		}
 	}
 	for _, name := range candidates {
 		if name != "" && len(setup.UsageOf(commands, name).Uses) > 0 {
