@@ -76,51 +76,81 @@ type operation struct {
 	name  string
 	root  string // root field of the GraphQL operation; empty for REST
 	write bool
+	names bool // the call names its owner, here the team, whatever client makes it
 	call  func(context.Context, *warpapi.Client) error
 }
 
 var operations = []operation{
-	{"GetCaller", "user", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetCaller(ctx); return err }},
-	{"GetUploadKeys", "user", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetUploadKeys(ctx); return err }},
-	{"ListSecrets", "managedSecrets", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListSecrets(ctx); return err }},
-	{"ListEnvironments", "getCloudEnvironments", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListEnvironments(ctx); return err }},
-	{"GetEnvironment", "cloudObject", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetEnvironment(ctx, "uid"); return err }},
-	{"ListIntegrations", "getIntegrationsUsingEnvironment", false, func(ctx context.Context, c *warpapi.Client) error {
+	{"GetCaller", "user", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetCaller(ctx); return err }},
+	{"GetUploadKeys", "user", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetUploadKeys(ctx); return err }},
+	{"ListSecrets", "managedSecrets", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListSecrets(ctx); return err }},
+	{"ListEnvironments", "getCloudEnvironments", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListEnvironments(ctx); return err }},
+	{"GetEnvironment", "cloudObject", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetEnvironment(ctx, "uid"); return err }},
+	{"ListIntegrations", "getIntegrationsUsingEnvironment", false, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.ListIntegrations(ctx, "uid")
 		return err
 	}},
-	{"CreateSecret", "createManagedSecret", true, func(ctx context.Context, c *warpapi.Client) error {
+	{"CreateSecret", "createManagedSecret", true, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.CreateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
 		return err
 	}},
-	{"UpdateSecret", "updateManagedSecret", true, func(ctx context.Context, c *warpapi.Client) error {
+	{"UpdateSecret", "updateManagedSecret", true, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.UpdateSecret(ctx, team, "NAME", "", warp.NewSealedSecret("sealed"))
 		return err
 	}},
-	{"CreateEnvironment", "createGenericStringObject", true, func(ctx context.Context, c *warpapi.Client) error {
+	{"CreateEnvironment", "createGenericStringObject", true, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.CreateEnvironment(ctx, team, warp.NewModel("ci"))
 		return err
 	}},
-	{"UpdateEnvironment", "updateGenericStringObject", true, func(ctx context.Context, c *warpapi.Client) error {
+	{"UpdateEnvironment", "updateGenericStringObject", true, false, func(ctx context.Context, c *warpapi.Client) error {
 		newer, err := c.UpdateEnvironment(ctx, "uid", "revision", warp.NewModel("ci"))
 		if newer != nil {
 			panic("newer and an error")
 		}
 		return err
 	}},
-	{"DeleteEnvironment", "deleteObject", true, func(ctx context.Context, c *warpapi.Client) error { return c.DeleteEnvironment(ctx, "uid") }},
-	{"StartRun", "", true, func(ctx context.Context, c *warpapi.Client) error {
+	{"DeleteEnvironment", "deleteObject", true, false, func(ctx context.Context, c *warpapi.Client) error { return c.DeleteEnvironment(ctx, "uid") }},
+	{"StartRun", "", true, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.StartRun(ctx, warp.RunRequest{})
 		return err
 	}},
-	{"GetRun", "", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetRun(ctx, "id"); return err }},
-	{"FindRuns", "", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.FindRuns(ctx, "k", "v"); return err }},
-	{"ListRuns", "", false, func(ctx context.Context, c *warpapi.Client) error {
+	{"GetRun", "", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetRun(ctx, "id"); return err }},
+	{"FindRuns", "", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.FindRuns(ctx, "k", "v"); return err }},
+	{"ListRuns", "", false, false, func(ctx context.Context, c *warpapi.Client) error {
 		_, err := c.ListRuns(ctx, "uid", time.Time{})
 		return err
 	}},
-	{"CancelRun", "", true, func(ctx context.Context, c *warpapi.Client) error { return c.CancelRun(ctx, "id") }},
-	{"GetReply", "", false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetReply(ctx, "id"); return err }},
+	{"CancelRun", "", true, false, func(ctx context.Context, c *warpapi.Client) error { return c.CancelRun(ctx, "id") }},
+	{"GetReply", "", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetReply(ctx, "id"); return err }},
+	{"ListConnected", "simpleIntegrations", false, false, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.ListConnected(ctx)
+		return err
+	}},
+	{"DeleteSecret", "deleteManagedSecret", true, false, func(ctx context.Context, c *warpapi.Client) error { return c.DeleteSecret(ctx, team, "NAME") }},
+	{"ListSchedules", "", false, true, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListSchedules(ctx, team); return err }},
+	{"GetSchedule", "", false, true, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.GetSchedule(ctx, team, "id")
+		return err
+	}},
+	{"CreateSchedule", "", true, true, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.CreateSchedule(ctx, team, warp.Model{})
+		return err
+	}},
+	{"ReplaceSchedule", "", true, true, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.ReplaceSchedule(ctx, team, "id", warp.Model{})
+		return err
+	}},
+	{"EnableSchedule", "", true, true, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.EnableSchedule(ctx, team, "id", true)
+		return err
+	}},
+	{"DeleteSchedule", "", true, true, func(ctx context.Context, c *warpapi.Client) error { return c.DeleteSchedule(ctx, team, "id") }},
+	{"ListFactories", "", false, true, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListFactories(ctx, team); return err }},
+	{"ListGoing", "", false, true, func(ctx context.Context, c *warpapi.Client) error {
+		_, err := c.ListGoing(ctx, team, "uid")
+		return err
+	}},
+	{"ListEgress", "", false, false, func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListEgress(ctx); return err }},
 }
 
 // TestEveryRequestCarriesTheKeyInOneHeader looks at the requests themselves.
@@ -153,8 +183,11 @@ func TestEveryRequestCarriesTheKeyInOneHeader(t *testing.T) {
 				assert.Equal(t, "application/json", got.Header.Get("Content-Type"), o.name)
 			}
 			if o.root == "" {
+				if o.names {
+					mine.team = []string{teamUID}
+				}
 				assert.Equal(t, mine.team, got.Header["X-Warp-Team-Uid"], o.name)
-				assert.Regexp(t, `^/prefix/api/v1/agent/runs`, got.URL, o.name)
+				assert.Regexp(t, `^/prefix/api/v1/(agent/(runs|schedules)|factory|networking/egress-ranges)`, got.URL, o.name)
 			} else {
 				assert.Empty(t, got.Header["X-Warp-Team-Uid"], "GraphQL names owners in its inputs")
 				assert.Regexp(t, `^/prefix/graphql/v2\?op=[A-Za-z]+$`, got.URL, o.name)
