@@ -52,6 +52,7 @@ func (o *oz) edited(id, key string, value any) {
 
 func (o *oz) ListConnected(ctx context.Context) (list []warp.Integration, err error) {
 	err = o.do(ctx, "ListConnected", false, func() error {
+		list = append(list, o.connected...)
 		for uid, names := range o.integrations {
 			for _, name := range names {
 				list = append(list, warp.Integration{Provider: name, EnvironmentID: uid})

@@ -39,6 +39,7 @@ type oz struct {
 	integrations map[string][]string
 	schedules    []warp.Schedule
 	factories    []warp.Factory
+	connected    []warp.Integration    // beside integrations, with their secrets
 	going        map[string][]warp.Run // by environment
 	created      []string              // UIDs
 	deleted      []string
