@@ -62,12 +62,7 @@ func (o *oz) requests() []string {
 	return found
 }
 
-// storeAll plans and applies for one entry, and returns what came of its schedule.
-func (o *oz) storeAll(t *testing.T, d reconcile.Desired) (reconcile.StoredSchedule, error) {
-	t.Helper()
-	return o.store(t, o.plan(t, d))
-}
-
+// store applies a plan, and returns what came of its schedule.
 func (o *oz) store(t *testing.T, plan reconcile.Plan) (reconcile.StoredSchedule, error) {
 	t.Helper()
 	done := o.applier(o).Apply(t.Context(), plan, []reconcile.Token{{}})
