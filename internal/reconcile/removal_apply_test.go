@@ -66,8 +66,10 @@ func TestARemoval(t *testing.T) {
 		o := full()
 		theirs := o.theirs()
 		one, two := o.schedules[0].ID, o.schedules[1].ID
-		done := o.remove(t, change)
+		plan := o.planFor(t, reconcile.Removal, desired(change, withSecretToo))
+		done := o.applier(o).Apply(t.Context(), plan, nil)
 		require.NoError(t, done.Err(), name)
+		require.NoError(t, plan.Confirm(done), name)
 		assert.Equal(t, inOrder, o.begun, name)
 		assert.Equal(t, reconcile.Applied{
 			Secrets: []reconcile.StoredSecret{{Change: reconcile.Delete}},

@@ -187,6 +187,42 @@ func TestSomeoneElseWritesAtTheSameTime(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatShowsOursIsTheEnd: what someone else writes afterwards is not fought over.
+func TestAnAnswerThatShowsOursIsTheEnd(t *testing.T) {
+	t.Parallel()
+	for method, stored := range map[string]string{"ReplaceSchedule": with(request(uid), "prompt", "old"), "EnableSchedule": with(request(uid), "enabled", false)} {
+		o := scheduled(stored)
+		plan := o.plan(t, desired(daily()))
+		o.script[method] = []step{func(_ context.Context, effect func() error) error {
+			err := effect()
+			o.edited(o.schedules[0].ID, "prompt", "theirs")
+			return err
+		}}
+		done, err := o.store(t, plan)
+		require.NoError(t, err)
+		assert.Equal(t, reconcile.Update, done.Change)
+		assert.Equal(t, []string{method}, o.scheduleWrites())
+		assert.Equal(t, "theirs", o.schedules[0].Prompt(), "the next run sees it")
+	}
+}
+
+// TestALostCreateIsSettledOn: what turns up is taken for ours, and brought to the desired state.
+func TestALostCreateIsSettledOn(t *testing.T) {
+	t.Parallel()
+	o := scheduled()
+	plan := o.plan(t, desired(daily()))
+	o.script["CreateSchedule"] = []step{func(ctx context.Context, effect func() error) error {
+		err := lostAfter(ctx, effect)
+		o.edited(o.schedules[0].ID, "prompt", "theirs")
+		return err
+	}}
+	done, err := o.store(t, plan)
+	require.NoError(t, err)
+	assert.Equal(t, reconcile.StoredSchedule{ID: o.schedules[0].ID, Name: "acme-api", Change: reconcile.Create}, done)
+	assert.Equal(t, []string{"CreateSchedule", "ReplaceSchedule"}, o.scheduleWrites())
+	o.requireKept(t, desired(daily()))
+}
+
 // neverTakes is a server that stores another prompt so many times.
 type neverTakes struct {
 	*oz

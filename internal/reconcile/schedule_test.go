@@ -204,6 +204,10 @@ func TestDriftOfASchedule(t *testing.T) {
 			stored: with(with(request(uid), "enabled", false), "prompt", "old"),
 			fields: []reconcile.Field{{"prompt", []string{"old"}, []string{"look"}}, {"enabled", []string{"false"}, []string{"true"}}},
 		},
+		"paused, with another secret": { // which a resume would not write
+			stored: with(config(`{"environment_id":"`+uid+`","secrets":[]}`), "enabled", false),
+			fields: []reconcile.Field{{"enabled", []string{"false"}, []string{"true"}}, {"secrets", nil, []string{"TOKEN"}}},
+		},
 		"another environment": {
 			stored: config(`{"environment_id":"En9",` + secrets + `}`),
 			fields: []reconcile.Field{{"environment_id", []string{"En9"}, []string{uid}}},
@@ -357,6 +361,19 @@ func TestWhichSchedulesAreOurs(t *testing.T) {
 			o.requireKept(t, desired(daily()))
 		})
 	}
+}
+
+// TestAScheduleWithoutAnEnvironmentIsNotThatOfANewOne, whatever its name and marks.
+func TestAScheduleWithoutAnEnvironmentIsNotThatOfANewOne(t *testing.T) {
+	t.Parallel()
+	o := withSecret()
+	left := o.schedule(acme, configured(with(request(uid), "metadata", map[string]string{"managed_by": "oz-bitbucket"}), `{}`))
+	before := o.schedules[0]
+	done, err := o.store(t, o.plan(t, desired(daily())))
+	require.NoError(t, err)
+	assert.Equal(t, reconcile.Create, done.Change)
+	assert.NotEqual(t, left, done.ID)
+	assert.Equal(t, before, o.schedules[0])
 }
 
 // TestAScheduleOfAnUnknownShapeIsLeftAlone: in the plan and when it turns up later.
