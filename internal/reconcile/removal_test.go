@@ -178,8 +178,8 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 		},
 			notes: []string{"whether a factory uses the environment is not known: list factories: " + gone404}},
 	} {
-		for _, forced := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+		for words, forced := range map[string]bool{name: false, name + ", forced": true} {
+			t.Run(words, func(t *testing.T) {
 				t.Parallel()
 				o := removable()
 				if test.arrange != nil {
@@ -248,6 +248,7 @@ func TestARemovalTakesOurSchedulesAlong(t *testing.T) {
 		assert.Equal(t, reconcile.Keep, plan.Environments[0].Change, name)
 		require.Len(t, plan.Environments[0].Schedules, 1, name)
 		assert.True(t, plan.Changes(), name)
+		o.script["ListIntegrations"] = refuses(no("not found")) // nobody looks for who uses what is gone
 		done := o.applier(o).Apply(t.Context(), plan, nil)
 		require.NoError(t, done.Err(), name)
 		assert.Equal(t, []string{"EnableSchedule", "DeleteSchedule"}, o.begun, name)
@@ -307,8 +308,8 @@ func TestWhoKeepsASecret(t *testing.T) {
 			o.add(jane, clones("web"))
 		}, scope: warp.UserOwner, readers: `environment "web" (En00000000000000000003)`},
 	} {
-		for _, forced := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+		for words, forced := range map[string]bool{name: false, name + ", forced": true} {
+			t.Run(words, func(t *testing.T) {
 				t.Parallel()
 				o := removable()
 				if test.arrange != nil {
