@@ -194,6 +194,23 @@ func TestARemovalThatFails(t *testing.T) {
 	}
 }
 
+// TestALostDeleteIsNoDelete as long as nobody can look.
+func TestALostDeleteIsNoDelete(t *testing.T) {
+	t.Parallel()
+	broken := slices.Repeat(refuses(errors.New("connection refused")), 5)
+	for method, look := range map[string]string{
+		"EnableSchedule": "GetSchedule", "DeleteSchedule": "GetSchedule", "DeleteEnvironment": "ListEnvironments", "DeleteSecret": "ListSecrets",
+	} {
+		o := full()
+		plan := o.planFor(t, reconcile.Removal, desired(withSecretToo))
+		o.script[method], o.script[look] = slices.Repeat([]step{lostBefore}, 5), broken
+		done := o.applier(o).Apply(t.Context(), plan, nil)
+		require.ErrorIs(t, done.Err(), warp.ErrAnswerLost, method)
+		assert.Equal(t, method, o.begun[len(o.begun)-1])
+		assert.Empty(t, o.script[method], "five tries")
+	}
+}
+
 func TestARemovalThatIsToldToStop(t *testing.T) {
 	t.Parallel()
 	for i, method := range []string{"EnableSchedule", "DeleteSchedule", "DeleteEnvironment"} {

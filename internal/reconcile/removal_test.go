@@ -405,6 +405,46 @@ func TestWhichSecretARemovalIsAbout(t *testing.T) {
 	}
 }
 
+// TestWhoReadsTheSecretOfTheEnvironment is asked of the one with which it clones, not of the default.
+func TestWhoReadsTheSecretOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	npm := func(name string) string { return strings.ReplaceAll(clones(name), "TOKEN", "NPM_TOKEN") }
+	for name, test := range map[string]struct {
+		arrange func(*oz)
+		warn    []string
+		want    reconcile.Change
+	}{
+		"another environment": {environment(acme, npm("web")),
+			[]string{`secret "NPM_TOKEN" stays, because something else reads it: environment "web" (En00000000000000000002)`}, reconcile.Keep},
+		"one in the trash":   {trashed(acme, npm("web")), nil, reconcile.Delete},
+		"one of the default": {environment(acme, clones("web")), nil, reconcile.Delete},
+	} {
+		for by, change := range map[string]func(*reconcile.Desired){"by name": func(*reconcile.Desired) {}, "by ID": byID} {
+			o := withSecret()
+			o.add(acme, npm("acme-api"))
+			test.arrange(o)
+			plan := o.planFor(t, reconcile.Removal, desired(change, func(d *reconcile.Desired) { d.DeleteSecret = true }))
+			assert.Equal(t, test.warn, plan.Warnings, "%s, %s", name, by)
+			assert.Equal(t, secretPlan{"NPM_TOKEN", test.want}, secretPlan{plan.Secrets[0].Name, plan.Secrets[0].Change}, "%s, %s", name, by)
+		}
+	}
+}
+
+// TestAnEnvironmentThatCannotBeReadIsNotGone, listed or not.
+func TestAnEnvironmentThatCannotBeReadIsNotGone(t *testing.T) {
+	t.Parallel()
+	for name, arrange := range map[string]func(*oz){"listed": func(*oz) {}, "not listed": func(o *oz) { o.hidden = []string{uid} }} {
+		for _, err := range []error{errors.New("connection refused"), &warp.Refusal{Status: 403, Message: "no"}} {
+			o := removable()
+			arrange(o)
+			o.script["GetEnvironment"] = refuses(err)
+			_, got := o.observe(t.Context(), reconcile.Removal, desired(byID))
+			require.ErrorIs(t, got, err, name)
+			require.ErrorContains(t, got, "get environment "+uid, name)
+		}
+	}
+}
+
 // TestASecretWhoseReadersNobodyKnowsStays: another environment has its name, or it is gone, or in the trash, and what
 // is listed does not tell which secret is meant.
 func TestASecretWhoseReadersNobodyKnowsStays(t *testing.T) {
