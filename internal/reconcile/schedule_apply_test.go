@@ -206,6 +206,28 @@ func TestAnAnswerThatShowsOursIsTheEnd(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatLags behind what was written is looked at once more, and what is there counts.
+func TestAnAnswerThatLags(t *testing.T) {
+	t.Parallel()
+	o := scheduled(with(request(uid), "prompt", "old"))
+	done, err := o.storeWith(t, o.plan(t, desired(daily())), lags{o, o.schedules[0]})
+	require.NoError(t, err)
+	assert.Equal(t, reconcile.Update, done.Change)
+	assert.Equal(t, []string{"ReplaceSchedule"}, o.scheduleWrites())
+	assert.JSONEq(t, request(uid), o.requests()[0])
+}
+
+// lags answers a write with what was there before it.
+type lags struct {
+	*oz
+	before warp.Schedule
+}
+
+func (l lags) ReplaceSchedule(ctx context.Context, of warp.Owner, id string, model warp.Model) (warp.Schedule, error) {
+	_, err := l.oz.ReplaceSchedule(ctx, of, id, model)
+	return l.before, err
+}
+
 // TestALostCreateIsSettledOn: what turns up is taken for ours, and brought to the desired state.
 func TestALostCreateIsSettledOn(t *testing.T) {
 	t.Parallel()
