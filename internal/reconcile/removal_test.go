@@ -147,7 +147,7 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 			o.factories = []warp.Factory{{UID: "Fa1", Name: "f", EnvironmentID: "En9"}, {UID: "Fa2", Name: "g"}}
 			o.going["En9"] = []warp.Run{{ID: "run"}}
 		}},
-		"an integration": {arrange: func(o *oz) { o.integrations[uid] = []string{"slack", "linear"} }, uses: "the integration slack, the integration linear"},
+		"an integration": {arrange: func(o *oz) { o.integrations[uid] = []string{"slack", "linear"} }, uses: "the integration linear, the integration slack"},
 		"a schedule":     {arrange: func(o *oz) { o.schedule(acme, foreignSchedule("x", uid, "")) }, uses: `the schedule "x" (SC)`},
 		"a schedule of another owner, of the name": {arrange: func(o *oz) { o.schedule(jane, foreignSchedule("acme-api", uid, "")) }, uses: `the schedule "acme-api" (SC)`},
 		"a factory": {arrange: func(o *oz) { o.factories = []warp.Factory{{UID: "Fa1", Name: "f", EnvironmentID: uid}} }, uses: `the factory "f" (Fa1)`},
@@ -160,11 +160,11 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 		}, uses: `the integration slack, the schedule "x" (SC), the factory "f" (Fa1), the run a, which has not ended, the run b, which has not ended`},
 		"no list of integrations, but those of the environment": {
 			arrange: func(o *oz) { o.script["ListConnected"] = broken; o.integrations[uid] = []string{"slack"} },
-			uses:    "the integration slack", unknown: []string{"list integrations: connection refused"},
+			uses:    "the integration slack",
 		},
 		"no integrations at all": {
 			arrange: func(o *oz) { o.script["ListConnected"], o.script["ListIntegrations"] = broken, broken },
-			unknown: []string{"list the integrations of environment " + uid + ": connection refused", "list integrations: connection refused"},
+			unknown: []string{"list the integrations of environment " + uid + ": connection refused"},
 		},
 		"no list of schedules":             {arrange: func(o *oz) { o.script["ListSchedules"] = broken }, unknown: []string{"list schedules: connection refused"}},
 		"no list of schedules in the plan": {arrange: func(o *oz) { o.script["ListSchedules"] = refuses(&warp.Refusal{Status: 403, Message: "no"}) }, unknown: []string{"list schedules: 403: no"}},

@@ -494,7 +494,7 @@ func TestWordsOfAFailure(t *testing.T) {
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{})},
 			"the secret is written, the environment is not known to be; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one("", false)})},
-			"the secret is written, and environment " + uid + " too, its schedule is not known to be; run again to converge"},
+			"the secret and environment " + uid + " are written, its schedule is not known to be; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one(reconcile.Create, false)})},
 			"the secret is written, and environment " + uid + " too; run again to converge"},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{})}, "nothing is known to be deleted"},

@@ -405,7 +405,7 @@ func TestWithoutTheListOfSchedules(t *testing.T) {
 	o := scheduled()
 	o.script["ListSchedules"] = []step{broken}
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
-	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no`)
+	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no; the plan does not include scheduled agents: change it, or leave schedule_cron out`)
 
 	o.script["ListSchedules"] = []step{broken}
 	plan = o.diff(t, reconcile.Provision, desired())

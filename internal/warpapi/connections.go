@@ -29,6 +29,9 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 	if list.Message != "" { // Warp's client shows this in place of the list
 		return nil, &warp.Refusal{Status: http.StatusOK, Message: list.Message}
 	}
+	if list.Integrations == nil {
+		return nil, errors.New("the answer holds no list of integrations")
+	}
 	integrations := make([]warp.Integration, len(list.Integrations))
 	for i, found := range list.Integrations {
 		integrations[i] = warp.Integration{Provider: found.ProviderSlug, EnvironmentID: found.IntegrationConfig.EnvironmentUid}
@@ -59,7 +62,7 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 	query := url.Values{}
 	for range mostPages {
 		var page struct {
-			Factories []struct {
+			Factories *[]struct {
 				UID, Name   string
 				Environment string                         `json:"default_environment"`
 				Defaults    struct{ Secrets []secretName } `json:"agent_defaults"`
@@ -72,7 +75,10 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 		if err := c.For(of).send(ctx, call{method: http.MethodGet, path: "/api/v1/factory", query: query, out: &page}); err != nil {
 			return nil, err
 		}
-		for _, f := range page.Factories {
+		if page.Factories == nil {
+			return nil, errors.New("GET /api/v1/factory: the answer holds no list")
+		}
+		for _, f := range *page.Factories {
 			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}
 			for _, name := range f.Defaults.Secrets {
 				factory.Secrets = append(factory.Secrets, string(name))

@@ -209,3 +209,17 @@ func TestListEgress(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, list)
 }
+
+// TestAnAnswerWithoutAListIsNoEmptyList: a removal relies on each of them.
+func TestAnAnswerWithoutAListIsNoEmptyList(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{}`, `null`, `{"runs":null,"factories":null}`, `{"data":{"simpleIntegrations":{"__typename":"SimpleIntegrationsOutput","integrations":null}}}`} {
+		c := against(t, says(body))
+		_, err := c.ListFactories(t.Context(), team)
+		require.ErrorContains(t, err, "the answer holds no list", body)
+		_, err = c.ListGoing(t.Context(), team, "En1")
+		require.ErrorContains(t, err, "the answer holds no list", body)
+		_, err = c.ListConnected(t.Context())
+		require.Error(t, err, body)
+	}
+}

@@ -93,12 +93,15 @@ func (c *Client) listRuns(ctx context.Context, filter url.Values) ([]warp.Run, e
 	filter.Set("limit", "100")
 	filter.Set("sort_by", "created_at")
 	filter.Set("sort_order", "desc")
-	var list struct{ Runs []runItem }
+	var list struct{ Runs *[]runItem }
 	if err := c.send(ctx, call{method: http.MethodGet, path: runsPath, query: filter, out: &list}); err != nil {
 		return nil, err
 	}
-	runs := make([]warp.Run, len(list.Runs))
-	for i, item := range list.Runs {
+	if list.Runs == nil {
+		return nil, fmt.Errorf("%s %s: the answer holds no list", http.MethodGet, runsPath)
+	}
+	runs := make([]warp.Run, len(*list.Runs))
+	for i, item := range *list.Runs {
 		runs[i] = item.run()
 	}
 	return runs, nil
