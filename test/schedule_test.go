@@ -186,7 +186,7 @@ func TestScheduleDriftIsRepaired(t *testing.T) {
 				fields["from_the_future"] = map[string]any{"a": []any{json.Number("1.50"), json.Number("12345678901234567890"), "<&>"}}
 				fields["metadata"].(map[string]any)["theirs"] = "yes"
 				config["model_id"], config["later"] = "auto", []any{nil, "x"}
-				config["skills"] = []any{"acme/skills:fix", "acme/skills:more"}
+				config["skill_spec"] = "acme/skills:fix"
 			})
 			want := w.onlySchedule()
 			if tt.write == putSchedule {
@@ -211,6 +211,23 @@ func TestScheduleDriftIsRepaired(t *testing.T) {
 			assert.Equal(t, []string{tt.write}, w.scheduleWrites()[before:], tt.name)
 			w.keepsSchedule(inputs)
 		}
+	})
+}
+
+// TestScheduleWithSkills: the first of them is answered twice, and no request may hold
+// both.
+func TestScheduleWithSkills(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.scheduled(nil)
+		w.must(inputs)
+		skills := []any{"acme/skills:fix", "acme/skills:more"}
+		w.inSchedule(w.onlySchedule().ID, func(_, config map[string]any) { config["skills"] = skills })
+		inputs["schedule_prompt"] = "Something else."
+		w.must(inputs)
+		stored := w.onlySchedule()
+		assert.Equal(t, []any{"Something else.", skills, nil}, []any{stored.Prompt, stored.Config["skills"], stored.Config["skill_spec"]})
+		w.keepsSchedule(inputs)
 	})
 }
 
@@ -363,14 +380,13 @@ func TestScheduleJobsThatStartTogetherLeaveOne(t *testing.T) {
 			for range 3 {
 				jobs = append(jobs, w.start(inputs))
 			}
+			var ended []result
 			for _, job := range jobs {
-				r := job.wait()
-				assert.Equal(t, 0, r.code, r.log)
-				assert.NotEmpty(t, r.outputs["schedule_id"], r.log)
-				job.directory = r.outputs["schedule_id"]
+				ended = append(ended, job.wait())
 			}
-			for _, job := range jobs {
-				assert.Equal(t, w.onlySchedule().ID, job.directory)
+			for _, r := range ended {
+				assert.Equal(t, 0, r.code, r.log)
+				assert.Equal(t, w.onlySchedule().ID, r.outputs["schedule_id"], r.log)
 			}
 			w.keepsSchedule(inputs)
 		})
@@ -425,6 +441,7 @@ func TestScheduleSurvivesLostAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.operation, func(t *testing.T) {
+			t.Parallel()
 			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				for _, strike := range tt.strikes {
 					for _, s := range w.oz.Schedules() { // of the strike before
