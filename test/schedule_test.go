@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -368,27 +369,37 @@ func TestScheduleTwinsAreAnError(t *testing.T) {
 	}
 }
 
-// TestScheduleJobsThatStartTogetherLeaveOne has latency, so that all of them plan to
-// create before one of them has.
+// together runs a job three times at once, and expects the same schedule of all.
+func (w *world) together(inputs map[string]string) {
+	w.t.Helper()
+	var jobs []*job
+	for range 3 {
+		jobs = append(jobs, w.start(inputs))
+	}
+	var ended []result
+	for _, job := range jobs {
+		ended = append(ended, job.wait())
+	}
+	for _, r := range ended {
+		assert.Equal(w.t, 0, r.code, r.log)
+		assert.Equal(w.t, w.onlySchedule().ID, r.outputs["schedule_id"], r.log)
+	}
+	w.keepsSchedule(inputs)
+}
+
+// TestScheduleJobsThatStartTogetherLeaveOne: the first have everything to create, the
+// second only the schedule, and no such request has its effect before all have come.
 func TestScheduleJobsThatStartTogetherLeaveOne(t *testing.T) {
 	t.Parallel()
+	inBoth(t, warpsim.Options{Latency: 50 * time.Millisecond}, func(t *testing.T, w *world) { w.together(w.scheduled(nil)) })
 	for _, options := range []warpsim.Options{{}, {NoScheduleMetadata: true}} {
-		options.Latency = 50 * time.Millisecond
 		inBoth(t, options, func(t *testing.T, w *world) {
-			inputs := w.scheduled(nil)
-			var jobs []*job
-			for range 3 {
-				jobs = append(jobs, w.start(inputs))
-			}
-			var ended []result
-			for _, job := range jobs {
-				ended = append(ended, job.wait())
-			}
-			for _, r := range ended {
-				assert.Equal(t, 0, r.code, r.log)
-				assert.Equal(t, w.onlySchedule().ID, r.outputs["schedule_id"], r.log)
-			}
-			w.keepsSchedule(inputs)
+			w.must(w.inputs(map[string]string{"smoke_test": "false"}))
+			var all sync.WaitGroup
+			all.Add(3)
+			w.oz.Script.Add(fault.Fault{Operation: createSchedule, When: fault.Meanwhile, Times: 3, Do: func() { all.Done(); all.Wait() }})
+			w.together(w.scheduled(nil))
+			assert.Equal(t, []int{3, 2}, []int{w.oz.Counts()[createSchedule], w.oz.Counts()[deleteSchedule]})
 		})
 	}
 }
