@@ -50,6 +50,9 @@ const (
 	forEnvironment = "oz-bitbucket.environment"
 )
 
+// mostMetadata is how many keys the API takes.
+const mostMetadata = 20
+
 // isMarked reports whether this program has made a schedule for the environment.
 func isMarked(s warp.Schedule, environment string) bool {
 	marks := s.Metadata()
@@ -179,8 +182,10 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 	if marks == nil {
 		marks = make(map[string]string)
 	}
-	marks[managedBy], marks[forEnvironment] = ourselves, environment
-	return m.With(warp.KeyMetadata, marks), fields, nil
+	if marks[managedBy], marks[forEnvironment] = ourselves, environment; len(marks) <= mostMetadata {
+		m = m.With(warp.KeyMetadata, marks)
+	}
+	return m, fields, nil
 }
 
 // StoredSchedule is what came of one schedule.
@@ -204,8 +209,7 @@ func (w scheduleWrite) persist(ctx context.Context, p SchedulePlan) StoredSchedu
 	var now warp.Schedule
 	switch p.Change {
 	case Keep:
-		stored.Change = Keep
-		return stored
+		now, stored.Change = p.observed, Keep
 	case Update:
 		now, stored.Change, stored.Err = w.update(ctx, p.observed)
 	case Create:

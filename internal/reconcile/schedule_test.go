@@ -413,3 +413,23 @@ func TestWithoutTheListOfSchedules(t *testing.T) {
 	assert.Equal(t, []string{`nobody knows all that starts agents in environment "acme-api" (` + uid + `): list schedules: 403: feature_not_available: no`}, plan.Notes)
 	assert.Empty(t, plan.Warnings)
 }
+
+// TestMarksThatDoNotFit are left out: the API takes 20 keys.
+func TestMarksThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	for foreign, marked := range map[int]bool{0: true, 18: true, 19: false, 20: false} {
+		metadata := make(map[string]string)
+		for i := range foreign {
+			metadata[fmt.Sprintf("key-%d", i)] = "x"
+		}
+		o := scheduled(with(with(request(uid), "metadata", metadata), "prompt", "another"))
+		stored, err := o.store(t, o.diff(t, reconcile.Provision, desired(daily())))
+		require.NoError(t, err)
+		assert.Equal(t, reconcile.Update, stored.Change)
+		now := o.schedules[0].Metadata()
+		assert.Equal(t, marked, now["managed_by"] == "oz-bitbucket", foreign)
+		delete(now, "managed_by")
+		delete(now, "oz-bitbucket.environment")
+		assert.Equal(t, metadata, now)
+	}
+}
