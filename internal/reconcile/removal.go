@@ -141,6 +141,12 @@ func (w World) unknown(owner warp.Owner) []error {
 	return list
 }
 
+// unknownReaders is why something that may read a secret of the owner is not known, nil
+// when all is.
+func (w World) unknownReaders(owner warp.Owner) error {
+	return errors.Join(append(w.unknown(owner), w.NoIntegrations)...)
+}
+
 // hasNone reports whether a list was refused as it is where the plan has no such thing.
 func hasNone(err error) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
@@ -185,12 +191,8 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		if found.Type != warp.RawValue {
 			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
 		}
-		unknown := w.unknown(e.Owner)
-		if w.NoIntegrations != nil {
-			unknown = append(unknown, w.NoIntegrations)
-		}
-		if len(unknown) > 0 && !e.desired.Force {
-			return fmt.Errorf("nobody knows what reads secret %q: %w; run again, or set force: true", name, errors.Join(unknown...))
+		if err := w.unknownReaders(e.Owner); err != nil && !e.desired.Force {
+			return fmt.Errorf("nobody knows what reads secret %q: %w; run again, or set force: true", name, err)
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
@@ -375,7 +377,7 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 // empty for nothing.
 func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
 	var now World
-	var schedules []warp.Schedule
+	var connections Connections
 	forced := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.desired.Force })
 	var reads errgroup.Group
 	reads.Go(func() (err error) {
@@ -383,26 +385,26 @@ func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, e
 		return named("list environments", err)
 	})
 	reads.Go(func() (err error) {
-		if schedules, err = a.Reader.ListSchedules(ctx, s.Owner); forced && ctx.Err() == nil {
-			return nil
-		}
-		return named("list schedules", err)
+		now.Integrations, err = a.Reader.ListConnected(ctx)
+		now.NoIntegrations = named("list integrations", err)
+		return nil
 	})
-	reads.Go(func() (err error) {
-		if now.Integrations, err = a.Reader.ListConnected(ctx); forced && ctx.Err() == nil {
-			return nil
-		}
-		return named("list integrations", err)
-	})
+	reads.Go(func() error { connections = readConnections(ctx, a.Reader, Removal, s.Owner); return nil })
 	if err := reads.Wait(); err != nil {
 		return "", err
+	}
+	now.Connections = map[warp.Owner]Connections{s.Owner: connections}
+	if err := now.unknownReaders(s.Owner); err != nil && !forced {
+		return "", err
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
 	}
 	for _, listing := range now.naming(s.Name, func(of warp.Owner) bool { return reaches(s.Owner, of, s.Hidden) }) {
 		if !slices.Contains(s.readers, listing.UID) { // those are gone by now, or in the trash
 			return fmt.Sprintf("environment %q (%s)", listing.Name, listing.UID), nil
 		}
 	}
-	now.Connections = map[warp.Owner]Connections{s.Owner: {Schedules: schedules}}
 	for _, reader := range now.otherReaders(s.Credential, EnvironmentPlan{}) {
 		return reader, nil
 	}
