@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -216,6 +217,9 @@ func TestDestroy(t *testing.T) {
 				for _, line := range []string{`environment "acme-sample" (` + environment.UID + "): delete", `schedule "acme-sample" (` + schedule.ID + "): delete"} {
 					assert.Contains(t, r.log, line, "the plan is shown")
 				}
+				if w.dialect == github {
+					assert.Contains(t, r.summary, "### oz-bitbucket: secret unchanged, environment deleted, schedule deleted\n")
+				}
 				assert.Empty(t, w.oz.Environments())
 				assert.Empty(t, w.oz.Schedules())
 				w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
@@ -277,6 +281,39 @@ func TestDestroyFindsTheSecret(t *testing.T) {
 		assert.Equal(t, "false", again.outputs["changed"])
 		assert.Contains(t, again.log, "nothing says which secret is meant")
 	})
+}
+
+// TestDestroyKnowsItsOwnWhereTheListLostTheSecret: our commands tell it.
+func TestDestroyKnowsItsOwnWhereTheListLostTheSecret(t *testing.T) {
+	t.Parallel()
+	for name, changes := range map[string]map[string]string{"the repository": nil, "the name": {"repo_url": "", "environment_name": "acme-sample"}} {
+		t.Run("by "+name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				environment := w.apply(nil)
+				m := model(t, environment)
+				delete(m, "secrets")
+				edited, err := json.Marshal(m)
+				require.NoError(t, err)
+				w.oz.Edit(environment.UID, string(edited))
+				inputs := w.whole()
+				maps.Copy(inputs, changes)
+				assert.Equal(t, "delete", w.destroys(inputs).outputs["secret_change"])
+				w.nothingLeft()
+				assert.Equal(t, "false", w.leavesAlone(0, inputs).outputs["changed"])
+			})
+		})
+	}
+}
+
+func TestDestroyInAPipelineIsAboutItsRepository(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe, warpsim.Options{})
+	w.nightly()
+	inputs := with(w.whole(), "repo_url", "")
+	w.destroys(inputs)
+	w.nothingLeft()
+	w.isGone(inputs)
+	w.requireClean()
 }
 
 func TestDestroyOfNothing(t *testing.T) {
@@ -532,6 +569,77 @@ func TestDestroyStopsWhatBeginsMeanwhile(t *testing.T) {
 				assert.Equal(t, 1, w.oz.Counts()[pauses])
 				tt.ends(w)
 				w.destroys(w.whole())
+				w.nothingLeft()
+				w.isGone(w.whole())
+			})
+		})
+	}
+}
+
+// TestDestroyLooksOnceMore, and says what it has paused when it cannot.
+func TestDestroyLooksOnceMore(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		environment, schedule := w.nightly()
+		w.oz.Script.Add(fault.Fault{Operation: readsRuns, Skip: 1, Status: 503, Header: now, Body: "not now", Times: -1})
+		r := w.run(w.whole())
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, "list the runs in environment "+environment.UID)
+		assert.Contains(t, r.log, `paused and not deleted: schedule "acme-sample" (`+schedule.ID+")")
+		assert.Equal(t, environment, w.onlyEnvironment())
+		w.oz.Script.Clear()
+		w.destroys(w.whole())
+		w.nothingLeft()
+		w.isGone(w.whole())
+	})
+}
+
+// marked is a schedule as this program makes it, as JSON.
+func marked(environment string) string {
+	return fmt.Sprintf(`{"name":"acme-sample","cron_schedule":"0 5 * * *","prompt":"Work.","agent_config":{"environment_id":%q},"metadata":{"managed_by":"oz-bitbucket","oz-bitbucket.environment":%q}}`, environment, environment)
+}
+
+// TestDestroyTakesEachScheduleOfOurs, of which there should be one, and leaves none that
+// another job has made meanwhile: without its environment nobody would find it.
+func TestDestroyTakesEachScheduleOfOurs(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]bool{"before": false, "meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				environment, _ := w.nightly()
+				if another := marked(environment.UID); meanwhile {
+					w.oz.Script.Add(fault.Fault{Operation: pauses, When: fault.Meanwhile, Do: func() { w.oz.AddSchedule(team, another) }})
+				} else {
+					w.oz.AddSchedule(team, another)
+				}
+				first := w.run(w.whole())
+				if !meanwhile {
+					assert.Equal(t, 0, first.code, first.log)
+				}
+				if first.code != 0 { // it may refuse, and the next one goes on
+					w.must(w.whole())
+				}
+				w.nothingLeft()
+				w.isGone(w.whole())
+			})
+		})
+	}
+}
+
+// TestTwoDestroysAtTheSameTime: what the other one has deleted is gone, which is all that
+// was wanted.
+func TestTwoDestroysAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	for _, operation := range removals {
+		t.Run(operation, func(t *testing.T) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				w.nightly()
+				done := make(chan result, 1)
+				w.oz.Script.Add(fault.Fault{Operation: operation, When: fault.Meanwhile, Do: func() { done <- w.run(w.whole()) }})
+				first := w.run(w.whole())
+				second := <-done
+				assert.Equal(t, 0, second.code, second.log)
+				assert.Equal(t, 0, first.code, first.log)
 				w.nothingLeft()
 				w.isGone(w.whole())
 			})
