@@ -97,17 +97,27 @@ func (w *world) writes() map[string]int {
 	return counts
 }
 
-// leavesAlone runs a job that must write nothing, neither in Oz nor at Bitbucket, and
-// not even try to.
+// attempts are the operations that were to write in Oz since the n-th request, whether or
+// not they did.
+func (w *world) attempts(n int) []string {
+	list := []string{}
+	for _, request := range w.oz.Journal.All()[n:] {
+		isQuery := strings.HasPrefix(request.URL, "/graphql/") && !strings.Contains(string(request.Body), "mutation ")
+		if request.Method != http.MethodGet && !isQuery {
+			list = append(list, request.Operation)
+		}
+	}
+	return list
+}
+
+// leavesAlone runs a job that must write nothing in Oz, and not even try to.
 func (w *world) leavesAlone(code int, inputs map[string]string) result {
 	w.t.Helper()
 	before, asked := w.state(), len(w.oz.Journal.All())
 	r := w.run(inputs)
 	require.Equal(w.t, code, r.code, r.log)
 	assert.Equal(w.t, before, w.state())
-	for _, request := range w.oz.Journal.All()[asked:] {
-		assert.NotContains(w.t, append(removals, "CreateManagedSecret", "UpdateManagedSecret", "CreateGenericStringObject", "UpdateGenericStringObject"), request.Operation)
-	}
+	assert.Empty(w.t, w.attempts(asked))
 	return r
 }
 
@@ -138,9 +148,11 @@ func (w *world) isGone(inputs map[string]string) {
 // destroys runs a job that deletes the ordinary environment and its schedules.
 func (w *world) destroys(inputs map[string]string) result {
 	w.t.Helper()
+	asked := len(w.oz.Journal.All())
 	r := w.must(inputs)
 	assert.Equal(w.t, "delete", r.outputs["environment_change"], r.log)
 	assert.Equal(w.t, "true", r.outputs["changed"])
+	assert.Subset(w.t, removals, w.attempts(asked), "no trash, and nothing else")
 	return r
 }
 
@@ -485,17 +497,17 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 	}
 }
 
-// TestDestroyGoesOnWithoutFactories, which most plans do not have, and where one of two
-// ways to ask for integrations works.
-func TestDestroyGoesOnWithoutFactories(t *testing.T) {
+// TestDestroyGoesOnWithWhatItCanAsk: most plans have no factories, and one of two ways to
+// ask for integrations is enough.
+func TestDestroyGoesOnWithWhatItCanAsk(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		options warpsim.Options
 		status  int
 	}{
-		"forbidden":              {warpsim.Options{}, 403},
-		"too old":                {warpsim.Options{NoFactories: true}, 0},
-		"integrations by itself": {warpsim.Options{IntegrationsMessage: "ask later"}, 0},
+		"factories are forbidden":           {warpsim.Options{}, 403},
+		"too old for factories":             {warpsim.Options{NoFactories: true}, 0},
+		"only integrations of environments": {warpsim.Options{IntegrationsMessage: "ask later"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBoth(t, tt.options, func(t *testing.T, w *world) {
@@ -725,13 +737,6 @@ func TestDestroyComparesOwners(t *testing.T) {
 			changes: map[string]string{"scope": "personal"},
 			gone:    mine, left: []warpsim.Owner{team},
 		},
-		"only the personal one is there": {
-			prepare: func(w *world) {
-				w.oz.AddSecret(mine, secret, "a value of jane's own")
-				w.ask(http.MethodGet, "/agent/environments", "")
-			},
-			gone: team, left: []warpsim.Owner{mine},
-		},
 		"another team": {
 			prepare: func(w *world) {
 				w.oz.AddKey(apiKey, warpsim.Principal{UID: userUID, Teams: []warpsim.Team{{UID: other.UID, Name: "Other"}}})
@@ -767,6 +772,17 @@ func TestDestroyComparesOwners(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestDestroyTakesNoPersonalSecretInPlaceOfTheTeams(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddEnvironment(team, clones("acme-sample"))
+		w.oz.AddSecret(mine, "BITBUCKET_API_TOKEN", "a value of jane's own")
+		assert.Equal(t, "keep", w.destroys(w.whole()).outputs["secret_change"])
+		w.isGone(w.whole())
+		w.requireSecret(mine, "BITBUCKET_API_TOKEN", "a value of jane's own")
+	})
 }
 
 // TestDestroyKeepsASecretThatIsReadMeanwhile: something begins to read it between the

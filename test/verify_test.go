@@ -171,6 +171,8 @@ func TestVerificationRefusesATokenBeforeTheRun(t *testing.T) {
 			inputs := with(w.verification(changes), "bitbucket_token", dead)
 			w.startsNothing(inputs, "bitbucket.org/acme/sample")
 		}
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Repositories: []string{"acme/other"}})
+		w.startsNothing(w.verification(map[string]string{"bitbucket_token": accessToken}), "prove the token against https://bitbucket.org/acme/sample.git")
 		w.startsNothing(w.verification(map[string]string{"bitbucket_token": dcToken, "repo_url": "", "environment_name": "acme-sample"}), "cannot work with https://bitbucket.org")
 		assert.Empty(t, w.oz.Runs())
 		w.tests(0, w.verification(nil))
