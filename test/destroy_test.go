@@ -799,6 +799,10 @@ func TestDestroyKeepsASecretThatIsReadMeanwhile(t *testing.T) {
 			w.oz.AddIntegrationSecret("slack", "BITBUCKET_API_TOKEN")
 			return "integration slack"
 		},
+		"by a factory": func(w *world) string {
+			w.oz.AddFactory("Fa00000000000000000009", "works", "", "BITBUCKET_API_TOKEN")
+			return "Fa00000000000000000009"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
