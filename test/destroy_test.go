@@ -478,7 +478,7 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 		"schedules":            {warpsim.Options{NoSchedules: true}, nil, "list schedules"},
 		"runs":                 {warpsim.Options{}, []fault.Fault{refused(readsRuns, 503)}, "list the runs"},
 		"factories":            {warpsim.Options{}, []fault.Fault{refused("GET /factory", 503)}, "list factories"},
-		"nothing can be asked": {warpsim.Options{}, []fault.Fault{refused(readsRuns, 403), refused(readsSchedules, 403), refused("SimpleIntegrations", 403)}, "list integrations"},
+		"nothing can be asked": {warpsim.Options{}, []fault.Fault{refused(readsRuns, 403), refused(readsSchedules, 403), refused("SimpleIntegrations", 403), refused("GetIntegrationsUsingEnvironment", 403)}, "list the integrations"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBoth(t, tt.options, func(t *testing.T, w *world) {
