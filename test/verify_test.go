@@ -54,8 +54,8 @@ func (w *world) startsNothing(inputs map[string]string, words ...string) {
 	}
 }
 
-// asked are the requests to Bitbucket that the program itself has sent since the n-th.
-func (w *world) asked(n int) []fault.Request {
+// proved are the requests to Bitbucket that the program itself has sent since the n-th.
+func (w *world) proved(n int) []fault.Request {
 	return slices.DeleteFunc(w.bitbucket.Journal.All()[n:], func(r fault.Request) bool { return !strings.HasPrefix(r.Header.Get("User-Agent"), "oz-bitbucket/") })
 }
 
@@ -91,7 +91,7 @@ func TestVerification(t *testing.T) {
 				r = w.tests(0, with(inputs, "bitbucket_token", ""))
 				assert.Contains(t, r.log, noCommit)
 				assert.Empty(t, r.outputs["head_commit"])
-				assert.Empty(t, w.asked(asked), "only the agent's git asks")
+				assert.Empty(t, w.proved(asked), "only the agent's git asks")
 			})
 		})
 	}
@@ -224,13 +224,13 @@ func TestVerificationSendsATokenOnlyWhereTheInputsSay(t *testing.T) {
 			assert.Contains(t, r.log, "bitbucket_token is not sent there", name)
 			assert.Contains(t, r.log, noCommit)
 			assert.Empty(t, r.outputs["head_commit"])
-			assert.Empty(t, w.asked(asked), "only the agent's git has the token")
+			assert.Empty(t, w.proved(asked), "only the agent's git has the token")
 		}
 		asked := len(w.bitbucket.Journal.All())
 		r := w.tests(0, w.verification(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken}))
 		assert.Contains(t, r.log, "the agent found commit "+w.dc.Head())
 		assert.Equal(t, w.dc.Head(), r.outputs["head_commit"])
-		assert.True(t, slices.ContainsFunc(w.asked(asked), func(r fault.Request) bool { return r.Header.Get("Authorization") != "" }))
+		assert.True(t, slices.ContainsFunc(w.proved(asked), func(r fault.Request) bool { return r.Header.Get("Authorization") != "" }))
 	})
 }
 

@@ -57,6 +57,7 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		}
 	}
 	ours, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	ours = slices.DeleteFunc(ours, func(s warp.Schedule) bool { return s.EnvironmentID() != e.UID }) // somebody has pointed it elsewhere
 	switch {
 	case e.UID == "":
 		ours, foreign = nil, nil
@@ -99,16 +100,10 @@ func (w World) chooseToRemove(d Desired, owner warp.Owner) (*Object, error) {
 // it warns.
 func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 	unknown := slices.Concat(current.Unread, w.unknown(e.Owner))
-	var factories []string
-	for _, f := range w.Connections[e.Owner].Factories {
-		if f.EnvironmentID == e.UID {
-			factories = append(factories, f.String())
-		}
-	}
 	if err := w.Connections[e.Owner].NoFactories; hasNone(err) {
 		p.Notes = append(p.Notes, fmt.Sprintf("whether a factory uses the environment is not known: %v", err))
 	}
-	uses := e.uses(e.Integrations, e.Foreign, factories, current.Going)
+	uses := e.uses(e.Integrations, e.Foreign, w.factoriesOf(e.Owner, e.UID), current.Going)
 	if e.desired.Force {
 		if uses != "" {
 			p.warn("environment %s is deleted although it is used by %s", e.User, uses)
@@ -151,6 +146,17 @@ func (w World) unknownReaders(owner warp.Owner) error {
 func hasNone(err error) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
 	return refused && (refusal.Status == 403 || refusal.Status == 404)
+}
+
+// factoriesOf are the factories whose agents work in an environment by default.
+func (w World) factoriesOf(owner warp.Owner, environment string) []string {
+	var names []string
+	for _, f := range w.Connections[owner].Factories {
+		if f.EnvironmentID == environment {
+			names = append(names, f.String())
+		}
+	}
+	return names
 }
 
 // uses lists in words what uses an environment, empty for nothing.
@@ -304,17 +310,17 @@ func (a Applier) removeEnvironment(ctx context.Context, e EnvironmentPlan) Store
 func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 	var (
 		integrations []string
-		schedules    []warp.Schedule
 		going        []warp.Run
+		now          World
 	)
 	reads, within := errgroup.WithContext(ctx)
 	reads.Go(func() (err error) {
 		integrations, err = a.Reader.ListIntegrations(within, e.UID)
 		return named("list the integrations of environment "+e.UID, err)
 	})
-	reads.Go(func() (err error) {
-		schedules, err = a.Reader.ListSchedules(within, e.Owner)
-		return named("list schedules", err)
+	reads.Go(func() error {
+		now.Connections = map[warp.Owner]Connections{e.Owner: readConnections(within, a.Reader, Removal, e.Owner)}
+		return errors.Join(now.unknown(e.Owner)...)
 	})
 	reads.Go(func() (err error) {
 		going, err = a.Reader.ListGoing(within, e.Owner, e.UID)
@@ -323,18 +329,14 @@ func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 	if err := reads.Wait(); err != nil {
 		return fmt.Errorf("look once more for what uses environment %s: %w", e.User, err)
 	}
-	now := World{Connections: map[warp.Owner]Connections{e.Owner: {Schedules: schedules}}}
-	var foreign []string
-	ours, others := now.schedulesOf(e.Owner, e.UID, e.scheduleName())
-	for _, s := range ours {
-		if !slices.ContainsFunc(e.Schedules, func(p SchedulePlan) bool { return p.ID == s.ID }) { // another job's
-			others = append(others, s)
+	var schedules []string
+	for _, s := range now.Connections[e.Owner].Schedules {
+		isPlanned := slices.ContainsFunc(e.Schedules, func(p SchedulePlan) bool { return p.ID == s.ID })
+		if s.EnvironmentID() == e.UID && !isPlanned {
+			schedules = append(schedules, s.String())
 		}
 	}
-	for _, s := range others {
-		foreign = append(foreign, s.String())
-	}
-	if uses := e.uses(integrations, foreign, nil, going); uses != "" {
+	if uses := e.uses(integrations, schedules, now.factoriesOf(e.Owner, e.UID), going); uses != "" {
 		return fmt.Errorf("environment %s is used by %s since the plan was made; take them off it first, or set force: true", e.User, uses)
 	}
 	return nil

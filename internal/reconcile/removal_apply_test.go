@@ -242,8 +242,10 @@ func TestWhatBeginsToUseAnEnvironment(t *testing.T) {
 		"an integration":       {func(o *oz) { o.integrations[uid] = []string{"slack"} }, "is used by the integration slack since the plan was made; take them off it first, or set force: true"},
 		"a schedule":           {func(o *oz) { o.schedule(acme, foreignSchedule("new", uid, "")) }, `is used by the schedule "new" (SC) since the plan was made`},
 		"a schedule of a user": {func(o *oz) { o.schedule(jane, foreignSchedule("new", uid, "")) }, `is used by the schedule "new" (SC) since the plan was made`},
+		"a factory":            {func(o *oz) { o.factories = []warp.Factory{{UID: "Fa1", Name: "f", EnvironmentID: uid}} }, `is used by the factory "f" (Fa1) since the plan was made`},
 		"a run":                {func(o *oz) { o.going[uid] = []warp.Run{{ID: "run-1"}} }, "is used by the run run-1, which has not ended since the plan was made"},
 		"no integrations":      {func(o *oz) { o.script["ListIntegrations"] = refuses(broken) }, "list the integrations of environment " + uid + ": connection refused"},
+		"no factories":         {func(o *oz) { o.script["ListFactories"] = refuses(broken) }, "list factories: connection refused"},
 		"no schedules":         {func(o *oz) { o.script["ListSchedules"] = refuses(broken) }, "list schedules: connection refused"},
 		"no runs":              {func(o *oz) { o.script["ListGoing"] = refuses(broken) }, "list the runs in environment " + uid + ": connection refused"},
 		"a schedule that another job has just made for it": {func(o *oz) { o.schedule(acme, request(uid)) }, `is used by the schedule "acme-api" (SC) since the plan was made`},
@@ -276,6 +278,19 @@ func TestWhatBeginsToUseAnEnvironment(t *testing.T) {
 			assert.Empty(t, o.live(acme, "acme-api"))
 		})
 	}
+}
+
+// TestAScheduleThatWasPointedElsewhere is ours by its mark, and not in the environment.
+func TestAScheduleThatWasPointedElsewhere(t *testing.T) {
+	t.Parallel()
+	o := removable()
+	id := o.schedule(acme, configured(request(uid), `{"environment_id":"En9"}`))
+	plan := o.planFor(t, reconcile.Removal, desired())
+	assert.Empty(t, plan.Environments[0].Schedules)
+	require.NoError(t, o.applier(o).Apply(t.Context(), plan, nil).Err())
+	assert.Empty(t, o.live(acme, "acme-api"))
+	require.Len(t, o.schedules, 1)
+	assert.Equal(t, []any{id, true}, []any{o.schedules[0].ID, o.schedules[0].Enabled()})
 }
 
 // TestWhatBeginsToReadASecret after the plan was made keeps it.
