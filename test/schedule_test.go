@@ -612,7 +612,7 @@ func TestScheduleWithoutPermission(t *testing.T) {
 		for _, change := range []string{"create", "keep"} {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
-			assert.Contains(t, r.log, "warp_api_key may not write schedules of this team: use an agent key of the team, or the key of a member who may")
+			assert.Contains(t, r.log, "warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may")
 			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, its schedule is not known to be")
 			assert.Equal(t, []string{change, ""}, []string{r.outputs["environment_change"], r.outputs["schedule_id"]})
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
@@ -626,7 +626,7 @@ func TestScheduleWithoutPermission(t *testing.T) {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "update schedule \"acme-sample\" ("+id+")")
-			assert.Contains(t, r.log, "warp_api_key may not write schedules of this team")
+			assert.Contains(t, r.log, "warp_api_key may not manage schedules of this team")
 			assert.Equal(t, before, w.oz.Schedules())
 		}
 		w.keeps(w.inputs(map[string]string{"smoke_test": "false"}))
@@ -642,7 +642,7 @@ func TestScheduleThatThePlanOfTheTeamDoesNotInclude(t *testing.T) {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "feature_not_available")
-			assert.Contains(t, r.log, "the plan does not include scheduled agents: change it, or leave schedule_cron out")
+			assert.Contains(t, r.log, "the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out")
 			assert.Contains(t, r.log, "nothing was written")
 			w.requireNothingWritten()
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -35,7 +36,7 @@ func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight
 // an error, unless the smoke test has already brought a worse one.
 func (r run) alarm(f report.Facts) report.Facts {
 	text := f.Expiry()
-	if text == "" || f.Err != nil || f.Expires.Sub(f.Now) > r.job.ExpiryWarning {
+	if text == "" || f.Err != nil || r.job.Mode == config.Destroy || f.Expires.Sub(f.Now) > r.job.ExpiryWarning {
 		return f
 	}
 	result := f.Verdict.Result

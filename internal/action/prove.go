@@ -92,12 +92,12 @@ func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Pr
 	}
 	use, clones := plan.Users()[0].Primary(r.entry.Repositories...)
 	home := use.Repository
-	known := home.Flavor == bitbucket.Cloud || slices.ContainsFunc(r.entry.Repositories, func(named bitbucket.Repository) bool { return named.Origin() == home.Origin() })
+	known := home.Flavor == bitbucket.Cloud && r.entry.Flavor != bitbucket.DataCenter || slices.ContainsFunc(r.entry.Repositories, func(named bitbucket.Repository) bool { return named.Origin() == home.Origin() })
 	switch {
 	case !clones:
 		return preflight.Proof{Warnings: []string{"the environment clones nothing that this program recognises, so there is no commit to compare with"}}, nil
 	case !known:
-		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which the inputs do not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url", home.CloneURL())}}, nil
+		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which repo_url does not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url", home.CloneURL())}}, nil
 	case home.InClear() && !r.entry.AllowHTTP:
 		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which would send the token in clear text, so there is no commit to compare with; set allow_http: true to send it", home.CloneURL())}}, nil
 	}

@@ -37,8 +37,8 @@ type Job struct {
 	ExpiryWarning time.Duration
 	FailOnExpiry  bool
 
-	DeleteSecret bool // of a destruction: the secret too
-	Force        bool // of a destruction: whatever uses the environment
+	DeleteSecret bool // of the mode destroy: the secret too
+	Force        bool // of the mode destroy: whatever uses the environment
 
 	DetailedExitcode bool
 	OutputFile       string

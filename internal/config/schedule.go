@@ -32,7 +32,7 @@ func (p *parser) schedule() {
 		p.add("schedule_cron", bad.Remedy, "%s", bad.Summary)
 	}
 	c.Schedule = &Schedule{Cron: when.String(), Prompt: in.SchedulePrompt, Name: in.ScheduleName, Enabled: enabled}
-	if err == nil && when.MoreThanHourly() {
+	if err == nil && when.MoreThanHourly() && (c.Mode == Apply || c.Mode == Plan) {
 		p.warn("schedule_cron starts agents less than an hour apart (%s), and each run costs credits", when.Words())
 	}
 }

@@ -120,7 +120,7 @@ func (p *parser) kind() {
 	case !slices.Contains(flavor.TokenKinds(), kind):
 		p.add("token_kind", "leave it at auto", "Bitbucket's flavor %s has no %s", flavor, kind)
 	}
-	if kind := foreign(flavor, c.Token); kind != "" && c.Token.Reveal() != c.WarpAPIKey.Reveal() {
+	if kind := foreign(flavor, c.Token); kind != "" && c.Mode != Destroy && c.Token.Reveal() != c.WarpAPIKey.Reveal() {
 		place := "Bitbucket's flavor " + string(flavor)
 		if len(c.Repositories) > 0 {
 			place = c.Primary().Origin()

@@ -29,8 +29,11 @@ type User struct {
 
 // String names the environment as messages do: `"acme-api" (En00000000000000000001)`.
 func (u User) String() string {
-	if u.UID == "" {
+	switch {
+	case u.UID == "":
 		return fmt.Sprintf("%q", u.Name)
+	case u.Name == "":
+		return u.UID
 	}
 	return fmt.Sprintf("%q (%s)", u.Name, u.UID)
 }

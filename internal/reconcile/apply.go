@@ -90,8 +90,11 @@ func (a Applied) Words(mode Mode) string {
 		return "the secret is written, the environment is not known to be; run again to converge"
 	}
 	for _, s := range a.Environments[0].Schedules {
-		if s.Change == "" {
+		switch {
+		case isLost(s.Err):
 			return fmt.Sprintf("the secret and environment %s are written, its schedule is not known to be; run again to converge", a.Environments[0].UID)
+		case s.Change == "":
+			return fmt.Sprintf("the secret and environment %s are written, its schedule is not", a.Environments[0].UID)
 		}
 	}
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)
@@ -238,6 +241,26 @@ func write(ctx context.Context, change func(context.Context) error) error {
 	under, cancel := grace.After(ctx, writeGrace)
 	defer cancel()
 	return change(under)
+}
+
+// until makes a change until it is answered. After a lost answer, and after a refusal,
+// isDone looks whether things are as they were to be all the same: somebody else may have
+// been faster. What names the change in errors.
+func (a Applier) until(ctx context.Context, what string, change func(context.Context) error, isDone func(lost bool) bool) error {
+	lost := false // an answer
+	for try := 1; ; try++ {
+		err := write(ctx, change)
+		if err == nil {
+			return nil
+		}
+		lost = lost || isLost(err)
+		if isDone(lost) {
+			return nil
+		}
+		if err = fmt.Errorf("%s: %w%s", what, err, whyNot(err)); try == tries || !isLost(err) {
+			return staysLost(err, lost)
+		}
+	}
 }
 
 func past(c Change) string {

@@ -171,20 +171,9 @@ func (a Applier) settle(ctx context.Context, d Desired, current warp.Environment
 
 // deleteEnvironment deletes an environment; one that is gone is no error.
 func (a Applier) deleteEnvironment(ctx context.Context, uid string) error {
-	lost := false // an answer
-	for try := 1; ; try++ {
-		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteEnvironment(ctx, uid) })
-		if err == nil {
-			return nil
-		}
-		lost = lost || isLost(err)
-		if (lost || conflicting(err)) && a.hasGone(ctx, uid, lost) {
-			return nil
-		}
-		if try == tries || !isLost(err) {
-			return staysLost(fmt.Errorf("delete environment %s: %w", uid, err), lost)
-		}
-	}
+	return a.until(ctx, "delete environment "+uid,
+		func(ctx context.Context) error { return a.Writer.DeleteEnvironment(ctx, uid) },
+		func(lost bool) bool { return a.hasGone(ctx, uid, lost) })
 }
 
 // hasGone reports whether an environment is deleted: it is not listed and, unless a

@@ -36,7 +36,7 @@ func (p *Plan) remove(d Desired, w World) {
 // removeEnvironment plans the end of an environment and of our schedules in it.
 func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 	d := e.desired
-	current, err := w.chooseToRemove(d, e.Owner)
+	current, err := w.chooseAsIs(d, e.Owner)
 	if err != nil {
 		return err
 	}
@@ -52,18 +52,11 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		e.Secrets, _ = current.Model.Secrets()
 		e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: e.Owner, Usage: setup.UsageOf(e.Commands, d.secretFor(e.Commands, e.Secrets))}
 		e.Change = Delete
-		if len(e.Usage.Uses) == 0 && d.EnvironmentID == "" && !d.Force {
-			return fmt.Errorf("environment %s clones nothing with a secret that this program recognises, so it may be somebody else's; set environment_id to delete exactly this one, or force: true", e.User)
+		if err := e.isForeign(); err != nil && d.EnvironmentID == "" && !d.Force {
+			return fmt.Errorf("environment %s %w, so it may be somebody else's; set environment_id to delete exactly this one, or force: true", e.User, err)
 		}
 	}
-	ours, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())
-	ours = slices.DeleteFunc(ours, func(s warp.Schedule) bool { return s.EnvironmentID() != e.UID }) // somebody has pointed it elsewhere
-	switch {
-	case e.UID == "":
-		ours, foreign = nil, nil
-	case len(ours) > 1 && !isMarked(ours[0], e.UID): // whose they are cannot be told
-		ours, foreign = nil, append(foreign, ours...)
-	}
+	ours, foreign := w.schedulesToRemove(*e)
 	for _, s := range ours {
 		e.Schedules = append(e.Schedules, SchedulePlan{ID: s.ID, Name: s.Name(), Cron: s.Cron(), Enabled: s.Enabled(), Change: Delete, observed: s})
 	}
@@ -79,8 +72,9 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 	return p.guard(*e, w, *current)
 }
 
-// chooseToRemove picks the environment to delete, nil when there is none.
-func (w World) chooseToRemove(d Desired, owner warp.Owner) (*Object, error) {
+// chooseAsIs picks the environment that an entry means, which is not to be changed; nil when
+// there is none.
+func (w World) chooseAsIs(d Desired, owner warp.Owner) (*Object, error) {
 	if d.EnvironmentID == "" {
 		return choose(d, owner, w)
 	}
@@ -94,6 +88,32 @@ func (w World) chooseToRemove(d Desired, owner warp.Owner) (*Object, error) {
 		return nil, fmt.Errorf("environment %s is named %q and not %q; give one of environment_id and environment_name, or both of the same environment", d.EnvironmentID, current.Model.Name(), d.EnvironmentName)
 	}
 	return &current, nil
+}
+
+// isForeign is why an environment of the name may be somebody else's, nil for nothing.
+func (e EnvironmentPlan) isForeign() error {
+	switch own := e.desired.Repositories; {
+	case len(e.Usage.Uses) == 0:
+		return errors.New("clones nothing with a secret that this program recognises")
+	case len(own) > 0 && !e.Clones(own):
+		return fmt.Errorf("does not clone %s", own[0].CloneURL())
+	}
+	return nil
+}
+
+// schedulesToRemove are the schedules that go with an environment, and those of others in
+// it. A schedule without our marks is ours only when the inputs name it, and when it is the
+// only one of the name. One that somebody has pointed at another environment stays.
+func (w World) schedulesToRemove(e EnvironmentPlan) (ours, foreign []warp.Schedule) {
+	if e.UID == "" {
+		return w.leftBehind(e.Owner, e.scheduleName()), nil
+	}
+	ours, foreign = w.schedulesOf(e.Owner, e.UID, e.scheduleName())
+	ours = slices.DeleteFunc(ours, func(s warp.Schedule) bool { return s.EnvironmentID() != e.UID })
+	if len(ours) > 0 && !isMarked(ours[0], e.UID) && (e.desired.Schedule == nil || len(ours) > 1) {
+		return nil, append(foreign, ours...)
+	}
+	return ours, foreign
 }
 
 // guard fails when something else uses the environment, or when nobody knows. Forced,
@@ -114,7 +134,7 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 		return nil
 	}
 	if uses != "" {
-		return fmt.Errorf("environment %s is used by %s; take them off it first, or set force: true", e.User, uses)
+		return fmt.Errorf("environment %s is used by %s; take them off it first, set schedule_name where a schedule is this program's, or set force: true", e.User, uses)
 	}
 	if len(unknown) > 0 {
 		return fmt.Errorf("nobody knows what uses environment %s: %w; run again, or set force: true", e.User, errors.Join(unknown...))
@@ -181,12 +201,20 @@ func (e EnvironmentPlan) uses(integrations, schedules, factories []string, going
 // removeSecret plans what happens to the secret: it stays while something else reads
 // it.
 func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
-	name := e.desired.SecretName
+	d := e.desired
+	name := d.SecretName
 	if e.Change == Delete {
-		name = e.desired.secretFor(e.Commands, e.Secrets)
+		found := d.secretsFor(e.Commands, e.Secrets)
+		if len(found) > 1 && found[0] != d.SecretName {
+			if d.DeleteSecret {
+				p.warn("environment %s clones with several secrets (%s), so none is deleted; set secret_name", e.User, strings.Join(found, ", "))
+			}
+			return nil
+		}
+		name = d.secretFor(e.Commands, e.Secrets)
 	}
 	if name == "" {
-		if e.desired.DeleteSecret {
+		if d.DeleteSecret {
 			p.warn("nothing says which secret is meant, so none is deleted; set secret_name")
 		}
 		return nil
@@ -197,10 +225,15 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		if found.Type != warp.RawValue {
 			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
 		}
-		if err := w.unknownReaders(e.Owner); err != nil && !e.desired.Force {
-			return fmt.Errorf("nobody knows what reads secret %q: %w; run again, or set force: true", name, err)
-		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
+		if err := w.unknownReaders(e.Owner); err != nil {
+			s.Change = Keep
+			p.warn("secret %q stays, because nobody knows all that reads it: %v", name, err)
+		}
+		if e.Change != Delete && !d.SecretGiven && s.Was.Rotated.IsZero() {
+			s.Change = Keep
+			p.warn("secret %q stays: no environment tells that it is meant, and this program has not written it; set secret_name", name)
+		}
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
 		readers := w.otherReaders(s.Credential, *e)
 		for _, listing := range w.readers(e.Owner, name) {
@@ -356,23 +389,17 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 		a.Log.Warn(fmt.Sprintf("secret %q stays, because something reads it since the plan was made: %s", s.Name, reader))
 		return StoredSecret{Change: Keep}
 	}
-	lost := false
-	for try := 1; ; try++ {
-		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteSecret(ctx, s.Owner, s.Name) })
-		if err != nil && (isLost(err) || conflicting(err)) {
-			lost = lost || isLost(err)
-			if secrets, lookErr := a.Reader.ListSecrets(ctx); lookErr == nil && (World{Secrets: secrets}).secret(s.Owner, s.Name) == nil {
-				err = nil
-			}
-		}
-		if err == nil {
-			a.Log.Info(fmt.Sprintf("secret %q: deleted", s.Name))
-			return StoredSecret{Change: Delete}
-		}
-		if try == tries || !isLost(err) {
-			return StoredSecret{Err: staysLost(fmt.Errorf("delete secret %q: %w", s.Name, err), lost)}
-		}
+	err = a.until(ctx, fmt.Sprintf("delete secret %q", s.Name),
+		func(ctx context.Context) error { return a.Writer.DeleteSecret(ctx, s.Owner, s.Name) },
+		func(bool) bool {
+			secrets, err := a.Reader.ListSecrets(ctx)
+			return err == nil && World{Secrets: secrets}.secret(s.Owner, s.Name) == nil
+		})
+	if err != nil {
+		return StoredSecret{Err: err}
 	}
+	a.Log.Info(fmt.Sprintf("secret %q: deleted", s.Name))
+	return StoredSecret{Change: Delete}
 }
 
 // newReader is what reads a secret now and did not when the plan was made, in words;
@@ -380,7 +407,6 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
 	var now World
 	var connections Connections
-	forced := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.desired.Force })
 	var reads errgroup.Group
 	reads.Go(func() (err error) {
 		now.Listings, err = a.Reader.ListEnvironments(ctx)
@@ -396,7 +422,7 @@ func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, e
 		return "", err
 	}
 	now.Connections = map[warp.Owner]Connections{s.Owner: connections}
-	if err := now.unknownReaders(s.Owner); err != nil && !forced {
+	if err := now.unknownReaders(s.Owner); err != nil {
 		return "", err
 	}
 	if ctx.Err() != nil {
@@ -407,7 +433,11 @@ func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, e
 			return fmt.Sprintf("environment %q (%s)", listing.Name, listing.UID), nil
 		}
 	}
-	for _, reader := range now.otherReaders(s.Credential, EnvironmentPlan{}) {
+	var deleted EnvironmentPlan // all of them; a list may lag behind
+	for _, e := range p.Environments {
+		deleted.Schedules = append(deleted.Schedules, e.Schedules...)
+	}
+	for _, reader := range now.otherReaders(s.Credential, deleted) {
 		return reader, nil
 	}
 	return "", nil

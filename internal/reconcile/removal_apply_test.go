@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -338,71 +336,31 @@ func lagging(o *oz) step {
 	}
 }
 
-// TestALookForReadersThatFails keeps the secret; forced, it takes the list of environments.
+// TestALookForReadersThatFails keeps the secret, forced as well: to force is about the
+// environment.
 func TestALookForReadersThatFails(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection refused")
-	for name, test := range map[string]struct {
-		script  map[string][]step
-		forced  bool
-		wantErr string
-	}{
-		"no environments":         {map[string][]step{"ListEnvironments": refuses(broken)}, false, "list environments: connection refused"},
-		"no environments, forced": {map[string][]step{"ListEnvironments": refuses(broken)}, true, "list environments: connection refused"},
-		"no schedules":            {map[string][]step{"ListSchedules": append([]step{fine}, refuses(broken)...)}, false, "list schedules: connection refused"},
-		"no schedules, forced":    {map[string][]step{"ListSchedules": refuses(broken)}, true, ""},
-		"neither, forced":         {map[string][]step{"ListSchedules": refuses(broken), "ListEnvironments": refuses(broken)}, true, "connection refused"},
+	for method, wantErr := range map[string]string{
+		"ListEnvironments": "list environments: connection refused",
+		"ListSchedules":    "list schedules: connection refused",
+		"ListConnected":    "list integrations: connection refused",
+		"ListFactories":    "list factories: connection refused",
 	} {
-		for _, order := range []string{"environments", "schedules"} {
-			t.Run(name+", "+order+" first", func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { // time passes when neither list goes on
-					o := full()
-					plan := o.planFor(t, reconcile.Removal, desired(withSecretToo, func(d *reconcile.Desired) { d.Force = test.forced }))
-					for method, steps := range test.script {
-						o.script[method] = slices.Clone(steps)
-					}
-					if name == "no schedules, forced" {
-						o.script["ListSchedules"], o.script["ListEnvironments"] = ordered(order == "schedules", broken)
-					}
-					done := o.applier(o).Apply(t.Context(), plan, nil)
-					assert.Equal(t, reconcile.Delete, done.Environments[0].Change)
-					if test.wantErr == "" {
-						require.NoError(t, done.Err())
-						assert.Equal(t, reconcile.Delete, done.Secrets[0].Change)
-						return
-					}
-					require.ErrorContains(t, done.Err(), `look once more for what reads secret "TOKEN": `)
-					require.ErrorContains(t, done.Err(), test.wantErr)
-					assert.Empty(t, done.Secrets[0].Change)
-					assert.NotNil(t, o.secret(acme, "TOKEN"))
-				})
-			})
-		}
-	}
-}
-
-// ordered are a list of schedules that fails and one of environments that is answered, one before the other. A list
-// whose call was given up meanwhile fails, as over a network.
-func ordered(schedulesFirst bool, broken error) (schedules, environments []step) {
-	answered := make(chan struct{})
-	failing := func(context.Context, func() error) error {
-		if schedulesFirst {
-			return broken
-		}
-		<-answered
-		return broken
-	}
-	listing := func(ctx context.Context, effect func() error) error {
-		defer close(answered)
-		if schedulesFirst {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(time.Second):
+		for _, forced := range []bool{false, true} {
+			o := full()
+			plan := o.planFor(t, reconcile.Removal, desired(withSecretToo, func(d *reconcile.Desired) { d.Force = forced }))
+			steps := refuses(broken)
+			if looksBefore := method == "ListSchedules" || method == "ListFactories"; looksBefore && !forced {
+				steps = append([]step{fine}, steps...)
 			}
+			o.script[method] = steps
+			done := o.applier(o).Apply(t.Context(), plan, nil)
+			assert.Equal(t, reconcile.Delete, done.Environments[0].Change, method)
+			require.ErrorContains(t, done.Err(), `look once more for what reads secret "TOKEN": `)
+			require.ErrorContains(t, done.Err(), wantErr)
+			assert.Empty(t, done.Secrets[0].Change)
+			assert.NotNil(t, o.secret(acme, "TOKEN"))
 		}
-		return effect()
 	}
-	return []step{failing}, []step{listing}
 }

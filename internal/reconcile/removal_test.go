@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -204,7 +205,7 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 					assert.Equal(t, warnings, plan.Warnings)
 					assert.Equal(t, reconcile.Delete, plan.Environments[0].Change)
 				case uses != "":
-					require.EqualError(t, plan.Err(), "environment "+whole+" is used by "+uses+"; take them off it first, or set force: true")
+					require.EqualError(t, plan.Err(), "environment "+whole+" is used by "+uses+"; take them off it first, set schedule_name where a schedule is this program's, or set force: true")
 				default:
 					require.EqualError(t, plan.Err(), "nobody knows what uses environment "+whole+": "+strings.Join(test.unknown, "\n")+"; run again, or set force: true")
 				}
@@ -351,22 +352,34 @@ func TestWhoKeepsASecret(t *testing.T) {
 func TestWhichSecretARemovalIsAbout(t *testing.T) {
 	t.Parallel()
 	another := strings.ReplaceAll(clones("acme-api"), "TOKEN", "NPM_TOKEN")
+	two := func(first, second string) string {
+		return `{"name":"acme-api","setup_commands":["git clone https://x-token-auth:$` + first + `@bitbucket.org/acme/api.git","git clone https://x-token-auth:$` + second +
+			`@bitbucket.org/acme/web.git"],"secrets":[{"name":"` + first + `"},{"name":"` + second + `"}]}`
+	}
+	several, severalOurs := two("NPM_TOKEN", "OTHER_TOKEN"), two("NPM_TOKEN", "TOKEN")
 	ask := func(d *reconcile.Desired) { d.DeleteSecret = true }
 	nameless := func(d *reconcile.Desired) { d.SecretName = "" }
 	for name, test := range map[string]struct {
 		model   string // empty: there is no environment
 		kind    warp.SecretType
+		note    string // in the secret's description
 		desired reconcile.Desired
 		want    secretPlan // zero: none
 		warn    []string
 		wantErr string
 	}{
-		"not asked for":                    {model: clones("acme-api"), desired: desired(), want: secretPlan{"TOKEN", reconcile.Keep}},
-		"the given one":                    {model: clones("acme-api"), desired: desired(withSecretToo), want: secretPlan{"TOKEN", reconcile.Delete}},
-		"the default":                      {model: clones("acme-api"), desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Delete}},
-		"the one that it clones with":      {model: another, desired: desired(ask), want: secretPlan{"NPM_TOKEN", reconcile.Delete}},
-		"the one, without a default":       {model: another, desired: desired(ask, nameless), want: secretPlan{"NPM_TOKEN", reconcile.Delete}},
-		"of an environment that is gone":   {desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Delete}},
+		"not asked for":                  {model: clones("acme-api"), desired: desired(), want: secretPlan{"TOKEN", reconcile.Keep}},
+		"the given one":                  {model: clones("acme-api"), desired: desired(withSecretToo), want: secretPlan{"TOKEN", reconcile.Delete}},
+		"the default":                    {model: clones("acme-api"), desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Delete}},
+		"the one that it clones with":    {model: another, desired: desired(ask), want: secretPlan{"NPM_TOKEN", reconcile.Delete}},
+		"the one, without a default":     {model: another, desired: desired(ask, nameless), want: secretPlan{"NPM_TOKEN", reconcile.Delete}},
+		"of an environment that is gone": {desired: desired(ask), note: "rotated by oz-bitbucket on 2026-11-24", want: secretPlan{"TOKEN", reconcile.Delete}},
+		"of an environment that is gone, and never ours": {desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Keep},
+			warn: []string{`secret "TOKEN" stays: no environment tells that it is meant, and this program has not written it; set secret_name`}},
+		"of an environment that is gone, the given one": {desired: desired(withSecretToo), want: secretPlan{"TOKEN", reconcile.Delete}},
+		"several, and none is the default": {model: several, desired: desired(ask, nameless),
+			warn: []string{"environment " + whole + " clones with several secrets (NPM_TOKEN, OTHER_TOKEN), so none is deleted; set secret_name"}},
+		"several, the default among them":  {model: severalOurs, desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Delete}},
 		"of another type":                  {model: clones("acme-api"), kind: "DOTENVX", desired: desired(ask), wantErr: `secret "TOKEN" has the type DOTENVX, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name`},
 		"of another type, not asked for":   {model: clones("acme-api"), kind: "DOTENVX", desired: desired(), want: secretPlan{"TOKEN", reconcile.Keep}},
 		"none, and none is asked for":      {desired: desired(nameless)},
@@ -377,6 +390,7 @@ func TestWhichSecretARemovalIsAbout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := withSecret()
+			o.secret(acme, "TOKEN").Description = cmp.Or(test.note, "for ci")
 			if test.kind != "" {
 				o.secret(acme, "TOKEN").Type = test.kind
 			}

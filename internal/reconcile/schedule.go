@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -81,6 +82,26 @@ func (w World) schedulesOf(owner warp.Owner, environment, name string) (ours, fo
 	return ours, append(foreign, named...)
 }
 
+// leftBehind are the schedules of this name that the program made for an environment that
+// is no more: somebody deleted it by hand, and they go on starting agents that fail.
+func (w World) leftBehind(owner warp.Owner, name string) []warp.Schedule {
+	var found []warp.Schedule
+	for _, s := range w.Connections[owner].Schedules {
+		isOwn := s.Owner.Type == "" || owns(owner, s.Owner)
+		of := s.Metadata()[forEnvironment]
+		if isOwn && s.Name() == name && of != "" && of == s.EnvironmentID() && isMarked(s, of) && !w.isLive(of) {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// isLive reports whether an environment is listed, and not known to be in the trash.
+func (w World) isLive(uid string) bool {
+	listed := slices.ContainsFunc(w.Listings, func(l warp.EnvironmentListing) bool { return l.UID == uid })
+	return listed && !w.Objects[uid].Trashed
+}
+
 // scheduleName is the name of the environment's schedule.
 func (e EnvironmentPlan) scheduleName() string {
 	if e.desired.Schedule == nil {
@@ -99,15 +120,22 @@ func (e *EnvironmentPlan) schedule(w World) error {
 	}
 	plan := SchedulePlan{Name: e.scheduleName(), Cron: e.desired.Schedule.Cron, Enabled: e.desired.Schedule.Enabled, Change: Create}
 	var before warp.Schedule
-	if e.UID != "" { // else there is none yet
-		ours, _ := w.schedulesOf(e.Owner, e.UID, plan.Name)
-		switch {
-		case len(ours) > 1:
-			return twins(e.Name, ours)
-		case len(ours) == 1:
-			before = ours[0]
-			plan.ID, plan.observed, plan.Change = before.ID, before, Keep
-		}
+	var ours []warp.Schedule
+	if e.UID != "" { // else there is none in it yet
+		ours, _ = w.schedulesOf(e.Owner, e.UID, plan.Name)
+	}
+	left := w.leftBehind(e.Owner, plan.Name)
+	switch {
+	case len(ours) > 1:
+		return twins(e.Name, ours)
+	case len(ours) == 1:
+		before = ours[0]
+		plan.ID, plan.observed, plan.Change = before.ID, before, Keep
+	case len(left) > 1:
+		return twins(e.Name, left)
+	case len(left) == 1:
+		before = left[0]
+		plan.ID, plan.observed, plan.Change = before.ID, before, Update
 	}
 	_, fields, err := e.editSchedule(before, e.UID)
 	if err != nil {
@@ -137,7 +165,7 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 	exists := s.ID != ""
 	if exists {
 		if err := s.Check(); err != nil {
-			return request, nil, fmt.Errorf("schedule %s: %w, so it is left alone; repair it in Oz, or look for a newer version of this program", s, err)
+			return request, nil, fmt.Errorf("schedule %s: %w, so it is left alone; mend it in Oz, or look for a newer version of this program", s, err)
 		}
 	}
 	m := s.Request()
@@ -162,7 +190,7 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 		}
 		change(warp.KeyEnabled, old, []string{strconv.FormatBool(d.Enabled)})
 	}
-	if s.EnvironmentID() != environment {
+	if environment != "" && s.EnvironmentID() != environment {
 		config = config.With(warp.KeyEnvironmentID, environment)
 		change(warp.KeyEnvironmentID, linesOf(s.EnvironmentID()), linesOf(environment))
 	}
@@ -249,28 +277,47 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 		case try > tries:
 			return now, "", fmt.Errorf("update schedule %s: it does not take what it is sent (%s), or someone else keeps changing it", now, fieldNames(fields))
 		}
-		err = write(ctx, func(ctx context.Context) (err error) {
-			if len(fields) == 1 && fields[0].Name == warp.KeyEnabled { // a PUT would reset what the API does not tell
-				now, err = w.Writer.EnableSchedule(ctx, w.plan.Owner, current.ID, w.plan.desired.Schedule.Enabled)
-			} else {
-				now, err = w.Writer.ReplaceSchedule(ctx, w.plan.Owner, current.ID, request)
-			}
-			return err
-		})
+		now, err = w.send(ctx, current, request, fields)
 		if err == nil {
 			current, written = now, true
-			if _, fields, err := w.plan.editSchedule(now, w.environment); err == nil && len(fields) == 0 {
+			switch _, left, err := w.plan.editSchedule(now, w.environment); {
+			case err == nil && len(left) == 0:
+				return now, Update, nil
+			case err == nil && len(left) == 1 && left[0].Name == warp.KeySecrets:
+				w.Log.Warn(fmt.Sprintf("Oz keeps no list of secrets for schedule %s; its runs get those that the environment lists", now))
 				return now, Update, nil
 			}
 			continue
 		}
 		err = fmt.Errorf("update schedule %s: %w%s", current, err, whyNot(err))
 		lost = lost || isLost(err)
-		if try == tries || !isLost(err) {
+		if again := isLost(err) || onlyEnables(fields) && isAlready(err); try == tries || !again {
 			return current, "", staysLost(err, lost)
 		}
 		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
 	}
+}
+
+// send writes what differs. Where no more than enabled does, it pauses or resumes: a PUT
+// would reset what the API does not tell.
+func (w scheduleWrite) send(ctx context.Context, current warp.Schedule, request warp.Model, fields []Field) (now warp.Schedule, err error) {
+	err = write(ctx, func(ctx context.Context) (err error) {
+		if onlyEnables(fields) {
+			now, err = w.Writer.EnableSchedule(ctx, w.plan.Owner, current.ID, w.plan.desired.Schedule.Enabled)
+		} else {
+			now, err = w.Writer.ReplaceSchedule(ctx, w.plan.Owner, current.ID, request)
+		}
+		return err
+	})
+	return now, err
+}
+
+func onlyEnables(fields []Field) bool { return len(fields) == 1 && fields[0].Name == warp.KeyEnabled }
+
+// isAlready reports whether a refusal may say that a schedule is as it was to be.
+func isAlready(err error) bool {
+	refusal, refused := errors.AsType[*warp.Refusal](err)
+	return refused && (refusal.Status == 400 || refusal.Status == 409)
 }
 
 func fieldNames(fields []Field) string {
@@ -332,7 +379,13 @@ func (w scheduleWrite) find(ctx context.Context) ([]warp.Schedule, error) {
 // older orders schedules by their age, and those of one age in the same way for every
 // process.
 func older(a, b warp.Schedule) int {
-	return cmp.Or(cmp.Compare(a.CreatedAt(), b.CreatedAt()), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(created(a).Compare(created(b)), cmp.Compare(a.ID, b.ID))
+}
+
+// created is when a schedule was created; one that does not tell is the oldest.
+func created(s warp.Schedule) time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, s.CreatedAt())
+	return at
 }
 
 // yield keeps the schedule that this process has just created if none is older, and
@@ -368,43 +421,25 @@ func (w scheduleWrite) settle(ctx context.Context, found warp.Schedule, change C
 
 // deleteSchedule deletes a schedule; one that is gone is no error.
 func (a Applier) deleteSchedule(ctx context.Context, owner warp.Owner, s warp.Schedule) error {
-	lost := false
-	for try := 1; ; try++ {
-		err := write(ctx, func(ctx context.Context) error { return a.Writer.DeleteSchedule(ctx, owner, s.ID) })
-		if err == nil || isGone(err) {
-			return nil
-		}
-		err = fmt.Errorf("delete schedule %s: %w", s, err)
-		lost = lost || isLost(err)
-		if try == tries || !isLost(err) {
-			return staysLost(err, lost)
-		}
-		if _, err := a.Reader.GetSchedule(ctx, owner, s.ID); isGone(err) {
-			return nil
-		}
-	}
+	return a.until(ctx, fmt.Sprintf("delete schedule %s", s),
+		func(ctx context.Context) error { return a.Writer.DeleteSchedule(ctx, owner, s.ID) },
+		func(bool) bool {
+			_, err := a.Reader.GetSchedule(ctx, owner, s.ID)
+			return isGone(err)
+		})
 }
 
 // pauseSchedule pauses a schedule; one that is gone is no error.
 func (a Applier) pauseSchedule(ctx context.Context, owner warp.Owner, s warp.Schedule) error {
-	lost := false
-	for try := 1; ; try++ {
-		err := write(ctx, func(ctx context.Context) error {
+	return a.until(ctx, fmt.Sprintf("pause schedule %s", s),
+		func(ctx context.Context) error {
 			_, err := a.Writer.EnableSchedule(ctx, owner, s.ID, false)
 			return err
+		},
+		func(bool) bool {
+			now, err := a.Reader.GetSchedule(ctx, owner, s.ID)
+			return isGone(err) || err == nil && !now.Enabled()
 		})
-		if err == nil || isGone(err) {
-			return nil
-		}
-		err = fmt.Errorf("pause schedule %s: %w", s, err)
-		if lost = lost || isLost(err); try == tries || !isLost(err) {
-			return staysLost(err, lost)
-		}
-		now, lookErr := a.Reader.GetSchedule(ctx, owner, s.ID)
-		if isGone(lookErr) || lookErr == nil && !now.Enabled() {
-			return nil
-		}
-	}
 }
 
 // whyNot says what to do about a refusal, as the end of a message.
@@ -414,9 +449,9 @@ func whyNot(err error) string {
 	case !refused:
 		return ""
 	case refusal.Kind == "feature_not_available":
-		return "; the plan does not include scheduled agents: change it, or leave schedule_cron out"
+		return "; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out"
 	case refusal.Status == 403:
-		return "; warp_api_key may not write schedules of this team: use an agent key of the team, or the key of a member who may"
+		return "; warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may"
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func TestTroubleWithTheWriteOfASchedule(t *testing.T) {
 		}
 	}
 	broken := func(context.Context, func() error) error { return errors.New("connection refused") }
-	const forbidden = "; warp_api_key may not write schedules of this team: use an agent key of the team, or the key of a member who may"
+	const forbidden = "; warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may"
 	for _, test := range []struct {
 		name, stored, method string
 		steps                []step
@@ -75,7 +75,7 @@ func TestTroubleWithTheWriteOfASchedule(t *testing.T) {
 		{name: "create, forbidden", method: "CreateSchedule", steps: []step{refuse(403, "not_authorized")},
 			wantErr: `create schedule "acme-api": 403: not_authorized: no` + forbidden, writes: 1},
 		{name: "create, not in the plan", method: "CreateSchedule", steps: []step{refuse(403, "feature_not_available")},
-			wantErr: `create schedule "acme-api": 403: feature_not_available: no; the plan does not include scheduled agents: change it, or leave schedule_cron out`, writes: 1},
+			wantErr: `create schedule "acme-api": 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out`, writes: 1},
 		{name: "create, refused", method: "CreateSchedule", steps: []step{refuse(400, "invalid_request")}, wantErr: `create schedule "acme-api": 400: invalid_request: no`, writes: 1},
 		{name: "create, broken", method: "CreateSchedule", steps: []step{broken}, wantErr: `create schedule "acme-api": connection refused`, writes: 1},
 		{name: "create, lost, then refused", method: "CreateSchedule", steps: []step{lostBefore, refuse(400, "x")},
@@ -494,6 +494,8 @@ func TestWordsOfAFailure(t *testing.T) {
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{})},
 			"the secret is written, the environment is not known to be; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one("", false)})},
+			"the secret and environment " + uid + " are written, its schedule is not"},
+		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: []reconcile.StoredSchedule{{Err: lost}}})},
 			"the secret and environment " + uid + " are written, its schedule is not known to be; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one(reconcile.Create, false)})},
 			"the secret is written, and environment " + uid + " too; run again to converge"},

@@ -305,7 +305,7 @@ func TestWhichSchedulesAreOurs(t *testing.T) {
 		"marked by somebody else": {
 			there: []in{{acme, with(named("old"), "metadata", map[string]string{"managed_by": "x", "oz-bitbucket.environment": uid})}}, foreign: []int{1},
 		},
-		"marked for another environment": {there: []in{{acme, with(moved(request(uid)), "metadata", map[string]string{"managed_by": "oz-bitbucket", "oz-bitbucket.environment": "En9"})}}},
+		"marked for another environment": {there: []in{{acme, with(with(moved(request(uid)), "name", "x"), "metadata", map[string]string{"managed_by": "oz-bitbucket", "oz-bitbucket.environment": "En9"})}}},
 		"marked for another environment, moved here": {
 			there: []in{{acme, with(with(request(uid), "name", "x"), "metadata", map[string]string{"managed_by": "oz-bitbucket", "oz-bitbucket.environment": "En9"})}}, foreign: []int{1},
 		},
@@ -382,7 +382,7 @@ func TestAScheduleOfAnUnknownShapeIsLeftAlone(t *testing.T) {
 	odd := configured(with(request(uid), "prompt", "old"), `{"environment_id":"`+uid+`","secrets":["TOKEN"]}`)
 	o := scheduled(odd)
 	id := o.schedules[0].ID
-	want := `schedule "acme-api" (` + id + `): secrets of agent_config is no list of objects with a name, so it is left alone; repair it in Oz, or look for a newer version of this program`
+	want := `schedule "acme-api" (` + id + `): secrets of agent_config is no list of objects with a name, so it is left alone; mend it in Oz, or look for a newer version of this program`
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
 	require.EqualError(t, plan.Err(), want)
 	assert.Empty(t, plan.Environments[0].Schedules)
@@ -405,7 +405,7 @@ func TestWithoutTheListOfSchedules(t *testing.T) {
 	o := scheduled()
 	o.script["ListSchedules"] = []step{broken}
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
-	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no; the plan does not include scheduled agents: change it, or leave schedule_cron out`)
+	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out`)
 
 	o.script["ListSchedules"] = []step{broken}
 	plan = o.diff(t, reconcile.Provision, desired())
@@ -432,4 +432,58 @@ func TestMarksThatDoNotFit(t *testing.T) {
 		delete(now, "oz-bitbucket.environment")
 		assert.Equal(t, metadata, now)
 	}
+}
+
+// TestASchedulesEnvironmentThatIsGone: the schedule goes on with the next one of its name,
+// or goes.
+func TestASchedulesEnvironmentThatIsGone(t *testing.T) {
+	t.Parallel()
+	old := with(request("En9"), "metadata", map[string]string{"managed_by": "oz-bitbucket", "oz-bitbucket.environment": "En9"})
+	for name, test := range map[string]struct {
+		there   []string
+		model   string // of the environment; empty: there is none yet
+		want    reconcile.Change
+		wantErr string
+	}{
+		"with an environment":        {there: []string{old}, model: converged, want: reconcile.Update},
+		"with a new environment":     {there: []string{old}, want: reconcile.Update},
+		"of another name":            {there: []string{with(old, "name", "x")}, want: reconcile.Create},
+		"not ours":                   {there: []string{with(old, "metadata", map[string]string{})}, want: reconcile.Create},
+		"two of them":                {there: []string{old, old}, wantErr: `environment "acme-api" has 2 schedules that may be this program's: `},
+		"beside that of environment": {there: []string{old, request(uid)}, model: converged, want: reconcile.Keep},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := withSecret()
+			if test.model != "" {
+				o.add(acme, test.model)
+			}
+			for _, item := range test.there {
+				o.schedule(acme, item)
+			}
+			plan := o.diff(t, reconcile.Provision, desired(daily()))
+			if test.wantErr != "" {
+				require.ErrorContains(t, plan.Err(), test.wantErr)
+				return
+			}
+			require.NoError(t, plan.Err())
+			before := len(o.schedules)
+			stored, err := o.store(t, plan)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, stored.Change)
+			assert.Equal(t, test.want == reconcile.Create, len(o.schedules) == before+1)
+			assert.Contains(t, o.requests(), request(o.live(acme, "acme-api")[0]))
+			again, err := o.store(t, o.diff(t, reconcile.Provision, desired(daily())))
+			require.NoError(t, err)
+			assert.Equal(t, []any{reconcile.Keep, stored.ID}, []any{again.Change, again.ID})
+		})
+	}
+
+	o := withSecret()
+	o.schedule(acme, old)
+	o.schedule(acme, with(old, "name", "x"))
+	plan := o.planFor(t, reconcile.Removal, desired())
+	require.NoError(t, o.applier(o).Apply(t.Context(), plan, nil).Err())
+	require.Len(t, o.schedules, 1)
+	assert.Equal(t, "x", o.schedules[0].Name(), "one of another name is nobody's business")
 }

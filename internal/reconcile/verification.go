@@ -16,7 +16,10 @@ func (p *Plan) verify(d Desired, w World) {
 	owner, err := ownerOf(w.Caller, d)
 	var current *Object
 	if err == nil {
-		current, err = choose(d, owner, w)
+		current, err = w.chooseAsIs(d, owner)
+	}
+	if err == nil && current != nil && current.Trashed {
+		err = fmt.Errorf("environment %s is in the trash; restore it, or leave environment_id out", current.UID)
 	}
 	if err == nil && current == nil {
 		err = fmt.Errorf("environment %q does not exist for this owner (%s); check environment_name, scope and team, or run apply first", d.EnvironmentName, ownerWords(owner))
@@ -38,17 +41,29 @@ func (p *Plan) verify(d Desired, w World) {
 		e.Secret, p.Secrets = len(p.Secrets), append(p.Secrets, s)
 		p.Warnings = append(p.Warnings, unlisted(e.User, e.Secrets, secret, "run apply, which names it again")...)
 	}
+	if len(d.Repositories) > 0 && !e.Clones(d.Repositories) {
+		p.warn("environment %s does not clone %s of repo_url; what it clones is tested", e.User, d.Repositories[0].CloneURL())
+	}
 	p.Environments = append(p.Environments, e)
 }
 
 // expansion is a variable as a shell reads it.
 var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// secretFor is the secret with which commands clone, when the inputs name none: the
-// default, a listed one, or any variable that they read.
+// secretFor is the secret with which commands clone, when the inputs name none: the first
+// of secretsFor, else the default.
 func (d Desired) secretFor(commands, listed []string) string {
+	if found := d.secretsFor(commands, listed); len(found) > 0 {
+		return found[0]
+	}
+	return d.SecretName
+}
+
+// secretsFor are the secrets with which commands clone: the default, those that are
+// listed, and any other variable that they read. When the inputs name one, it is that.
+func (d Desired) secretsFor(commands, listed []string) []string {
 	if d.SecretGiven {
-		return d.SecretName
+		return []string{d.SecretName}
 	}
 	candidates := append([]string{d.SecretName}, listed...)
 	for _, command := range commands {
@@ -56,12 +71,13 @@ func (d Desired) secretFor(commands, listed []string) string {
 			candidates = append(candidates, match[1])
 		}
 	}
+	var found []string
 	for _, name := range candidates {
-		if name != "" && len(setup.UsageOf(commands, name).Uses) > 0 {
-			return name
+		if name != "" && !slices.Contains(found, name) && len(setup.UsageOf(commands, name).Uses) > 0 {
+			found = append(found, name)
 		}
 	}
-	return d.SecretName
+	return found
 }
 
 // unlisted says that runs cannot clone, where an environment clones with a secret that

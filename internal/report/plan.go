@@ -65,7 +65,7 @@ const nextTimes = 3
 // scheduleLines say what happens to a schedule and, while it is on, when it runs:
 //
 //	schedule "acme-api": create
-//	  every day at 03:00 UTC (0 3 * * *), next on Sat 2026-11-28 03:00, Sun 2026-11-29 03:00 and Mon 2026-11-30 03:00 UTC
+//	  every day at 03:00 UTC (0 3 * * *), next on Sat 2026-11-28 03:00, Sun 2026-11-29 03:00, Mon 2026-11-30 03:00 UTC
 func scheduleLines(p reconcile.Plan, s reconcile.SchedulePlan) []string {
 	text := []string{fmt.Sprintf("schedule %s: %s", s, s.Change)}
 	when, err := cron.Parse(s.Cron)

@@ -253,6 +253,8 @@ func (f Facts) Expiry() string {
 // environment unchanged, smoke test passed".
 func (f Facts) Headline() string {
 	switch {
+	case f.DryRun && f.isRotation() && f.Err == nil:
+		return "the secret would be rotated"
 	case f.DryRun && f.Plan != nil && f.Err == nil && f.Plan.Changes():
 		return "there is something to change"
 	case f.DryRun && f.Plan != nil && f.Err == nil:

@@ -120,10 +120,10 @@ func (f Facts) next() string {
 		return "mend what the message names and run the job again."
 	case f.Err != nil:
 		return "run the job again; it goes on from what is there."
-	case f.DryRun && f.Plan != nil && !f.is(reconcile.Provision):
+	case f.is(reconcile.Rotation) && f.DryRun, f.is(reconcile.Removal) && f.DryRun && f.Plan.Changes():
 		return "leave `dry_run` out to make it so. Nothing was written."
-	case f.DryRun && f.Plan != nil && f.Plan.Changes():
-		return "run with `mode: apply` to make it so. This was a plan: nothing was written."
+	case f.is(reconcile.Provision) && f.DryRun && f.Plan.Changes():
+		return "run with `mode: apply`, and without `dry_run`, to make it so. This was a plan: nothing was written."
 	case f.DryRun:
 		return ""
 	case f.RolledBack:

@@ -43,10 +43,10 @@ func (s Schedule) Prompt() string { return s.text(KeyPrompt) }
 // Enabled is false while the schedule is paused.
 func (s Schedule) Enabled() bool { return string(s.Raw(KeyEnabled)) == "true" }
 
-// CreatedAt and UpdatedAt are opaque; UpdatedAt changes with every write.
+// CreatedAt is when the schedule was created, in RFC 3339.
 func (s Schedule) CreatedAt() string { return s.text("created_at") }
 
-// UpdatedAt is when the schedule was last written.
+// UpdatedAt changes with every write.
 func (s Schedule) UpdatedAt() string { return s.text("updated_at") }
 
 // Config is the agent's configuration, whose keys are a run's.
@@ -77,8 +77,11 @@ func (s Schedule) String() string { return fmt.Sprintf("%q (%s)", s.Name(), s.ID
 // both.
 func (s Schedule) Request() Model {
 	config := s.Config()
-	if config.Raw("skills") != nil {
+	var skills []json.RawMessage
+	if _ = json.Unmarshal(config.Raw("skills"), &skills); len(skills) > 0 {
 		config = config.Without("skill_spec")
+	} else {
+		config = config.Without("skills")
 	}
 	request := s.Model
 	for _, key := range answered {

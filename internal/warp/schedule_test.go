@@ -40,7 +40,8 @@ func TestRequestOfASchedule(t *testing.T) {
 		"skill_spec goes beside skills": {
 			`{"agent_config":{"skill_spec":"a","skills":["a","b"],"model_id":"m"}}`, `{"agent_config":{"skills":["a","b"],"model_id":"m"}}`,
 		},
-		"and beside an empty list":   {`{"agent_config":{"skills":[],"skill_spec":"a"}}`, `{"agent_config":{"skills":[]}}`},
+		"which an empty list is not": {`{"agent_config":{"skills":[],"skill_spec":"a"}}`, `{"agent_config":{"skill_spec":"a"}}`},
+		"nor null":                   {`{"agent_config":{"skills":null,"skill_spec":"a"}}`, `{"agent_config":{"skill_spec":"a"}}`},
 		"skill_spec alone stays":     {`{"agent_config":{"skill_spec":"a"}}`, `{"agent_config":{"skill_spec":"a"}}`},
 		"a skill_spec at the top":    {`{"skills":[1],"skill_spec":"a"}`, `{"skills":[1],"skill_spec":"a"}`},
 		"no configuration":           {`{"name":"n"}`, `{"name":"n"}`},
