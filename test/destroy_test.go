@@ -850,25 +850,72 @@ func TestDestroyOfASecretAsksForItsReaders(t *testing.T) {
 	}
 }
 
-// TestAForcedDestroyOfASecretNeedsNoSchedules: that they are refused ends no other read.
-func TestAForcedDestroyOfASecretNeedsNoSchedules(t *testing.T) {
+// TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows: to force is about the environment.
+func TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{NoSchedules: true}, func(t *testing.T, w *world) {
 		w.apply(nil)
-		refused := make(chan struct{}) // for the second time
-		answers := 0
-		w.oz.Script.Add(fault.Fault{Operation: readsSchedules, When: fault.Meanwhile, Times: -1, Do: func() {
-			if answers++; answers == 2 {
-				close(refused)
-			}
-		}})
-		w.oz.Script.Add(fault.Fault{Operation: "GetCloudEnvironments", When: fault.Meanwhile, Skip: 1, Do: func() { <-refused }, Delay: pauseForTheTest / 5})
 		forced := with(w.whole(), "force", "true")
-		r := w.destroys(forced)
-		assert.Equal(t, "delete", r.outputs["secret_change"])
+		for _, change := range []string{"delete", "keep"} {
+			r := w.must(forced)
+			assert.Equal(t, []string{change, "keep"}, []string{r.outputs["environment_change"], r.outputs["secret_change"]})
+			assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN" stays, because nobody knows all that reads it: list schedules`)
+			assert.Empty(t, w.oz.Environments())
+			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+		}
+	})
+}
+
+// TestDestroyLeavesASecretThatTheProgramHasNotWritten, in the second run: the first one took
+// the name from the environment.
+func TestDestroyLeavesASecretThatTheProgramHasNotWritten(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "of somebody else")
+		w.must(w.inputs(map[string]string{"secret_name": "MY_TOKEN", "smoke_test": "false"}))
+		assert.Equal(t, "MY_TOKEN", w.must(w.whole()).outputs["secret_name"])
+		for range 2 {
+			r := w.must(w.whole())
+			assert.Equal(t, "keep", r.outputs["secret_change"])
+			assert.Contains(t, r.log, "this program has not written it; set secret_name")
+			w.requireSecret(team, "BITBUCKET_API_TOKEN", "of somebody else")
+		}
+	})
+}
+
+// TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository than the inputs name.
+func TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.AddSecret(team, "SOMEBODYS", "x")
+		w.oz.AddEnvironment(team, `{"name":"acme-sample","setup_commands":["git clone https://x:$SOMEBODYS@bitbucket.org/other/thing.git"],"secrets":[{"name":"SOMEBODYS"}]}`)
+		w.refusesTwice(w.whole(), "does not clone "+w.cloud.CloneURL()+", so it may be somebody else's", "set environment_id")
+	})
+}
+
+// TestDestroyRefusesAScheduleOfAPerson that has the environment's name, unless the inputs
+// name it.
+func TestDestroyRefusesAScheduleOfAPerson(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		environment := w.apply(nil)
+		id := w.oz.AddSchedule(team, scheduleOf("acme-sample", environment.UID))
+		w.refusesTwice(w.whole(), `is used by the schedule "acme-sample" (`+id+`)`, "set schedule_name")
+		w.destroys(with(w.whole(), "schedule_name", "acme-sample"))
 		w.nothingLeft()
-		w.oz.Script.Clear()
-		w.isGone(forced)
+	})
+}
+
+// TestDestroyTakesTheScheduleOfAnEnvironmentThatIsGone, which somebody deleted by hand.
+func TestDestroyTakesTheScheduleOfAnEnvironmentThatIsGone(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		environment, _ := w.nightly()
+		w.oz.Trash(environment.UID)
+		w.must(w.whole())
+		assert.Empty(t, w.oz.Schedules())
+		assert.Empty(t, w.oz.Secrets())
+		assert.Equal(t, "false", w.must(w.whole()).outputs["changed"])
 	})
 }
 

@@ -563,12 +563,9 @@ func TestScheduleThatSomeoneElseDeletesMeanwhile(t *testing.T) {
 			}
 		}})
 		inputs["schedule_prompt"] = "Something else."
-		r := w.run(inputs)
-		assert.Equal(t, 1, r.code, r.log)
-		assert.Contains(t, r.log, id)
-		assert.Contains(t, r.log, "run again to converge")
-		assert.Empty(t, w.oz.Schedules())
-		w.must(inputs)
+		r := w.must(inputs)
+		assert.Contains(t, r.log, "schedule \"acme-sample\" ("+id+") is gone: ")
+		assert.Equal(t, []string{w.onlySchedule().ID, "true"}, []string{r.outputs["schedule_id"], r.outputs["changed"]})
 		assert.NotEqual(t, id, w.onlySchedule().ID)
 		w.keepsSchedule(inputs)
 	})
@@ -613,7 +610,7 @@ func TestScheduleWithoutPermission(t *testing.T) {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may")
-			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, its schedule is not known to be")
+			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, its schedule is not\n")
 			assert.Equal(t, []string{change, ""}, []string{r.outputs["environment_change"], r.outputs["schedule_id"]})
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
 			assert.Empty(t, w.oz.Schedules())
@@ -929,5 +926,25 @@ func TestRoadIsInTheVerdictOfACloneThatFailed(t *testing.T) {
 			assert.NotContains(t, failed(other.(string)).log, from)
 		}
 		assert.Equal(t, "passed", w.must(w.inputs(nil)).outputs["smoke_test"])
+	})
+}
+
+// TestScheduleOfAnEnvironmentThatIsGone goes on in the next one: somebody has deleted the
+// environment by hand.
+func TestScheduleOfAnEnvironmentThatIsGone(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.scheduled(nil)
+		w.must(inputs)
+		id, old := w.onlySchedule().ID, w.onlyEnvironment().UID
+		w.oz.Trash(old)
+		assert.Contains(t, w.run(inputs, "plan").log, `schedule "acme-sample" (`+id+`): update`)
+		r := w.must(inputs)
+		assert.Equal(t, []string{"create", id}, []string{r.outputs["environment_change"], r.outputs["schedule_id"]})
+		assert.Equal(t, r.outputs["environment_id"], w.onlySchedule().Config["environment_id"])
+		assert.NotEqual(t, old, r.outputs["environment_id"])
+		schedules := w.oz.Schedules()
+		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+		assert.Equal(t, schedules, w.oz.Schedules())
 	})
 }

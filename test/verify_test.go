@@ -245,3 +245,21 @@ func TestVerificationSurvivesALostStart(t *testing.T) {
 		}
 	})
 }
+
+// TestVerificationShowsATokenOfDataCenterToNobodyElse: the inputs say where a token belongs.
+func TestVerificationShowsATokenOfDataCenterToNobodyElse(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		environment := w.apply(nil) // which clones from Cloud
+		const opaque = "plainDataCenterToken123"
+		for _, inputs := range []map[string]string{
+			{"repo_url": w.dc.CloneURL(), "environment_id": environment.UID, "bitbucket_token": opaque},
+			{"repo_url": "", "flavor": "datacenter", "environment_id": environment.UID, "bitbucket_token": opaque},
+		} {
+			before := len(w.bitbucket.Journal.All())
+			r := w.tests(0, w.verification(inputs))
+			assert.Contains(t, r.log, "bitbucket_token is not sent there")
+			assert.Empty(t, w.proved(before))
+		}
+	})
+}

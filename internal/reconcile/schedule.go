@@ -259,6 +259,9 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 	lost, written := false, false // an answer; a write that was answered
 	for try := 1; ; try++ {
 		now, err := w.Reader.GetSchedule(ctx, w.plan.Owner, current.ID)
+		if isGone(err) && !lost && !written {
+			return current, "", fmt.Errorf("schedule %s is gone: %w", current, ErrRaced)
+		}
 		if err != nil {
 			return current, "", staysLost(fmt.Errorf("get schedule %s: %w", current, err), lost)
 		}

@@ -127,8 +127,8 @@ func TestAScheduleThatIsGone(t *testing.T) {
 	plan := o.plan(t, desired(daily()))
 	o.schedules = nil
 	_, err := o.store(t, plan)
-	require.ErrorContains(t, err, "get schedule ")
-	require.ErrorContains(t, err, "404")
+	require.ErrorIs(t, err, reconcile.ErrRaced, "a plan that is made anew creates one")
+	require.ErrorContains(t, err, "is gone")
 	assert.Empty(t, o.scheduleWrites())
 }
 
