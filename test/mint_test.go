@@ -30,7 +30,7 @@ func (w *world) minting(changes map[string]string) map[string]string {
 	for _, owner := range []string{"users/jane", "projects/PRJ", "projects/PRJ/repos/sample"} {
 		w.bitbucket.AddAccessToken(owner, "oz-bitbucket BITBUCKET_TOKEN "+teamUID, "REPO_READ", 0)
 	}
-	inputs := w.inputs(map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "bitbucket_username": "jane", "bitbucket_password": password})
+	inputs := w.inputs(map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "trusted_hosts": w.bitbucket.DataCenterOrigin(), "bitbucket_username": "jane", "bitbucket_password": password})
 	delete(inputs, "repo_url")
 	delete(inputs, "bitbucket_token")
 	for name, value := range changes {

@@ -236,7 +236,7 @@ func TestQuestionsOfNoImportanceLeaveOneAnswer(t *testing.T) {
 			inputs := w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "smoke_test": "false"})
 			if mode == "rotate" {
 				w.must(inputs)
-				inputs["mode"], inputs["previous_token"], inputs["flavor"] = mode, dcToken, "datacenter"
+				inputs["mode"], inputs["previous_token"], inputs["trusted_hosts"] = mode, dcToken, w.bitbucket.DataCenterOrigin()
 				delete(inputs, "repo_url")
 			}
 			token := w.bitbucket.AddAccessToken("projects/PRJ", "by hand", "REPO_READ", 50)

@@ -120,7 +120,9 @@ func (r run) plan(ctx context.Context, w work) work {
 	if note != "" {
 		plan.Notes = append(plan.Notes, note)
 	}
-	w.Plan, w.Err = &plan, plan.Err()
+	if w.Plan, w.Err = &plan, plan.Err(); w.Err == nil && plan.Mode == reconcile.Rotation {
+		w.Err = r.refuseStrangers(plan)
+	}
 	return w
 }
 

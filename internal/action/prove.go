@@ -92,17 +92,16 @@ func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Pr
 	}
 	use, clones := plan.Users()[0].Primary(r.entry.Repositories...)
 	home := use.Repository
-	known := home.Flavor == bitbucket.Cloud && r.entry.Flavor != bitbucket.DataCenter || slices.ContainsFunc(r.entry.Repositories, func(named bitbucket.Repository) bool { return named.Origin() == home.Origin() })
+	if foreign := bitbucket.ForeignKind(home.Flavor, r.entry.Token.HasPrefix); clones && foreign != "" {
+		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
+	}
 	switch {
 	case !clones:
 		return preflight.Proof{Warnings: []string{"the environment clones nothing that this program recognises, so there is no commit to compare with"}}, nil
-	case !known:
-		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which repo_url does not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url", home.CloneURL())}}, nil
+	case !r.entry.Trusts(home):
+		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which the inputs do not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url or trusted_hosts", home.CloneURL())}}, nil
 	case home.InClear() && !r.entry.AllowHTTP:
 		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which would send the token in clear text, so there is no commit to compare with; set allow_http: true to send it", home.CloneURL())}}, nil
-	}
-	if foreign := bitbucket.ForeignKind(home.Flavor, r.entry.Token.HasPrefix); foreign != "" {
-		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
 	}
 	var as preflight.Token
 	as.Kind, as.Certain = bitbucket.KindOf(home.Flavor, r.entry.Token.HasPrefix)
@@ -144,6 +143,26 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.entry.OnSharedSecret == config.Warn)
 	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	return known, err
+}
+
+// refuseStrangers fails when an environment that a rotation is about clones with the
+// secret from a server that the inputs do not trust. Nothing has been sent by then.
+func (r run) refuseStrangers(plan reconcile.Plan) error {
+	var list []error
+	for _, user := range plan.Users() {
+		for _, use := range user.Usage.Uses {
+			if r.entry.Trusts(use.Repository) {
+				continue
+			}
+			remedy := "name it in trusted_hosts or repo_url if they may"
+			if use.Repository.Flavor == bitbucket.Cloud {
+				remedy = "set flavor: cloud if they may"
+			}
+			list = append(list, fmt.Errorf("environment %s clones %s with secret %q, and the inputs do not say that credentials may be sent to %s; %s, and else take that command out of the environment",
+				user, use.Repository.CloneURL(), plan.Secrets[0].Name, use.Repository.Origin(), remedy))
+		}
+	}
+	return errors.Join(list...)
 }
 
 // proveRotation proves the new token, and the previous one if there is one, for

@@ -61,6 +61,7 @@ type Entry struct {
 	VerifyToken  bool
 	RequireWrite bool
 	AllowHTTP    bool
+	TrustedHosts []string // origins, https://host[:port], beside those of Repositories
 
 	SecretName      string // empty only in the modes test and destroy: what the environment uses
 	SecretNameGiven bool   // false: SecretName is the default
@@ -125,6 +126,15 @@ func (j Job) Secrets() []sensitive.String {
 		all = append(all, e.Token)
 	}
 	return slices.DeleteFunc(all, sensitive.String.IsEmpty)
+}
+
+// Trusts reports whether the inputs say that a token may be sent to the server of a
+// repository: they name it, or it is bitbucket.org and the flavor is Cloud's. What the
+// setup commands of an environment name is never enough, for whoever may edit the
+// environment may write them.
+func (e Entry) Trusts(r bitbucket.Repository) bool {
+	return r.Flavor == bitbucket.Cloud && e.Flavor == bitbucket.Cloud || slices.Contains(e.TrustedHosts, r.Origin()) ||
+		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == r.Origin() })
 }
 
 // Primary is the repository in which setup commands run and agents work; the

@@ -43,6 +43,7 @@ func (p *parser) parse() {
 	p.mode()
 	p.secrets()
 	p.repositories()
+	p.trust()
 	p.rotation()
 	p.kind()
 	p.names()

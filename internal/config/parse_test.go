@@ -184,6 +184,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 			CloneAuth:          setup.URL,
 			RequireWrite:       true,
 			AllowHTTP:          true,
+			TrustedHosts:       []string{"https://git.example.com", "http://old.example.com:8080"},
 			SecretName:         "MY_TOKEN",
 			SecretNameGiven:    true,
 			Schedule:           &config.Schedule{Cron: "0 9 * * 1-5", Prompt: "Fix\nwhat is broken.", Name: "weekdays"},
@@ -211,7 +212,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 		"verify_token": "False", "require_write": "True", "allow_http": "TRUE", "smoke_test": "FALSE", "smoke_test_prompt": "Say\nhello",
 		"smoke_test_model": "auto", "smoke_test_timeout": "90s", "detailed_exitcode": "true", "warp_api_key": warpAPIKey,
 		"warp_server_url": "http://127.0.0.1:8080/oz", "output_file": "out.env",
-		"schedule_cron": "0\t9  * * MON-FRI", "schedule_prompt": "Fix\nwhat is broken.", "schedule_name": "weekdays", "schedule_enabled": "false",
+		"trusted_hosts": "https://GIT.example.com:443/\n\nhttp://old.example.com:8080\nhttps://git.example.com", "schedule_cron": "0\t9  * * MON-FRI", "schedule_prompt": "Fix\nwhat is broken.", "schedule_name": "weekdays", "schedule_enabled": "false",
 		"token_expires_at": "2027-01-31", "expiry_warning": "3", "fail_on_expiry": "True",
 	}))
 }

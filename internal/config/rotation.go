@@ -20,8 +20,8 @@ func (p *parser) rotation() {
 		}
 		return
 	}
-	if c.Flavor == "" {
-		c.Flavor = p.flavorOfToken()
+	if c.Flavor == bitbucket.DataCenter && len(c.Repositories)+len(c.TrustedHosts) == 0 {
+		p.add("trusted_hosts", "give the server's origin, such as https://bitbucket.example.com, or repo_url", "is missing: nothing says to which Data Center the credentials may be sent")
 	}
 	if in.SecretName == "" && c.Flavor == "" {
 		p.add("secret_name", "name the secret to rotate, or give repo_url or flavor, which have a default name", "is missing")

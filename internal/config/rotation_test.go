@@ -23,7 +23,7 @@ func rotate(changes ...map[string]string) map[string]string {
 
 // minting is the inputs of a rotation that makes its own token, with changes.
 func minting(changes ...map[string]string) map[string]string {
-	inputs := map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "bitbucket_token": httpToken, "warp_api_key": warpAPIKey}
+	inputs := map[string]string{"mode": "rotate", "mint": "true", "flavor": "datacenter", "trusted_hosts": "https://git.example.com", "bitbucket_token": httpToken, "warp_api_key": warpAPIKey}
 	for _, change := range changes {
 		maps.Copy(inputs, change)
 	}
@@ -37,7 +37,7 @@ func TestRotation(t *testing.T) {
 	assert.Equal(t, "BITBUCKET_API_TOKEN", c.SecretName, "the token's prefix tells the flavor")
 	assert.Empty(t, c.EnvironmentName, "nothing is narrowed")
 	assert.True(t, c.SmokeTest && c.SmokeTestAll)
-	assert.Equal(t, "BITBUCKET_TOKEN", parse(t, rotate(with("bitbucket_token", httpToken))).SecretName)
+	assert.Equal(t, "BITBUCKET_TOKEN", parse(t, rotate(with("bitbucket_token", httpToken), with("trusted_hosts", "https://git.example.com"))).SecretName)
 	assert.Equal(t, "MINE", parse(t, rotate(with("bitbucket_token", "opaque"), with("secret_name", "MINE"))).SecretName)
 }
 
@@ -68,7 +68,7 @@ func TestRotationRefuses(t *testing.T) {
 		{"the same value twice", rotate(with("previous_token", apiToken)), "previous_token: is the same value as bitbucket_token; pass the token that is stored today"},
 		{"mint in another mode", cloud(with("mint", "true")), "mint: does nothing in mode apply; set mode: rotate, or leave it out"},
 		{"mint on Cloud", rotate(with("mint", "true")), "mint: is for Data Center: Bitbucket Cloud makes no tokens over REST; make a token at https://id.atlassian.com/manage-profile/security/api-tokens and rotate to it with bitbucket_token"},
-		{"mint nowhere", minting(with("flavor", ""), with("bitbucket_token", "opaque"), with("secret_name", "X")), "flavor: does not tell that this is Data Center, which mint needs; set flavor: datacenter, or give repo_url"},
+		{"mint nowhere", minting(with("flavor", ""), with("trusted_hosts", ""), with("bitbucket_token", "opaque"), with("secret_name", "X")), "flavor: does not tell that this is Data Center, which mint needs; set flavor: datacenter, or give repo_url"},
 		{"a user without a password", minting(with("bitbucket_username", "jane")), pair},
 		{"a password without a user", minting(with("bitbucket_password", "long enough")), pair},
 		{"a user that makes nothing", rotate(with("bitbucket_username", "jane")), "bitbucket_username: does nothing without mint: true; set mint: true, or leave it and bitbucket_password out"},

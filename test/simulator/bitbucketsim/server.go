@@ -196,6 +196,9 @@ func (s *Server) DataCenterURL() string {
 	return "http://" + s.dataCenterAddress + dataCenterContext
 }
 
+// DataCenterOrigin is the scheme and the host of the Data Center's base URL.
+func (s *Server) DataCenterOrigin() string { return "http://" + s.dataCenterAddress }
+
 // DataCenterTLSURL is the base URL of the same Data Center behind the proxy and the test certificate.
 func (s *Server) DataCenterTLSURL() string { return "https://" + dataCenterHost + dataCenterContext }
 

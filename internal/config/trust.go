@@ -1,0 +1,50 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+)
+
+// cloudOrigin is where Bitbucket Cloud is.
+const cloudOrigin = "https://bitbucket.org"
+
+// trust reads to whom credentials may be sent beside the servers of repo_url and, where
+// nothing else tells the flavor, takes it from there or from the token.
+func (p *parser) trust() {
+	c := &p.config
+	for _, line := range nonBlankLines(p.in.TrustedHosts) {
+		if origin := p.origin(line); origin != "" && !slices.Contains(c.TrustedHosts, origin) {
+			c.TrustedHosts = append(c.TrustedHosts, origin)
+		}
+	}
+	if c.Flavor != "" || c.Mode != Rotate && c.Mode != Test {
+		return
+	}
+	if c.Flavor = p.flavorOfToken(); c.Flavor == "" && len(c.TrustedHosts) > 0 && !slices.Contains(c.TrustedHosts, cloudOrigin) {
+		c.Flavor = bitbucket.DataCenter
+	}
+}
+
+// origin reads https://host[:port], empty when it is none. No problem quotes it: it may be
+// anything that was pasted.
+func (p *parser) origin(text string) string {
+	at, err := url.Parse(text)
+	if err != nil || at.Hostname() == "" || at.User != nil || strings.Trim(at.Path, "/") != "" || at.RawQuery != "" || at.ForceQuery || at.Fragment != "" {
+		p.add("trusted_hosts", "give https://host or https://host:port, one a line", "holds a line that is no origin")
+		return ""
+	}
+	scheme, host := strings.ToLower(at.Scheme), strings.ToLower(at.Host)
+	switch {
+	case scheme == "https":
+		host = strings.TrimSuffix(host, ":443")
+	case scheme == "http" && (p.config.AllowHTTP || loopback(at.Hostname())):
+		host = strings.TrimSuffix(host, ":80")
+	default:
+		p.add("trusted_hosts", "use https://, or set allow_http: true", "holds an origin that would get credentials in clear text")
+		return ""
+	}
+	return scheme + "://" + host
+}
