@@ -245,3 +245,46 @@ func cronJobExample(t *testing.T) container {
 	require.Len(t, containers, 1)
 	return containers[0]
 }
+
+// TestExamplesAreValid parses the inputs that the examples for GitHub give, with a value
+// for each expression.
+func TestExamplesAreValid(t *testing.T) {
+	t.Parallel()
+	values := map[string]string{
+		"secrets.WARP_API_KEY": "wk-example", "secrets.BITBUCKET_TOKEN": "example-token", "secrets.BITBUCKET_TOKEN_PREVIOUS": "example-before",
+		"secrets.BITBUCKET_PASSWORD": "example password", "secrets[matrix.secret]": "example-token", "matrix.repository": "api", "matrix.secret": "API_TOKEN",
+		"vars.BITBUCKET_USERNAME": "jane", "vars.BITBUCKET_TOKEN_EXPIRES_AT": "2099-01-31", "matrix.commands": "make", "steps.file.outputs.commands": "make",
+	}
+	expression := regexp.MustCompile(`\$\{\{ *(.*?) *\}\}`)
+	steps := 0
+	for path, text := range readFiles(t, examples+"github-*.yml") {
+		var workflow struct {
+			Jobs map[string]struct {
+				Steps []struct {
+					Uses string
+					With map[string]string
+				}
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(text), &workflow), path)
+		for name, job := range workflow.Jobs {
+			for _, step := range job.Steps {
+				if !strings.HasPrefix(step.Uses, "oz-bitbucket/") {
+					continue
+				}
+				steps++
+				inputs := map[string]string{}
+				for input, value := range step.With {
+					inputs[input] = expression.ReplaceAllStringFunc(value, func(found string) string {
+						name := expression.FindStringSubmatch(found)[1]
+						assert.Contains(t, values, name, path)
+						return values[name]
+					})
+				}
+				_, err := config.Parse(inputs, os.ReadFile)
+				assert.NoError(t, err, "%s: job %s", path, name)
+			}
+		}
+	}
+	assert.Greater(t, steps, 8)
+}
