@@ -3,8 +3,6 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -49,29 +47,8 @@ func writeOutputFile(path string, outputs []report.Output) error {
 	if path == "" {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("write output_file: %w", err)
-	}
-	if err := whole(file, dotenv(outputs)); err != nil {
+	if err := replaceFile(path, dotenv(outputs)); err != nil {
 		return fmt.Errorf("write output_file: %w", err)
 	}
 	return nil
-}
-
-// appendTo adds text to the end of a file, which it creates when there is none.
-func appendTo(path, text string) error {
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return whole(file, text)
-}
-
-// whole writes text at once and closes the file. It does not write beside the
-// file and rename: the file may be a mount of its own or a device, and nobody
-// reads it before this process has ended.
-func whole(file io.WriteCloser, text string) error {
-	_, err := io.WriteString(file, text)
-	return errors.Join(err, file.Close())
 }

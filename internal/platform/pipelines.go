@@ -3,6 +3,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -68,8 +69,7 @@ func (p pipelines) Group(title string) func() {
 
 func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 	outputs, refused := p.outputs(facts)
-	err := errors.Join(refused, writeOutputFile(outputFile, outputs))
-	p.toLaterCommands(outputs)
+	err := errors.Join(refused, writeOutputFile(outputFile, outputs), p.toLaterCommands(outputs))
 	p.toLaterSteps(outputs)
 	if facts.ExitCode == 0 && err == nil {
 		p.say(green, "✔ ", inert(printable(facts.Headline())))
@@ -80,48 +80,69 @@ func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 }
 
 // sourceFile is below BITBUCKET_CLONE_DIR, the one directory that a pipe shares
-// with its step.
-const sourceFile = ".oz-bitbucket/outputs.env"
+// with its step, in a directory that git does not see.
+const (
+	sourceDirectory = ".oz-bitbucket"
+	sourceFile      = sourceDirectory + "/outputs.env"
+)
 
 // toLaterCommands writes a file that a POSIX shell can source:
 //
 //	ENVIRONMENT_ID='En00000000000000000001'
 //	ENVIRONMENT_NAME='acme-api'
 //
-// The repository's own content may lie there, so no link leads out of the
-// directory. Whoever needs the file fails without it; a pipe that did its work
-// does not.
-func (p pipelines) toLaterCommands(outputs []report.Output) {
+// Whoever needs the file fails without it; a pipe that did its work does not.
+// But what the repository put in the file's way is an error: a later command
+// would source it.
+func (p pipelines) toLaterCommands(outputs []report.Output) error {
 	directory := p.variables["BITBUCKET_CLONE_DIR"]
 	if directory == "" {
 		p.Log().Warn("BITBUCKET_CLONE_DIR is not set, so there is no " + sourceFile + "; the outputs are in the JSON line")
-		return
+		return nil
 	}
 	var text strings.Builder
 	for _, output := range outputs {
 		fmt.Fprintf(&text, "%s='%s'\n", strings.ToUpper(output.Name), strings.ReplaceAll(output.Value, "'", `'\''`))
 	}
-	if err := writeBelow(directory, sourceFile, text.String()); err != nil {
+	var refused refusedError
+	switch err := writeSource(directory, text.String()); {
+	case errors.As(err, &refused):
+		return fmt.Errorf("write the outputs to source: %w", err)
+	case err != nil:
 		p.Log().Warn(fmt.Sprintf("the outputs are not in %s, only in the JSON line: %v", sourceFile, err))
-		return
+	default:
+		p.Log().Info("outputs: source " + directory + "/" + sourceFile)
 	}
-	p.Log().Info("outputs: source " + directory + "/" + sourceFile)
+	return nil
 }
 
-func writeBelow(directory, path, text string) error {
+// writeSource writes sourceFile below a directory, anew.
+func writeSource(directory, text string) error {
 	root, err := os.OpenRoot(directory)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := root.MkdirAll(path[:strings.LastIndex(path, "/")], 0o755); err != nil {
+	switch err := root.Mkdir(sourceDirectory, 0o755); {
+	case err == nil:
+		if owner, ok := ownerOf(root); ok {
+			_ = root.Lchown(sourceDirectory, int(owner.Uid), int(owner.Gid))
+		}
+	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
-	file, err := root.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	file, err := descend(directory, sourceFile, sourceFile)
 	if err != nil {
 		return err
 	}
-	return whole(file, text)
+	defer file.directory.Close()
+	ignore := place{file.directory, ".gitignore", sourceDirectory + "/.gitignore"}
+	if _, err := ignore.there(); errors.Is(err, fs.ErrNotExist) {
+		if err := ignore.replace("*\n"); err != nil {
+			return err
+		}
+	}
+	return file.replace(text)
 }
 
 // toLaterSteps adds NAME=value lines to the step's output variables. Later steps
@@ -139,7 +160,11 @@ func (p pipelines) toLaterSteps(outputs []report.Output) {
 	for _, output := range outputs {
 		fmt.Fprintf(&text, "%s=%s\n", strings.ToUpper(output.Name), output.Value)
 	}
-	if err := appendTo(path, text.String()); err != nil {
+	var refused refusedError
+	switch err := appendTo(path, text.String()); {
+	case errors.As(err, &refused):
+		p.Log().Warn(fmt.Sprintf("the output variables of the step are not set: BITBUCKET_PIPELINES_VARIABLES_PATH: %v", err))
+	case err != nil:
 		p.Log().Info(fmt.Sprintf("the output variables of the step cannot be set from here (%v); set them in the step's script, from %s", err, sourceFile))
 	}
 }

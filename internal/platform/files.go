@@ -1,0 +1,207 @@
+package platform
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// place is where a file lies: an open directory, and the file's name in it. The
+// job's directory holds what others committed, so a file is only ever written
+// when it is regular or not there yet: a link would lead elsewhere, and a FIFO
+// waits for a reader for ever.
+type place struct {
+	directory  *os.Root
+	name, path string
+}
+
+// refusedError is a file that is there and is not ours to write.
+type refusedError struct{ path, what string }
+
+func (e refusedError) Error() string {
+	return fmt.Sprintf("%s is %s, and outputs go into regular files only; delete it or take it out of the repository", e.path, e.what)
+}
+
+// replaceFile writes a file anew, whole or not at all.
+func replaceFile(path, text string) error {
+	p, err := find(path)
+	if err != nil {
+		return err
+	}
+	defer p.directory.Close()
+	return p.replace(text)
+}
+
+// appendTo adds text to the end of a file, which it creates when there is none.
+func appendTo(path, text string) error {
+	p, err := find(path)
+	if err != nil {
+		return err
+	}
+	defer p.directory.Close()
+	file, err := p.open(os.O_APPEND)
+	if err != nil {
+		return p.because(err)
+	}
+	return whole(file, text)
+}
+
+// find opens the directory of a file. Of a path below the working directory no
+// part may be a link; what leads there is not the repository's, and neither is
+// the root of an image.
+func find(path string) (place, error) {
+	below := path
+	if here, err := os.Getwd(); err == nil && filepath.IsAbs(path) && here != "/" {
+		if relative, err := filepath.Rel(here, path); err == nil {
+			below = relative
+		}
+	}
+	if filepath.IsLocal(below) {
+		return descend(".", below, path)
+	}
+	return descend(filepath.Dir(path), filepath.Base(path), path)
+}
+
+// descend opens the directory of below, a path in directory, part by part and
+// without following a link. Errors name path.
+func descend(directory, below, path string) (place, error) {
+	root, err := os.OpenRoot(directory)
+	p := place{root, ".", path}
+	if err != nil {
+		return place{}, p.because(err)
+	}
+	for i, part := range strings.Split(filepath.Clean(below), "/") {
+		if i > 0 {
+			next, err := p.enter()
+			_ = p.directory.Close()
+			if err != nil {
+				return place{}, p.because(err)
+			}
+			p.directory = next
+		}
+		p.name = part
+	}
+	return p, nil
+}
+
+// enter opens the directory at the place.
+func (p place) enter() (*os.Root, error) {
+	if at, err := p.directory.Lstat(p.name); err == nil && at.Mode()&fs.ModeSymlink != 0 {
+		return nil, refusedError{p.path, "below " + p.name + ", a symbolic link"}
+	}
+	return p.directory.OpenRoot(p.name)
+}
+
+// there reports whether there is a file, and refuses what is not regular.
+func (p place) there() (fs.FileInfo, error) {
+	at, err := p.directory.Lstat(p.name)
+	if err == nil && !at.Mode().IsRegular() {
+		return nil, refusedError{p.path, kind(at)}
+	}
+	return at, err
+}
+
+func kind(at fs.FileInfo) string {
+	switch {
+	case at.IsDir():
+		return "a directory"
+	case at.Mode()&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case at.Mode()&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	}
+	return "a device or a socket"
+}
+
+// open opens the file to write it, and creates it when there is none.
+func (p place) open(flag int) (*os.File, error) {
+	before, err := p.there()
+	if errors.Is(err, fs.ErrNotExist) {
+		return p.create(p.name, flag)
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := p.directory.OpenFile(p.name, flag|os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if after, err := file.Stat(); err != nil || !os.SameFile(before, after) {
+		_ = file.Close()
+		return nil, refusedError{p.path, "another file than a moment ago"}
+	}
+	return file, nil
+}
+
+// create makes a file that was not there. It belongs to the owner of the
+// directory, as far as that may be given: in a container we are root, and the
+// steps that read the file need not be.
+func (p place) create(name string, flag int) (*os.File, error) {
+	file, err := p.directory.OpenFile(name, flag|os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if owner, ok := ownerOf(p.directory); ok {
+		_ = file.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return file, nil
+}
+
+func ownerOf(directory *os.Root) (owner *syscall.Stat_t, known bool) {
+	about, err := directory.Stat(".")
+	if err != nil {
+		return nil, false
+	}
+	owner, known = about.Sys().(*syscall.Stat_t)
+	return owner, known
+}
+
+// replace writes a file beside the place and renames it. A file that is a mount
+// of its own, or whose directory is not ours, is written where it is.
+func (p place) replace(text string) error {
+	if _, err := p.there(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return p.because(err)
+	}
+	beside := ".oz-bitbucket-" + rand.Text()
+	file, err := p.create(beside, 0)
+	if err == nil {
+		if err = whole(file, text); err == nil {
+			err = p.directory.Rename(beside, p.name)
+		}
+		if err == nil {
+			return nil
+		}
+		_ = p.directory.Remove(beside)
+	}
+	if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
+		return p.because(err)
+	}
+	if file, err = p.open(0); err != nil {
+		return p.because(err)
+	}
+	if err := file.Truncate(0); err != nil {
+		return errors.Join(p.because(err), file.Close())
+	}
+	return whole(file, text)
+}
+
+// because names the whole path in an error about its last part.
+func (p place) because(err error) error {
+	var part *fs.PathError
+	if errors.As(err, &part) {
+		return &fs.PathError{Op: "open", Path: p.path, Err: part.Err}
+	}
+	return err
+}
+
+// whole writes text at once and closes the file.
+func whole(file io.WriteCloser, text string) error {
+	_, err := io.WriteString(file, text)
+	return errors.Join(err, file.Close())
+}
