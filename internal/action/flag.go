@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 )
 
 // version is set by the linker in a release.
@@ -29,14 +30,19 @@ func Version() string {
 
 // flag answers --help and --version.
 func flag(name string, stdout, stderr io.Writer) int {
+	var answer string
 	switch name {
 	case "--help", "-h":
-		fmt.Fprint(stdout, config.Help())
-		return ExitOK
+		answer = config.Help()
 	case "--version":
-		fmt.Fprintln(stdout, "oz-bitbucket "+Version())
-		return ExitOK
+		answer = "oz-bitbucket " + Version() + "\n"
+	default:
+		fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
+		return ExitInputs
 	}
-	fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
-	return ExitInputs
+	if err := platform.Print(stdout, answer); err != nil {
+		fmt.Fprintf(stderr, "error: print the answer: %v\n", err)
+		return ExitFailed
+	}
+	return ExitOK
 }

@@ -47,7 +47,7 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 		name, value, _ := strings.Cut(entry, "=")
 		variables[name] = value
 	}
-	on := host{variables: variables, out: &redactor{to: stdout}, log: &redactor{to: stderr}, began: time.Now()}
+	on := host{variables: variables, out: &redactor{to: stdout, failed: lost(stdout)}, log: &redactor{to: stderr}, began: time.Now()}
 	switch {
 	case variables["GITHUB_ACTIONS"] == "true":
 		return newGitHub(on)

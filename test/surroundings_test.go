@@ -1,0 +1,127 @@
+package test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// TestAStandardOutputThatIsClosedOrFull loses the outputs: it is never exit 0.
+func TestAStandardOutputThatIsClosedOrFull(t *testing.T) {
+	t.Parallel()
+	reader, gone, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, reader.Close())
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	for _, stream := range []*os.File{gone, full, null} {
+		t.Cleanup(func() { _ = stream.Close() })
+	}
+	for _, d := range []dialect{plain, github, pipe} {
+		for name, tt := range map[string]struct {
+			stdout *os.File // nil: closed
+			said   string
+		}{
+			"full": {full, "no space left on device"}, "a pipe that nobody reads": {gone, "broken pipe"}, "closed": {nil, "standard output is closed"},
+			"thrown away": {null, ""},
+		} {
+			t.Run(string(d)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, d, warpsim.Options{})
+				for _, args := range [][]string{{"plan"}, {"--help"}, {"--version"}} {
+					command, _ := w.command(w.inputs(nil), args...)
+					var stderr bytes.Buffer
+					command.Stdout, command.Stderr = tt.stdout, &stderr
+					if tt.stdout == nil {
+						command.Args = append([]string{"sh", "-c", `exec "$0" "$@" >&-`}, command.Args...)
+						shell, err := exec.LookPath("sh")
+						require.NoError(t, err)
+						command.Path = shell
+					}
+					_ = command.Run()
+					w.written = append(w.written, stderr.String())
+					want := 1
+					if tt.said == "" {
+						want = 0
+					}
+					assert.Equal(t, want, command.ProcessState.ExitCode(), "%s %s", args, stderr.String())
+					if d != github || args[0] != "plan" { // whose log is on standard output, too
+						assert.Contains(t, stderr.String(), tt.said)
+					}
+				}
+				w.requireClean()
+			})
+		}
+	}
+}
+
+// TestACommittedLinkIsNotFollowed has the repository hold a link where the
+// outputs go, as a colleague could commit it, and a FIFO where a step left one.
+func TestACommittedLinkIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	const before = "[core]\n\tbare = false\n"
+	for name, tt := range map[string]struct {
+		dialect dialect
+		arrange func(directory string) error
+		said    string
+	}{
+		"a file to source that is a link": {pipe, func(directory string) error {
+			if err := os.Mkdir(filepath.Join(directory, ".oz-bitbucket"), 0o755); err != nil {
+				return err
+			}
+			return os.Symlink("../.git/config", filepath.Join(directory, ".oz-bitbucket", "outputs.env"))
+		}, "write the outputs to source: .oz-bitbucket/outputs.env is a symbolic link"},
+		"its directory that is a link": {pipe, func(directory string) error {
+			return os.Symlink(".git", filepath.Join(directory, ".oz-bitbucket"))
+		}, "write the outputs to source: .oz-bitbucket/outputs.env is below .oz-bitbucket, a symbolic link"},
+		"output_file that is a link": {plain, func(directory string) error {
+			return os.Symlink(".git/config", filepath.Join(directory, "oz.env"))
+		}, "write output_file: oz.env is a symbolic link"},
+		"output_file that is a FIFO": {plain, func(directory string) error {
+			return syscall.Mkfifo(filepath.Join(directory, "oz.env"), 0o600)
+		}, "write output_file: oz.env is a FIFO"},
+		"GitHub's outputs that are a FIFO": {github, func(directory string) error {
+			return syscall.Mkfifo(filepath.Join(directory, "output"), 0o600)
+		}, "write the outputs to GITHUB_OUTPUT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tt.dialect, warpsim.Options{})
+			changes := map[string]string{"smoke_test": "false"}
+			if tt.dialect == plain {
+				changes["output_file"] = "oz.env"
+			}
+			command, directory := w.command(w.inputs(changes))
+			config := filepath.Join(directory, ".git", "config")
+			require.NoError(t, os.Mkdir(filepath.Dir(config), 0o755))
+			require.NoError(t, os.WriteFile(config, []byte(before), 0o644))
+			require.NoError(t, tt.arrange(directory))
+			var log bytes.Buffer
+			command.Stdout, command.Stderr = &log, &log
+			require.NoError(t, command.Start())
+			hangs := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
+			_ = command.Wait()
+			hangs.Stop()
+			assert.Equal(t, 1, command.ProcessState.ExitCode())
+			assert.Contains(t, log.String(), tt.said)
+			content, err := os.ReadFile(config)
+			require.NoError(t, err)
+			assert.Equal(t, before, string(content))
+			left, err := os.ReadDir(filepath.Dir(config))
+			require.NoError(t, err)
+			assert.Len(t, left, 1)
+			assert.Len(t, w.oz.Environments(), 1, "the work was done all the same")
+		})
+	}
+}
