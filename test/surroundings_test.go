@@ -2,9 +2,16 @@ package test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -124,4 +131,91 @@ func TestACommittedLinkIsNotFollowed(t *testing.T) {
 			assert.Len(t, w.oz.Environments(), 1, "the work was done all the same")
 		})
 	}
+}
+
+// chatty stands in front of Oz and says more than it was asked: after every
+// answer, on the same connection, the extra bytes.
+func chatty(t *testing.T, oz, extra string) string {
+	t.Helper()
+	var mu sync.Mutex
+	var connections []net.Conn
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, asked *http.Request) {
+		request, err := http.NewRequestWithContext(asked.Context(), asked.Method, oz+asked.URL.RequestURI(), asked.Body)
+		if err != nil {
+			return
+		}
+		request.Header = asked.Header
+		request.Header.Del("Accept-Encoding")
+		answer, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			return
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			return
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		connections = append(connections, connection)
+		mu.Unlock()
+		fmt.Fprintf(connection, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s%s",
+			answer.Status, answer.Header.Get("Content-Type"), len(body), body, extra)
+	}))
+	t.Cleanup(func() {
+		server.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, connection := range connections {
+			_ = connection.Close()
+		}
+	})
+	return server.URL
+}
+
+// TestBytesAfterAnAnswerAreNoWords: net/http logs them, raw, by itself.
+func TestBytesAfterAnAnswerAreNoWords(t *testing.T) {
+	t.Parallel()
+	for d, debug := range map[dialect]string{plain: "DEBUG=true", pipe: "DEBUG=true", github: "RUNNER_DEBUG=1"} {
+		for _, loud := range []bool{false, true} {
+			t.Run(fmt.Sprint(d, loud), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, d, warpsim.Options{})
+				if loud {
+					w.environ = []string{debug}
+				}
+				server := chatty(t, w.oz.URL(), "##vso[task.setvariable variable=x]"+apiKey+" "+cloudToken+"\r\n::set-output name=x::y\r\n")
+				r := w.run(w.inputs(map[string]string{"warp_server_url": server, "smoke_test": "false"}))
+				require.Equal(t, 0, r.code, r.log)
+				assert.NotContains(t, r.log, "##vso")
+				assert.NotRegexp(t, `(?m)^\s*::set-output`, r.log)
+				const said = "Go says: Unsolicited response received on idle HTTP channel starting with \"# #vso[task.setvariable variable=x]*** ***"
+				assert.Equal(t, loud, strings.Contains(r.log, said), r.log)
+				assert.Equal(t, loud, strings.Contains(r.log, "Unsolicited"), r.log)
+				w.requireClean()
+			})
+		}
+	}
+}
+
+// TestGoPrintsNoHeaders: under GODEBUG=http2debug it would, as requests leave.
+func TestGoPrintsNoHeaders(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		for settings, want := range map[string]int{"http2debug=1": 2, "http2xconnect=0,http2debug=2": 2, "http2debug=0": 0} {
+			w.environ = []string{"GODEBUG=" + settings}
+			r := w.run(w.inputs(nil), "plan")
+			assert.Equal(t, want, r.code, r.log)
+			assert.Equal(t, want == 2, strings.Contains(r.log, "GODEBUG: holds http2debug, under which Go prints every header, credentials included; take it out"), r.log)
+			if want == 2 {
+				assert.Empty(t, w.oz.Journal.All())
+				assert.Empty(t, w.bitbucket.Journal.All())
+			}
+			w.oz.Journal.Reset()
+			w.bitbucket.Journal.Reset()
+		}
+	})
 }

@@ -46,13 +46,15 @@ func (i Interrupted) Error() string { return fmt.Sprintf("interrupted by signal 
 // returns the exit code. The first of args is the mode, --help or --version.
 // When ctx ends with an Interrupted, what is under way is finished or taken back,
 // and the outputs say how far it got.
-func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
 		return flag(args[0], stdout, stderr)
 	}
 	on := platform.Detect(environ, stdout, stderr)
 	log := on.Log()
-	job, err := read(on, log, args)
+	defer told(log, &code)
+	platform.Capture(log)
+	job, err := read(on, log, args, environ)
 	var entry config.Entry // empty when the inputs could not be read
 	if len(job.Entries) > 0 {
 		entry = job.Entries[0]
@@ -80,7 +82,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 }
 
 // read gathers the inputs and validates them.
-func read(on platform.Platform, log *slog.Logger, args []string) (config.Job, error) {
+func read(on platform.Platform, log *slog.Logger, args, environ []string) (config.Job, error) {
 	var names []string
 	for _, input := range config.Inputs() {
 		names = append(names, input.Name)
@@ -88,15 +90,15 @@ func read(on platform.Platform, log *slog.Logger, args []string) (config.Job, er
 	inputs := on.Inputs(names, strings.Join(args[:min(1, len(args))], ""))
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	job, err := config.Parse(inputs, on.ReadFile)
-	if len(args) > 1 {
-		var list problem.List
-		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%d arguments are too many", len(args))
-		for _, found := range problem.All(err) {
-			list.Add(found.Input, found.Summary, found.Remedy)
-		}
-		err = list.Err()
+	var list problem.List
+	surroundings(args, environ, &list)
+	if list.Err() == nil {
+		return job, err
 	}
-	return job, err
+	for _, found := range problem.All(err) {
+		list.Add(found.Input, found.Summary, found.Remedy)
+	}
+	return job, list.Err()
 }
 
 // start opens the ways to Oz and Bitbucket and runs the pipeline.

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -63,4 +64,21 @@ func inert(text string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Capture sends to l what Go prints by itself, a line for each text, for those
+// who debug: net/http repeats what a server sends that nobody asked for. Of
+// several logs of one process the last one gets it.
+func Capture(l *slog.Logger) {
+	log.SetFlags(0)
+	log.SetPrefix("")
+	log.SetOutput(captured{l})
+}
+
+type captured struct{ log *slog.Logger }
+
+// Write implements io.Writer; it gets one text at a time.
+func (c captured) Write(text []byte) (int, error) {
+	c.log.Debug("Go says: " + strings.ReplaceAll(strings.TrimSuffix(string(text), "\n"), "\n", " "))
+	return len(text), nil
 }

@@ -1,0 +1,75 @@
+package action
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"runtime"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+)
+
+// surroundings finds what is wrong with the call but for the inputs.
+func surroundings(args, environ []string, list *problem.List) {
+	if len(args) > 1 {
+		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%d arguments are too many", len(args))
+	}
+	for _, entry := range environ {
+		// As net/http looks for it, once, before our first line runs.
+		//
+		// Source: Go, net/http/h2_bundle.go.
+		if settings, ok := strings.CutPrefix(entry, "GODEBUG="); ok && (strings.Contains(settings, "http2debug=1") || strings.Contains(settings, "http2debug=2")) {
+			list.Add("GODEBUG", "holds http2debug, under which Go prints every header, credentials included", "take it out")
+			return
+		}
+	}
+}
+
+// told ends a panic of Main's goroutine as one line of the log and an exit code.
+// Its value is shown when it is Go's own: another may hold anything, also what
+// is not known as a secret yet.
+//
+// It cannot do so for other goroutines (errgroup's, net/http's): there Go prints
+// the value, if it is an error or a string, with a trace that holds no text, and
+// exits with 2. GOTRACEBACK=none takes the trace away and not the value, and
+// debug.SetTraceback goes no lower than the environment.
+//
+// Source: Go, runtime/panic.go and runtime/runtime1.go; x/sync, errgroup.go.
+func told(log *slog.Logger, code *int) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	what := fmt.Sprintf("a panic with a %T", value)
+	var of runtime.Error
+	if err, ok := value.(error); ok && errors.As(err, &of) {
+		what = of.Error()
+	}
+	log.Error("internal error: " + strings.Join(strings.Fields(what), " ") + "; please report it with this: " + callers())
+	*code = ExitFailed
+}
+
+// callers is who called whom, without arguments:
+//
+//	action.told (surroundings.go:41), runtime.gopanic (panic.go:783), ...
+func callers() string {
+	frames := runtime.CallersFrames(programCounters())
+	var names []string
+	for {
+		frame, more := frames.Next()
+		if frame.Function != "" {
+			names = append(names, fmt.Sprintf("%s (%s:%d)", path.Base(frame.Function), path.Base(frame.File), frame.Line))
+		}
+		if !more {
+			return strings.Join(names, ", ")
+		}
+	}
+}
+
+func programCounters() []uintptr {
+	const own, deepest = 3, 40 // runtime.Callers, this and callers
+	counters := make([]uintptr, deepest)
+	return counters[:runtime.Callers(own, counters)]
+}

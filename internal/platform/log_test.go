@@ -1,0 +1,36 @@
+package platform_test
+
+import (
+	"log"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+)
+
+// TestWhatGoPrintsIsInTheLog is not parallel: Go has one log.
+func TestWhatGoPrintsIsInTheLog(t *testing.T) {
+	flags := log.Flags()
+	t.Cleanup(func() { log.SetOutput(os.Stderr); log.SetFlags(flags) })
+	for host, want := range map[string]string{
+		"NONE=":                     "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
+		"BITBUCKET_BUILD_NUMBER=1":  "DEBUG: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
+		"GITHUB_ACTIONS=true":       "::debug::Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
+		"GITLAB_CI=true":            "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
+		"DEBUG=false":               "",
+		"RUNNER_DEBUG=":             "",
+		"BITBUCKET_BUILD_NUMBER=12": "",
+	} {
+		j := start(host)
+		if want != "" {
+			j = start(host, "DEBUG=true", "RUNNER_DEBUG=1")
+		}
+		j.Mask(nil, hidden)
+		before := j.out.String()
+		platform.Capture(j.Log())
+		log.Printf("starting with ##vso[task.setvariable]x %s\n::error::y\rend\n", secret)
+		assert.Equal(t, want, j.out.String()[len(before):]+j.log.String(), host)
+	}
+}
