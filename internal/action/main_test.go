@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,6 +97,36 @@ func TestWrongInputs(t *testing.T) {
 		default:
 			assert.Empty(t, value, name)
 		}
+	}
+}
+
+// TestAPastedTokenIsShownNowhere: neither the log nor an output nor the name of a
+// file of outputs holds one that an input holds.
+func TestAPastedTokenIsShownNowhere(t *testing.T) {
+	t.Parallel()
+	const token = "ATCTT3xFfGN0MARKERq7w9e8r1t2y3=5A6B7C8D"
+	directory := t.TempDir()
+	for _, host := range []string{"CI=true", "GITHUB_ACTIONS=true"} {
+		summary, outputs := filepath.Join(directory, "summary"), filepath.Join(directory, "outputs")
+		code, out, log := run(t.Context(), []string{
+			host, "REPO_URL=https://bitbucket.org/acme/" + token, "BITBUCKET_TOKEN=token-of-the-job", "WARP_API_KEY=wk-key-of-the-job", "SECRET_NAME=" + token,
+			"ENVIRONMENT_ID=" + token, "ENVIRONMENT_NAME=x " + token, "TEAM=" + token, "DOCKER_IMAGE=" + token, "BRANCH=" + token, "OUTPUT_FILE=" + filepath.Join(directory, token),
+			"GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
+		})
+		assert.Equal(t, action.ExitInputs, code)
+		shown := regexp.MustCompile(`(?m)^::add-mask::.*\n`).ReplaceAllString(out, "") + log
+		for _, path := range []string{summary, outputs} {
+			content, _ := os.ReadFile(path)
+			shown += string(content)
+		}
+		assert.NotContains(t, strings.ToLower(shown), "marker")
+		assert.NotContains(t, shown, "left empty", "what is not shown needs no error of its own")
+		assert.Contains(t, shown, "output_file: holds what looks like")
+	}
+	files, err := os.ReadDir(directory)
+	require.NoError(t, err)
+	for _, file := range files {
+		assert.NotContains(t, file.Name(), "MARKER")
 	}
 }
 

@@ -57,6 +57,7 @@ func (p *parser) commands(input string) {
 		if open != "" {
 			command = open + "\n" + line
 		} else if first = number; command == "" || strings.HasPrefix(command, "#") {
+			p.spelledOut(first, command)
 			continue
 		}
 		if open = ""; shell.OpensDocument(command) {
@@ -78,7 +79,7 @@ func (p *parser) cloneURL() {
 			p.add("clone_auth", "leave it at helper", "url cannot work with this token, which holds one of %s: git would fail and print it", strings.Join(strings.Split(notInURL, ""), " "))
 		}
 	case bitbucket.DataCenter:
-		p.warn("clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules and of other remotes; clone_auth: helper does not")
+		p.warn("clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules, of other remotes and of redirects, which git follows with the header; clone_auth: helper does not")
 	}
 	p.warn("clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not")
 }
@@ -89,11 +90,8 @@ func (p *parser) command(number int, command string) {
 	c := &p.config
 	c.SetupCommands = append(c.SetupCommands, command)
 	const input = "setup_commands"
-	switch kind := literalToken(command); {
-	case p.holdsSecret(command):
-		return // refused by leaks
-	case kind != "":
-		p.add(input, "revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME", "line %d spells out %s", number, kind)
+	switch {
+	case p.spelledOut(number, command), p.holdsSecret(command): // the latter is refused by leaks
 		return
 	case emptied.MatchString(command):
 		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before it came here", number)
@@ -116,34 +114,21 @@ func (p *parser) command(number int, command string) {
 	}
 }
 
+// spelledOut refuses a line, comments too, that holds what looks like a token and
+// is none of the job's own, which leaks refuses.
+func (p *parser) spelledOut(number int, line string) bool {
+	found := lookalikes(p.withoutDeclared(line))
+	if len(found) > 0 {
+		p.add("setup_commands", "revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME", "line %d spells out %s", number, found[0].kind)
+	}
+	return len(found) > 0
+}
+
 // emptied finds the traces of a variable that a shell has replaced by nothing:
 // a URL with a user and no password or with an empty user, and a header that
 // ends after its scheme.
 var emptied = regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
 	`\b(?:bearer|basic)[ \\]+["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
-
-// Where a token may begin, and what one is made of.
-var (
-	wordStart = regexp.MustCompile(`\b[A-Za-z]`)
-	tokenText = regexp.MustCompile(`^[A-Za-z0-9+/=_.-]+`)
-)
-
-// shortestToken is the length from which a word that begins like a token is
-// taken for one. Real ones are longer; "wk-workspace" is not.
-const shortestToken = 24
-
-// literalToken names the kind of the token that command spells out, of any kind
-// that has a prefix; empty when there is none.
-func literalToken(command string) string {
-	for _, at := range wordStart.FindAllStringIndex(command, -1) {
-		word := tokenText.FindString(command[at[0]:])
-		kind := bitbucket.ForeignKind("", func(prefix string) bool { return strings.HasPrefix(word, prefix) })
-		if kind != "" && len(word) >= shortestToken && strings.ContainsAny(word, "0123456789") {
-			return kind
-		}
-	}
-	return ""
-}
 
 // validRef follows git's rules for names of branches and tags.
 //

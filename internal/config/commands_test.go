@@ -119,7 +119,7 @@ func TestWarnings(t *testing.T) {
 		{"clone_auth helper", server(with("clone_auth", "helper")), nil},
 		{"clone_auth url on Cloud", cloud(with("clone_auth", "url")), []string{inConfig}},
 		{"clone_auth url on Data Center", server(with("clone_auth", "url")), []string{
-			"clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules and of other remotes; clone_auth: helper does not", inConfig,
+			"clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules, of other remotes and of redirects, which git follows with the header; clone_auth: helper does not", inConfig,
 		}},
 		{"a clone of a repository of ours", cloud(with("repo_url", cloudURL+"\nhttps://bitbucket.org/acme/web"), with("setup_commands", "make\ngit clone https://x-token-auth:$T@bitbucket.org/Acme/Web.git ../x")), []string{
 			"setup_commands, line 2, clones https://bitbucket.org/acme/web.git, which is cloned already",

@@ -43,6 +43,8 @@ type Job struct {
 	DetailedExitcode bool
 	OutputFile       string
 
+	Pasted []sensitive.String // what looks like a token in an input that is shown; such inputs are refused
+
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL
 	CACertificate []byte // PEM
@@ -121,7 +123,7 @@ type Rotation struct {
 
 // Secrets are the values that nobody may see, those that are not empty.
 func (j Job) Secrets() []sensitive.String {
-	all := []sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}
+	all := append([]sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}, j.Pasted...)
 	for _, e := range j.Entries {
 		all = append(all, e.Token)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
 // Parse reads inputs by name. The error holds every problem that the inputs
@@ -40,6 +41,7 @@ type config struct {
 }
 
 func (p *parser) parse() {
+	p.pasted()
 	p.mode()
 	p.secrets()
 	p.repositories()
@@ -102,10 +104,12 @@ func (p *parser) add(input, remedy, summary string, args ...any) {
 }
 
 func (p *parser) redact(text string) string {
-	for _, secret := range p.config.Secrets() {
+	secrets := p.config.Secrets()
+	slices.SortStableFunc(secrets, func(a, b sensitive.String) int { return len(b.Reveal()) - len(a.Reveal()) }) // one may hold another
+	for _, secret := range secrets {
 		text = secret.Redact(text)
 	}
-	return text
+	return withoutPieces(text, p.config.Pasted)
 }
 
 func (p *parser) warn(format string, args ...any) {

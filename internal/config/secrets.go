@@ -50,6 +50,8 @@ func (p *parser) valueOrFile(name string, value sensitive.String, path string) s
 	switch {
 	case path == "":
 		return value
+	case len(lookalikes(path)) > 0:
+		return value // refused by leaks
 	case !value.IsEmpty():
 		p.add(name+"_file", "give one of the two", "%s is given too", name)
 		return value
@@ -155,6 +157,13 @@ func (p *parser) leaks() {
 	}
 	isName := c.Token.Reveal() == c.SecretName // refused by names
 	for _, text := range texts {
+		if found := lookalikes(p.withoutDeclared(text.value)); len(found) > 0 && text.input != "setup_commands" { // which spelledOut refuses
+			remedy := "take it out, and revoke it if it is real"
+			if strings.HasSuffix(text.input, "_file") && text.input != "output_file" {
+				remedy = "give the path of a file that the job can read, not the secret itself, and revoke it if it is real"
+			}
+			p.add(text.input, remedy, "holds what looks like %s", found[0].kind)
+		}
 		if c.Token.In(text.value) && !isName {
 			p.add(text.input, "take it out; in setup_commands, write $"+c.SecretName, "holds the value of bitbucket_token")
 		}
@@ -168,9 +177,21 @@ func (p *parser) leaks() {
 			p.add(text.input, "take it out", "holds the value of bitbucket_password")
 		}
 	}
+	p.forget()
+}
+
+// forget takes out what the outputs of a refused job would show, and the file that
+// they would be written to.
+func (p *parser) forget() {
+	c := &p.config
+	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile} {
+		if p.holdsSecret(*shown) {
+			*shown = ""
+		}
+	}
 }
 
 // holdsSecret reports whether leaks will refuse text.
 func (p *parser) holdsSecret(text string) bool {
-	return slices.ContainsFunc(p.config.Secrets(), func(secret sensitive.String) bool { return secret.In(text) })
+	return len(lookalikes(text)) > 0 || slices.ContainsFunc(p.config.Secrets(), func(secret sensitive.String) bool { return secret.In(text) })
 }

@@ -30,7 +30,7 @@ func TestFilesOfSecretsAreRefused(t *testing.T) {
 	for _, name := range []string{"bitbucket_token", "warp_api_key"} {
 		for path, want := range map[string]string{
 			"/run/none":  "_file: cannot be read; give the path of a file that the job can read, not the secret itself",
-			secret:       "_file: cannot be read; give the path of a file that the job can read, not the secret itself",
+			secret:       "_file: holds what looks like a Bitbucket Cloud API token (ATATT…); give the path of a file that the job can read, not the secret itself, and revoke it if it is real",
 			"/run/blank": "_file: names an empty file; put the secret into it",
 			"/run/bad":   "_file: holds white space; pass the bare value",
 		} {

@@ -1,0 +1,107 @@
+package config_test
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// pastedTokens are one of each kind that the job knows nothing of, and what it is
+// taken for.
+var pastedTokens = map[string]string{
+	"ATATT3xFfGF0MARKERq7w9/e8r+t=5A6B7C8D": "a Bitbucket Cloud API token (ATATT…)",
+	"ATCTT3xFfGN0MARKER_q7-w9e8r=5A6B7C8D":  "a Bitbucket Cloud access token (ATCTT…)",
+	"ATBBabcdefghMARKERjk":                  "an app password (ATBB…), which Bitbucket removed on 2026-07-28",
+	"BBDC-NjAzMjgzMTU0NzU1Ou/MARKERx+y8":    "a Data Center HTTP access token (BBDC-…)",
+	"wk-2.9d8c7b6a5f4eMARKER":               "a Warp API key (wk-…)",
+}
+
+// TestAPastedTokenIsRefusedInEveryInput: as the whole value and inside one, alone
+// and in every input at once, and nothing that comes of it shows a piece.
+func TestAPastedTokenIsRefusedInEveryInput(t *testing.T) {
+	t.Parallel()
+	for token, kind := range pastedTokens {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			for i, form := range []string{
+				"%", "x %", "..%", "https://x-token-auth:%@bitbucket.org/acme/api.git", "https://bitbucket.org/acme/%", "https://bitbucket.org/%/api/src/main",
+				"git@bitbucket.org:acme/%", "https://git.example.com/scm/%/api.git", "[[ % ]", "a\nMY_% b", "export TOKEN='%'\nmake", "# %", "ubuntu:%@x",
+			} {
+				base := []map[string]string{cloud(), server(), cloud(with("mode", "rotate"), with("schedule_cron", "0 3 * * *"))}[i%3]
+				testPasted(t, base, token, strings.ReplaceAll(form, "%", token), kind)
+				if i < 5 {
+					testPasted(t, base, token, strings.ReplaceAll(form, "%", url.QueryEscape(token)), kind)
+				}
+			}
+		})
+	}
+}
+
+func testPasted(t *testing.T, base map[string]string, token, value, kind string) {
+	t.Helper()
+	everywhere := cloud(with("clone_auth", "url"))
+	for _, input := range config.Inputs() {
+		switch input.Name {
+		case "bitbucket_token", "warp_api_key", "previous_token", "bitbucket_password":
+			continue // where a token belongs
+		}
+		everywhere[input.Name] = value
+		inputs := maps.Clone(base)
+		inputs[input.Name] = value
+		job, err := config.Parse(inputs, files{}.read)
+		require.ErrorContains(t, err, kind, "%s: %s", input.Name, value)
+		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ spells out|holds what looks like) `, err.Error(), value)
+		requireNoPiece(t, token, err.Error())
+		entry := one(t, job)
+		requireNoPiece(t, token, strings.Join(entry.Warnings, "\n"), entry.SecretName, entry.EnvironmentName, entry.EnvironmentID, entry.OutputFile)
+		require.True(t, slices.ContainsFunc(job.Secrets(), func(secret sensitive.String) bool { return strings.Contains(secret.Reveal(), token) }),
+			"nothing hides the token of %s", input.Name)
+	}
+	_, err := config.Parse(everywhere, files{}.read)
+	requireNoPiece(t, token, err.Error())
+}
+
+// requireNoPiece fails when a text holds 12 characters of a token, in whatever case.
+func requireNoPiece(t *testing.T, token string, texts ...string) {
+	t.Helper()
+	text, token := strings.ToLower(strings.Join(texts, "\n")), strings.ToLower(token)
+	for at := range len(token) - 11 {
+		require.NotContains(t, text, token[at:at+12])
+	}
+}
+
+func TestAPastedTokenDrawsOneProblem(t *testing.T) {
+	t.Parallel()
+	const token = "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"
+	holds := func(input string) string {
+		return input + ": holds what looks like a Bitbucket Cloud access token (ATCTT…); take it out, and revoke it if it is real"
+	}
+	requireRefused(t, []refusal{
+		{"docker_image", cloud(with("docker_image", token)), holds("docker_image")},
+		{"team", cloud(with("team", token)), holds("team")},
+		{"branch", cloud(with("branch", token)), holds("branch")},
+		{"output_file", cloud(with("output_file", token)), holds("output_file")},
+		{"environment_name", cloud(with("environment_name", token)), holds("environment_name")},
+		{"the second of two repositories", cloud(with("repo_url", cloudURL+"\nhttps://bitbucket.org/acme/"+token[:20])), holds("repo_url")},
+		{"smoke_test_prompt", cloud(with("smoke_test_prompt", "Use\n\""+token+"\".")), holds("smoke_test_prompt")},
+		{"a comment", cloud(with("setup_commands", "make\n# "+token)), "setup_commands: line 2 spells out a Bitbucket Cloud access token (ATCTT…); revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME"},
+		{"the job's own token", cloud(with("branch", apiToken)), "branch: holds the value of bitbucket_token; take it out; in setup_commands, write $BITBUCKET_API_TOKEN"},
+	})
+}
+
+func TestNamesThatBeginLikeATokenPass(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"wk-1", "wk-2026-frontend-service", "wk-workspace-of-many-words", "BBDC-1234-mend-the-nightly-build", "ATBB", "mawk-1.3.4-20200120abcdef", "release/ATATT3x"} {
+		c := parse(t, cloud(with("branch", value), with("team", value), with("smoke_test_prompt", value), with("description", value), with("output_file", value)))
+		assert.Equal(t, value, c.Branch)
+		assert.Empty(t, c.Pasted)
+	}
+}
