@@ -41,7 +41,7 @@ var rooms = map[string]room{
 	"shell":        {doors: []string{"mvdan.cc/sh/v3"}},
 	"cron":         {doors: []string{"github.com/robfig/cron/v3"}},
 	"setup":        {knows: []string{"bitbucket", "shell"}},
-	"transport":    {doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
+	"transport":    {knows: []string{"sensitive"}, doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "cron", "problem", "sensitive", "setup", "shell", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},

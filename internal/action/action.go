@@ -51,6 +51,7 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		return flag(args[0], stdout, stderr)
 	}
 	on := platform.Detect(environ, stdout, stderr)
+	on.Mask(nil, transport.ProxyPasswords(environ)...)
 	log := on.Log()
 	defer told(log, &code)
 	platform.Capture(log)

@@ -3,13 +3,19 @@ package action_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -163,5 +169,75 @@ func TestProxiesAreOfTheRun(t *testing.T) {
 		}, "plan")
 		assert.Equal(t, action.ExitFailed, code, name)
 		assert.Contains(t, log, "the proxy "+proxy.Listener.Addr().String()+" answers 403 Forbidden", name)
+	}
+}
+
+// TestABrokenProxyIsNotNoProxy: it is told with everything else that is wrong,
+// without its value, and nothing is sent.
+func TestABrokenProxyIsNotNoProxy(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(server.Close)
+	inputs := []string{
+		"REPO_URL=" + server.URL + "/scm/p/api.git", "BITBUCKET_TOKEN=token-of-the-job", "WARP_API_KEY=wk-key-of-the-job", "WARP_SERVER_URL=" + server.URL,
+		"GITHUB_OUTPUT=" + filepath.Join(t.TempDir(), "outputs"), "HTTPS_PROXY=http://ann:MARKER%zz@proxy.test", "http_proxy=ftp://ann:MARKER@proxy.test", "NO_PROXY=http://MARKER.test",
+	}
+	const (
+		https = "HTTPS_PROXY: is not the URL of a proxy"
+		http  = "http_proxy: has a scheme that is none of"
+		none  = "NO_PROXY: holds what is neither a host nor a range"
+	)
+	for _, test := range []struct{ more, want []string }{
+		{nil, []string{https, http, none}},
+		{[]string{"CLONE_DEPTH=none"}, []string{"clone_depth: is not a depth", https, http, none}},
+	} {
+		for _, host := range []string{"CI=true", "GITHUB_ACTIONS=true"} {
+			code, out, log := run(t.Context(), slices.Concat(inputs, test.more, []string{host}))
+			assert.Equal(t, action.ExitInputs, code)
+			shown := regexp.MustCompile(`(?m)^::add-mask::.*\n`).ReplaceAllString(out, "") + log
+			for _, want := range test.want {
+				assert.Contains(t, shown, want)
+			}
+			assert.Equal(t, len(test.want), strings.Count(shown, "error: ")+strings.Count(shown, "::error "), shown)
+			assert.NotContains(t, shown, "MARKER")
+		}
+	}
+	assert.Zero(t, asked.Load())
+}
+
+// TestThePasswordOfAProxyIsHidden: the proxy says it back in every way that it got it.
+func TestThePasswordOfAProxyIsHidden(t *testing.T) {
+	t.Parallel()
+	const password = "MARKER-p@ss/77aa10"
+	for _, host := range []string{"CI=true", "GITHUB_ACTIONS=true"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				connection, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = connection.Read(make([]byte, 4096))
+				_, _ = io.WriteString(connection, "HTTP/1.1 403 "+password+" "+url.QueryEscape(password)+" "+url.PathEscape(password)+" "+
+					base64.StdEncoding.EncodeToString([]byte("ann:"+password))+"\r\n\r\n")
+				_ = connection.Close()
+			}
+		}()
+		code, out, log := run(t.Context(), []string{
+			host, "REPO_URL=https://bitbucket.org/acme/api", "BITBUCKET_TOKEN=token-of-the-job", "WARP_API_KEY=wk-key-of-the-job",
+			"HTTPS_PROXY=http://ann:" + url.QueryEscape(password) + "@" + listener.Addr().String(),
+		}, "plan")
+		masks := regexp.MustCompile(`(?m)^::add-mask::.*\n`)
+		shown := masks.ReplaceAllString(out, "") + log
+		assert.Equal(t, action.ExitFailed, code)
+		assert.Contains(t, shown, "answers 403 *** *** *** ")
+		assert.NotContains(t, shown, "MARKER")
+		assert.NotContains(t, shown, base64.StdEncoding.EncodeToString([]byte("ann:" + password))[6:])
+		if host == "GITHUB_ACTIONS=true" {
+			assert.Equal(t, 0, masks.FindStringIndex(out)[0], "the runner is told before anything else is printed")
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
 // surroundings finds what is wrong with the call but for the inputs.
@@ -22,8 +23,11 @@ func surroundings(args, environ []string, list *problem.List) {
 		// Source: Go, net/http/h2_bundle.go.
 		if settings, ok := strings.CutPrefix(entry, "GODEBUG="); ok && (strings.Contains(settings, "http2debug=1") || strings.Contains(settings, "http2debug=2")) {
 			list.Add("GODEBUG", "holds http2debug, under which Go prints every header, credentials included", "take it out")
-			return
+			break
 		}
+	}
+	for _, bad := range transport.BadProxies(environ) {
+		list.Add(bad.Variable, bad.Reason, bad.Remedy)
 	}
 }
 

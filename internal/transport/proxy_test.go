@@ -196,3 +196,97 @@ func TestProxyThatOpensNoTunnel(t *testing.T) {
 		})
 	}
 }
+
+// TestBadProxiesAreNotIgnored: httpproxy ignores most of these, and the request
+// would go out without a proxy.
+func TestBadProxiesAreNotIgnored(t *testing.T) {
+	t.Parallel()
+	const (
+		noURL  = "is not the URL of a proxy"
+		scheme = "has a scheme that is none of http, https, socks5 and socks5h"
+		noHost = "names no host"
+		noPort = "has a port that is none"
+	)
+	for value, reason := range map[string]string{
+		"http://ann:MARKER%zz@proxy.test:3128": noURL,
+		"http://ann:MARKER/x@proxy.test:3128":  noURL,
+		"http://ann:12/MARKER@proxy.test:3128": noURL,
+		"http://ann:12#MARKER@proxy.test:3128": noURL,
+		"http://ann:12?MARKER@proxy.test:3128": noURL,
+		"http://ann:MARKER":                    noURL,
+		"ann:MARKER@proxy.test:port":           noURL,
+		"http://proxy MARKER":                  noURL,
+		" http://proxy.test:3128":              noURL,
+		"http://proxy.test:3128\n":             noURL,
+		"http://[::1:3128":                     noURL,
+		"://MARKER":                            noURL,
+		"ftp://MARKER:3128":                    scheme,
+		"htp://MARKER:3128":                    scheme,
+		"socks4://MARKER:1080":                 scheme,
+		"http://":                              noHost,
+		"http:///MARKER":                       noHost,
+		"http://:3128":                         noHost,
+		":3128":                                noHost,
+		"ann:MARKER@":                          noHost,
+		"//proxy.test":                         noHost,
+		"http://proxy.test:0":                  noPort,
+		"http://proxy.test:65536":              noPort,
+	} {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+			environ := []string{"NO_PROXY=example.com", name + "=" + value}
+			bad := transport.BadProxies(environ)
+			require.Len(t, bad, 1, value)
+			assert.Equal(t, name, bad[0].Variable)
+			assert.Equal(t, reason, bad[0].Reason, value)
+			_, err := transport.New(transport.Options{Environ: environ})
+			require.EqualError(t, err, bad[0].Error())
+			assert.NotContains(t, err.Error(), "MARKER")
+		}
+	}
+	for _, value := range []string{"https://internal.test", "a.test, b.test c.test", "10.0.0.0/99", "*.test,169.254/16", "a.test\tb.test"} {
+		for _, name := range []string{"NO_PROXY", "no_proxy"} {
+			bad := transport.BadProxies([]string{name + "=" + value})
+			require.Len(t, bad, 1, value)
+			assert.Equal(t, name, bad[0].Variable)
+			assert.NotContains(t, bad[0].Error(), "test")
+		}
+	}
+}
+
+func TestGoodProxies(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{
+		"", "proxy.test", "proxy.test:3128", "127.0.0.1:3128", "[::1]:3128", "http://proxy.test", "https://proxy.test:3129/", "HTTP://proxy.test",
+		"socks5://proxy.test:1080", "socks5h://ann:p@proxy.test", "ann:p%40ss@proxy.test:3128", "http://ann@proxy.test",
+	} {
+		assert.Empty(t, transport.BadProxies([]string{"HTTPS_PROXY=" + value, "http_proxy=" + value}), value)
+	}
+	for _, value := range []string{"*", "a.test,.b.test, *.c.test,", "10.0.0.0/8,fd00::/8,::1,[::1]:80,10.0.0.1:8080"} {
+		assert.Empty(t, transport.BadProxies([]string{"NO_PROXY=" + value}), value)
+	}
+	assert.Empty(t, transport.BadProxies([]string{"ALL_PROXY=%", "HTTPS_PROXY=%", "HTTPS_PROXY=proxy.test"}), "what does not count")
+}
+
+func TestProxyPasswords(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{
+		"http://ann:pass@proxy.test":     {"pass"},
+		"ann:pass@proxy.test:3128":       {"pass"},
+		"http://ann:p%40ss@proxy.test":   {"p%40ss", "p@ss"},
+		"http://ann:p@ss:x/y@proxy.test": {"p@ss:x/y"},
+		"http://ann:p%zz@proxy.test":     {"p%zz"},
+		"ftp://:pass@":                   {"pass"},
+		"http://ann@proxy.test":          nil,
+		"http://ann:@proxy.test":         nil,
+		"http://proxy.test:3128":         nil,
+		"":                               nil,
+	} {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+			var got []string
+			for _, password := range transport.ProxyPasswords([]string{"A=http://x:yyyy@z", name + "=" + value, "NO_PROXY=a:b@c"}) {
+				got = append(got, password.Reveal())
+			}
+			assert.Equal(t, want, got, value)
+		}
+	}
+}

@@ -6,7 +6,6 @@ package transport
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,12 +20,10 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
-	"golang.org/x/net/http/httpproxy"
 )
 
 const (
@@ -70,11 +67,14 @@ type Clients struct {
 }
 
 // New builds both clients. It opens no connection yet. It fails when the
-// certificates hold no certificate.
+// certificates hold no certificate, and with the first of BadProxies.
 func New(o Options) (Clients, error) {
 	roots, err := pool(o.CACertificates)
 	if err != nil {
 		return Clients{}, err
+	}
+	if bad := BadProxies(o.Environ); len(bad) > 0 {
+		return Clients{}, bad[0]
 	}
 	return newClients(newNetwork(roots, o.Environ), o), nil
 }
@@ -90,23 +90,6 @@ func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    8,
 		ExpectContinueTimeout:  time.Second,
-	}
-}
-
-// proxies are what httpproxy.FromEnvironment would find if environ were the
-// process's environment.
-func proxies(environ []string) *httpproxy.Config {
-	variables := make(map[string]string, len(environ))
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		variables[name] = value
-	}
-	either := func(name string) string { return cmp.Or(variables[name], variables[strings.ToLower(name)]) }
-	return &httpproxy.Config{
-		HTTPProxy:  either("HTTP_PROXY"),
-		HTTPSProxy: either("HTTPS_PROXY"),
-		NoProxy:    either("NO_PROXY"),
-		CGI:        variables["REQUEST_METHOD"] != "",
 	}
 }
 
