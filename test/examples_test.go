@@ -1,10 +1,14 @@
 package test
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +45,7 @@ func readFiles(t *testing.T, patterns ...string) map[string]string {
 var (
 	usesLine   = regexp.MustCompile(`(?m)^\s*(?:- )?uses: (.*)$`)
 	pinned     = regexp.MustCompile(`^[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	ownCI      = "./.github/workflows/ci.yml" // of the same commit
 	ourselves  = "oz-bitbucket/oz-bitbucket@main # pin this to the commit of a release"
 	credential = regexp.MustCompile(`(?i)\b(?:bitbucket_token|warp_api_key|previous_token|bitbucket_password)\b['"]?\s*[:=]\s*(.*)`)
 	reference  = regexp.MustCompile(`^['"]?(\$|credentials\()`)
@@ -50,7 +55,7 @@ func TestWorkflowsAreBoundedAndPinned(t *testing.T) {
 	t.Parallel()
 	for path, text := range readFiles(t, "../.github/workflows/*.yml", examples+"github-*.yml") {
 		for _, uses := range usesLine.FindAllStringSubmatch(text, -1) {
-			if uses[1] != ourselves {
+			if uses[1] != ourselves && uses[1] != ownCI {
 				assert.Regexp(t, pinned, uses[1], path)
 			}
 		}
@@ -58,7 +63,8 @@ func TestWorkflowsAreBoundedAndPinned(t *testing.T) {
 			Permissions any
 			Jobs        map[string]struct {
 				Permissions map[string]string
-				Timeout     int `yaml:"timeout-minutes"`
+				Uses        string // a workflow, which has bounds of its own
+				Timeout     int    `yaml:"timeout-minutes"`
 				Steps       []struct {
 					Uses string
 					With map[string]any
@@ -68,7 +74,7 @@ func TestWorkflowsAreBoundedAndPinned(t *testing.T) {
 		require.NoError(t, yaml.Unmarshal([]byte(text), &workflow), path)
 		assert.IsType(t, map[string]any{}, workflow.Permissions, "%s: permissions by name", path)
 		for name, job := range workflow.Jobs {
-			assert.Positive(t, job.Timeout, "%s: %s may run for ever", path, name)
+			assert.True(t, job.Timeout > 0 || job.Uses == ownCI, "%s: %s may run for ever", path, name)
 			for _, step := range job.Steps {
 				if strings.HasPrefix(step.Uses, "actions/checkout@") {
 					assert.Equal(t, false, step.With["persist-credentials"], "%s: the token stays in the checkout", path)
@@ -213,6 +219,65 @@ func TestRotationExampleRotates(t *testing.T) {
 	w.requireClean()
 }
 
+// TestScriptsAreNotPutTogether: what a host would write into a script before its
+// shell reads it (GitHub's ${{ }}, GitLab's $[[ ]], Azure's $(a.b)) is handed over
+// as a variable instead. There is no exception.
+func TestScriptsAreNotPutTogether(t *testing.T) {
+	t.Parallel()
+	documents := readFiles(t, "../.github/*/*.y*ml", "../.github/*.yml", "../action.yml", "../pipe.yml", "../templates/*.yml")
+	for i, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFiles(t, "../README.md")["../README.md"], -1) {
+		documents[fmt.Sprintf("README.md, block %d", i+1)] = block[1]
+	}
+	seen := 0
+	for path, text := range documents {
+		decoder := yaml.NewDecoder(strings.NewReader(text))
+		for {
+			var tree yaml.Node
+			err := decoder.Decode(&tree)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err, path)
+			for _, script := range scriptsOf(&tree) {
+				assert.NotRegexp(t, putIn, script, path)
+				seen++
+			}
+		}
+	}
+	assert.Greater(t, seen, 20)
+	for _, script := range []string{"echo ${{ steps.oz.outputs.x }}", "a\necho '${{x}}'", "echo $[[ inputs.x ]]", "echo $(oz.environment_id)"} {
+		for _, form := range []string{"steps: [{run: %q}]", "job: {script: %q}", "job: {script: [make, %q]}", "step: {script: [{pipe: x}, %q]}", "step: {after-script: [%q]}"} {
+			var tree yaml.Node
+			require.NoError(t, yaml.Unmarshal(fmt.Appendf(nil, form, script), &tree))
+			assert.Regexp(t, putIn, strings.Join(scriptsOf(&tree), "\n"), form)
+		}
+	}
+}
+
+var putIn = regexp.MustCompile(`\$\{\{|\$\[\[|\$\([A-Za-z]+\.[\w.]+\)`)
+
+// scriptsOf lists the texts that a host gives to a shell, or to a language such as
+// that of actions/github-script.
+func scriptsOf(node *yaml.Node) []string {
+	var scripts []string
+	for i, child := range node.Content {
+		isScript := node.Kind == yaml.MappingNode && i%2 == 1 &&
+			slices.Contains([]string{"run", "script", "before_script", "after_script", "after-script", "bash", "pwsh", "powershell"}, node.Content[i-1].Value)
+		switch {
+		case isScript && child.Kind == yaml.ScalarNode:
+			scripts = append(scripts, child.Value)
+		case isScript && child.Kind == yaml.SequenceNode:
+			for _, line := range child.Content {
+				if line.Kind == yaml.ScalarNode {
+					scripts = append(scripts, line.Value)
+				}
+			}
+		}
+		scripts = append(scripts, scriptsOf(child)...)
+	}
+	return scripts
+}
+
 // container is a container of a pod.
 type container struct {
 	Image        string
@@ -229,21 +294,49 @@ type container struct {
 
 func cronJobExample(t *testing.T) container {
 	t.Helper()
+	containers := cronJobPod(t).Containers
+	require.Len(t, containers, 1)
+	return containers[0]
+}
+
+// pod is what runs the container.
+type pod struct {
+	SecurityContext struct {
+		FSGroup int `yaml:"fsGroup"`
+	} `yaml:"securityContext"`
+	Containers []container
+	Volumes    []struct {
+		Secret struct {
+			Mode int `yaml:"defaultMode"`
+		}
+	}
+}
+
+func cronJobPod(t *testing.T) pod {
+	t.Helper()
 	var file struct {
 		Spec struct {
 			JobTemplate struct {
 				Spec struct {
-					Template struct {
-						Spec struct{ Containers []container }
-					}
+					Template struct{ Spec pod }
 				}
 			} `yaml:"jobTemplate"`
 		}
 	}
 	decodeLoosely(t, "kubernetes-cronjob.yaml", &file)
-	containers := file.Spec.JobTemplate.Spec.Template.Spec.Containers
-	require.Len(t, containers, 1)
-	return containers[0]
+	return file.Spec.JobTemplate.Spec.Template.Spec
+}
+
+// TestCronJobKeepsItsSecretToItself: with fsGroup, Kubernetes gives the files to
+// that group and lets it read them.
+//
+// Source: SetVolumeOwnership in kubernetes/pkg/volume/volume_linux.go.
+func TestCronJobKeepsItsSecretToItself(t *testing.T) {
+	t.Parallel()
+	pod := cronJobPod(t)
+	require.Len(t, pod.Volumes, 1)
+	assert.Equal(t, 0o400, pod.Volumes[0].Secret.Mode)
+	assert.Equal(t, pod.Containers[0].SecurityContext.RunAsUser, pod.SecurityContext.FSGroup)
 }
 
 // TestExamplesAreValid parses the inputs that the examples for GitHub give, with a value

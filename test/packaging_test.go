@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -237,4 +238,81 @@ func TestReleaseNamesTheImageByDigest(t *testing.T) {
 		assert.True(t, errors.As(pin(directory, version, digest), &exit), "%s %s", version, digest)
 		assert.Equal(t, "Dockerfile", readAction(t, filepath.Join(directory, "action.yml")).Runs.Image)
 	}
+}
+
+// TestReleasesAreOfOneForm runs the check of the release workflow.
+func TestReleasesAreOfOneForm(t *testing.T) {
+	t.Parallel()
+	check := func(ref string) (string, error) {
+		out, err := exec.Command("sh", "../.github/check-tag.sh", ref).Output()
+		return string(out), err
+	}
+	for ref, want := range map[string]string{
+		"refs/tags/source/v1.2.3":    "version=1.2.3\nmajor=1\n",
+		"refs/tags/source/v0.0.0":    "version=0.0.0\nmajor=0\n",
+		"refs/tags/source/v10.20.30": "version=10.20.30\nmajor=10\n",
+	} {
+		out, err := check(ref)
+		require.NoError(t, err, ref)
+		assert.Equal(t, want, out)
+	}
+	for _, ref := range []string{
+		"", "v1.2.3", "source/v1.2.3", "refs/heads/source/v1.2.3", "refs/tags/v1.2.3", "refs/tags/v1.2.3-rc1", "refs/tags/source/v1.2.3-rc1", "refs/tags/source/v1.2.3+build",
+		"refs/tags/source/1.2.3", "refs/tags/source/vv1.2.3", "refs/tags/source/v", "refs/tags/source/v1", "refs/tags/source/v1.2", "refs/tags/source/v1.2.3.4", "refs/tags/source/v1.2.",
+		"refs/tags/source/v.2.3", "refs/tags/source/v1..3", "refs/tags/source/v01.2.3", "refs/tags/source/v1.2.03", "refs/tags/source/v1.2.3 ", "refs/tags/source/v1.2.3\nversion=9.9.9",
+		"refs/tags/source/vx\n1.2.3", "refs/tags/source/v1.2.3/x", "refs/tags/source/v$(id).2.3", "refs/tags/source/v*", "refs/tags/x/refs/tags/source/v1.2.3", "-n",
+	} {
+		out, err := check(ref)
+		var exit *exec.ExitError
+		if assert.True(t, errors.As(err, &exit), "%q", ref) {
+			assert.Contains(t, string(exit.Stderr), "not the tag of a release")
+		}
+		assert.Empty(t, out, "%q", ref)
+	}
+}
+
+// TestReleasePushesNothingUnchecked: every job that may push comes after the check
+// of the tag and after CI, and the token of Docker Hub is in an environment.
+func TestReleasePushesNothingUnchecked(t *testing.T) {
+	t.Parallel()
+	type job struct {
+		Needs       []string
+		Uses        string
+		Environment string
+		Permissions map[string]string
+		Steps       []yaml.Node
+	}
+	var workflow struct{ Jobs map[string]job }
+	content, err := os.ReadFile("../.github/workflows/release.yml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, &workflow))
+	var after func(name string) []string
+	after = func(name string) []string {
+		before := slices.Clone(workflow.Jobs[name].Needs)
+		for _, needed := range workflow.Jobs[name].Needs {
+			before = append(before, after(needed)...)
+		}
+		return before
+	}
+	withToken := 0
+	for name, job := range workflow.Jobs {
+		text, err := yaml.Marshal(job.Steps)
+		require.NoError(t, err)
+		secret := strings.Contains(string(text), "secrets.")
+		if secret {
+			withToken++
+			assert.Equal(t, "release", job.Environment, name)
+			assert.NotContains(t, string(text), "actions/checkout", "%s: nothing of this repository runs beside the token", name)
+		}
+		if secret || strings.Contains(fmt.Sprint(job.Permissions), "write") {
+			assert.Contains(t, after(name), "tag", name)
+			assert.Contains(t, after(name), "ci", name)
+		}
+	}
+	assert.Equal(t, 1, withToken)
+	assert.Equal(t, 1, strings.Count(string(content), "secrets."))
+	assert.Equal(t, ownCI, workflow.Jobs["ci"].Uses)
+	steps, err := yaml.Marshal(workflow.Jobs["tag"].Steps)
+	require.NoError(t, err)
+	assert.Contains(t, string(steps), `sh .github/check-tag.sh "$GITHUB_REF"`)
 }
