@@ -26,22 +26,6 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-const (
-	// requestTimeout bounds one attempt, from dialling to the last byte.
-	requestTimeout = 30 * time.Second
-	dialTimeout    = 10 * time.Second
-
-	// attempts bounds the tries of one request, the first included.
-	attempts       = 5
-	firstWait      = 500 * time.Millisecond
-	longestWait    = 8 * time.Second
-	longestAskWait = 30 * time.Second // an answer that asks for more is not tried again
-
-	// whole is how much of an answer must arrive before the request counts as
-	// answered; an answer that breaks off earlier is tried again.
-	whole = 256 << 10
-)
-
 // Options say whom to trust and where to report.
 type Options struct {
 	CACertificates []byte // PEM, trusted in addition to the system's roots
@@ -90,13 +74,14 @@ func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    8,
 		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: longestHeader,
 	}
 }
 
 func newClients(network *http.Transport, o Options) Clients {
 	plain := &http.Client{
 		Timeout:       requestTimeout,
-		Transport:     marking{network},
+		Transport:     marking{staying{network}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return Clients{
@@ -262,7 +247,7 @@ func (e unsentError) Unwrap() error { return e.error }
 // final reports whether an error would be the same the next time.
 func final(err error) bool {
 	var refused *proxyError
-	return distrusted(err) ||
+	return distrusted(err) || errors.As(err, &switched{}) ||
 		errors.As(err, &refused) && refused.code < 500 && refused.code != http.StatusRequestTimeout && refused.code != http.StatusTooManyRequests
 }
 

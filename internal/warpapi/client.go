@@ -22,9 +22,6 @@ import (
 
 //go:generate go tool genqlient genqlient.yaml
 
-// longestAnswer bounds one answer. Only transcripts come near it.
-const longestAnswer = 64 << 20
-
 // Client is one caller of one server. It is safe for concurrent use.
 type Client struct {
 	connection
@@ -69,15 +66,17 @@ type connection struct {
 type call struct {
 	method, path string
 	query        url.Values
-	write        bool // it changes something, so it is not simply tried again
-	in           any  // sent as JSON, unless nil
-	out          any  // a 2xx is decoded into it, unless nil
-	private      bool // no error quotes a 2xx
+	write        bool            // it changes something, so it is not simply tried again
+	in           any             // sent as JSON, unless nil
+	out          any             // a 2xx is decoded into it, unless nil
+	private      bool            // no error quotes a 2xx
+	bound        transport.Bound // of a 2xx; none: one
+	size         *int            // set to the bytes of a 2xx, unless nil
 }
 
 // send makes a call. An error names it, and wraps a *warp.Refusal for a 4xx,
 // warp.ErrAnswerLost when a write may have happened, and warp.ErrTooLong when
-// the answer is longer than longestAnswer.
+// the answer goes beyond the call's bound.
 func (c connection) send(ctx context.Context, call call) error {
 	request, err := c.request(ctx, call)
 	if err != nil {
@@ -120,18 +119,30 @@ func lost(err error) error { return fmt.Errorf("%w: %w", warp.ErrAnswerLost, err
 
 // read decodes an answer into what the call expects.
 func read(answer *http.Response, call call) error {
-	content, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the answer: %w", err)
-	case answer.StatusCode/100 != 2:
+	if answer.StatusCode/100 != 2 {
+		content, err := io.ReadAll(io.LimitReader(answer.Body, longestReason))
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
 		return failure(answer, content)
+	}
+	bound := call.bound
+	if bound == (transport.Bound{}) {
+		bound = one
+	}
+	content, err := bound.Read(answer.Body)
+	switch {
+	case errors.Is(err, transport.ErrTooLarge):
+		return tooLong{err}
+	case err != nil:
+		return err
 	case call.out == nil:
 		return nil
-	case len(content) > longestAnswer:
-		return fmt.Errorf("read the answer: %w", warp.ErrTooLong)
 	}
-	err = json.Unmarshal(content, call.out)
+	if call.size != nil {
+		*call.size = len(content)
+	}
+	err = transport.Decode(content, call.out)
 	switch {
 	case err != nil && call.private:
 		return fmt.Errorf("the answer is not what Oz sends: %w", err)
@@ -140,6 +151,12 @@ func read(answer *http.Response, call call) error {
 	}
 	return nil
 }
+
+// tooLong is a warp.ErrTooLong in the words of the transport.
+type tooLong struct{ error }
+
+func (t tooLong) Unwrap() error        { return t.error }
+func (t tooLong) Is(target error) bool { return target == warp.ErrTooLong }
 
 func (c connection) request(ctx context.Context, call call) (*http.Request, error) {
 	at := c.root.JoinPath(call.path)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -50,17 +51,17 @@ func (c *Client) DeleteSecret(ctx context.Context, of warp.Owner, name string) e
 	return err
 }
 
-// mostPages bounds a list that comes in pages.
-const mostPages = 100
-
 // ListFactories returns the factories that the caller can see. Where the plan has none,
 // it is refused with 403 or 404.
 //
 // Source: the Oz SDK of 2026-08 and newer, GET /factory.
 func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Factory, error) {
-	var factories []warp.Factory
+	ctx, stop := transport.ForList(ctx)
+	defer stop()
+	var found []warp.Factory
+	var pages transport.Pages
 	query := url.Values{}
-	for range mostPages {
+	for {
 		var page struct {
 			Factories *[]struct {
 				UID, Name   string
@@ -72,25 +73,33 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 				NextCursor  string `json:"next_cursor"`
 			} `json:"page_info"`
 		}
-		if err := c.For(of).send(ctx, call{method: http.MethodGet, path: "/api/v1/factory", query: query, out: &page}); err != nil {
+		var size int
+		if err := c.For(of).send(ctx, call{method: http.MethodGet, path: "/api/v1/factory", query: query, out: &page, bound: factories, size: &size}); err != nil {
 			return nil, err
 		}
 		if page.Factories == nil {
 			return nil, errors.New("GET /api/v1/factory: the answer holds no list")
+		}
+		next := page.PageInfo.NextCursor
+		last := !page.PageInfo.HasNextPage || next == ""
+		if err := pages.Add(len(*page.Factories), size, last); err != nil {
+			return nil, fmt.Errorf("GET /api/v1/factory: %w", tooLong{err})
 		}
 		for _, f := range *page.Factories {
 			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}
 			for _, name := range f.Defaults.Secrets {
 				factory.Secrets = append(factory.Secrets, string(name))
 			}
-			factories = append(factories, factory)
+			found = append(found, factory)
 		}
-		if !page.PageInfo.HasNextPage || page.PageInfo.NextCursor == "" {
-			return factories, nil
+		switch {
+		case last:
+			return found, nil
+		case next == query.Get("cursor"):
+			return nil, errors.New("GET /api/v1/factory: the list does not move on: a page names itself as the next")
 		}
-		query.Set("cursor", page.PageInfo.NextCursor)
+		query.Set("cursor", next)
 	}
-	return nil, errors.New("GET /api/v1/factory: the list does not end")
 }
 
 // secretName is the name of a secret, as text or in an object: how factories spell it is

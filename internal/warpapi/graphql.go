@@ -12,6 +12,7 @@ import (
 
 	"github.com/Khan/genqlient/graphql"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -25,13 +26,14 @@ type graphqlClient struct {
 // {"query", "variables", "operationName"}. An answer without data is an error
 // that holds the messages of its errors.
 func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request, response *graphql.Response) error {
-	var answer struct {
-		Data   json.RawMessage
+	data := rootFields{into: response.Data}
+	answer := struct {
+		Data   *rootFields
 		Errors []struct{ Message string }
-	}
+	}{Data: &data}
 	call := call{
 		method: http.MethodPost, path: "/graphql/v2", query: url.Values{"op": {request.OpName}},
-		write: c.write, in: request, out: &answer,
+		write: c.write, in: request, out: &answer, bound: lists[request.OpName],
 	}
 	if err := c.send(ctx, call); err != nil {
 		return err
@@ -40,10 +42,9 @@ func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request
 	for i, e := range answer.Errors {
 		messages[i] = e.Message
 	}
-	var err error
-	switch answered := answers(answer.Data); {
-	case answered:
-		err = json.Unmarshal(answer.Data, response.Data)
+	err := data.err
+	switch {
+	case data.answered:
 	case len(messages) == 0:
 		err = errors.New("an answer without data")
 	default:
@@ -58,16 +59,42 @@ func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request
 	return nil
 }
 
-// answers reports whether data holds a value for every root field.
-func answers(data json.RawMessage) bool {
-	var fields map[string]json.RawMessage
+// lists are the bounds of the operations that answer lists.
+var lists = map[string]transport.Bound{
+	"GetCloudEnvironments": environments,
+	"ListManagedSecrets":   secrets,
+}
+
+// rootFields decodes the data of an answer where it stands: a copy of it could be
+// large.
+type rootFields struct {
+	into     any
+	answered bool  // there is a value for every root field
+	err      error // why it cannot be decoded
+}
+
+// UnmarshalJSON implements json.Unmarshaler. The error is kept for later: an answer
+// without data may say why.
+func (r *rootFields) UnmarshalJSON(data []byte) error {
+	var fields map[string]isNull
 	_ = json.Unmarshal(data, &fields) // what is no object has no fields
-	for _, field := range fields {
-		if string(field) == "null" {
-			return false
-		}
+	r.answered, r.err = len(fields) > 0, nil
+	for _, null := range fields {
+		r.answered = r.answered && !bool(null)
 	}
-	return len(fields) > 0
+	if r.answered {
+		r.err = json.Unmarshal(data, r.into)
+	}
+	return nil
+}
+
+// isNull is whether a value is null.
+type isNull bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *isNull) UnmarshalJSON(value []byte) error {
+	*n = string(value) == "null"
+	return nil
 }
 
 // refusalOf is the refusal behind the messages of an answer without data.

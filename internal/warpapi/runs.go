@@ -94,17 +94,17 @@ func (c *Client) listRuns(ctx context.Context, filter url.Values) ([]warp.Run, e
 	filter.Set("sort_by", "created_at")
 	filter.Set("sort_order", "desc")
 	var list struct{ Runs *[]runItem }
-	if err := c.send(ctx, call{method: http.MethodGet, path: runsPath, query: filter, out: &list}); err != nil {
+	if err := c.send(ctx, call{method: http.MethodGet, path: runsPath, query: filter, out: &list, bound: runs}); err != nil {
 		return nil, err
 	}
 	if list.Runs == nil {
 		return nil, fmt.Errorf("%s %s: the answer holds no list", http.MethodGet, runsPath)
 	}
-	runs := make([]warp.Run, len(*list.Runs))
+	found := make([]warp.Run, len(*list.Runs))
 	for i, item := range *list.Runs {
-		runs[i] = item.run()
+		found[i] = item.run()
 	}
-	return runs, nil
+	return found, nil
 }
 
 // CancelRun asks a run to stop. It is refused with 400 when the run is over,

@@ -141,6 +141,6 @@ func TestATranscriptIsBounded(t *testing.T) {
 	assert.Equal(t, "a", reply)
 
 	_, err = against(t, says(strings.Repeat(" ", 64<<20)+transcript)).GetReply(context.Background(), "x")
-	require.EqualError(t, err, "GET /api/v1/agent/runs/x/conversation: read the answer: the answer is too long")
+	require.EqualError(t, err, "GET /api/v1/agent/runs/x/conversation: read the answer: the answer is too large: more than 64 MiB")
 	require.ErrorIs(t, err, warp.ErrTooLong)
 }

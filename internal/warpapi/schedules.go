@@ -19,21 +19,21 @@ const schedulesPath = "/api/v1/agent/schedules"
 // Source: agent-api-openapi.yaml, /agent/schedules, here and below.
 func (c *Client) ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Schedule, error) {
 	var list struct{ Schedules *[]json.RawMessage }
-	call := call{method: http.MethodGet, path: schedulesPath, out: &list}
+	call := call{method: http.MethodGet, path: schedulesPath, out: &list, bound: schedules}
 	if err := c.For(of).send(ctx, call); err != nil {
 		return nil, err
 	}
 	if list.Schedules == nil {
 		return nil, fmt.Errorf("%s: the answer holds no list", call)
 	}
-	schedules := make([]warp.Schedule, len(*list.Schedules))
+	found := make([]warp.Schedule, len(*list.Schedules))
 	for i, item := range *list.Schedules {
 		var err error
-		if schedules[i], err = schedule(item); err != nil {
+		if found[i], err = schedule(item); err != nil {
 			return nil, fmt.Errorf("%s: %w", call, err)
 		}
 	}
-	return schedules, nil
+	return found, nil
 }
 
 // GetSchedule returns one schedule. One that does not exist or that the caller may not

@@ -3,24 +3,28 @@ package warpapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
 // GetReply returns the last text that the agent wrote, empty when it wrote
 // none. While there is no transcript yet the request is refused with 404, and
 // with 422 when there will never be one. An error never holds the agent's words;
-// it wraps warp.ErrTooLong when the transcript is longer than 64 MiB.
+// it wraps warp.ErrTooLong when the transcript is longer than 64 MiB, or the text
+// longer than 4 MiB.
 //
 // Source: agent-api-openapi.yaml, GET /agent/runs/{runId}/conversation.
 func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
 	var found transcript
-	err := c.send(ctx, call{method: http.MethodGet, path: runPath(id) + "/conversation", out: &found, private: true})
+	err := c.send(ctx, call{method: http.MethodGet, path: runPath(id) + "/conversation", out: &found, private: true, bound: conversation})
 	if err != nil {
 		return "", err
 	}
-	return lastReply(found.Steps), nil
+	return lastReply(found.Steps)
 }
 
 // transcript is a conversation on the wire:
@@ -33,41 +37,56 @@ type step struct {
 	Steps    []step
 }
 
-// reply is the assistant's text in a message. It is empty when that is blank,
-// when the message is another's, and when it has another shape.
-type reply string
+// reply is a message as it stands in the transcript, of which only the last one with
+// text is needed: no copy is made.
+type reply []byte
 
+// UnmarshalJSON implements json.Unmarshaler. It keeps a piece of the answer, which
+// stays as it is: GetReply alone has it.
 func (r *reply) UnmarshalJSON(message []byte) error {
+	*r = message
+	return nil
+}
+
+// text is the assistant's text in a message. It is empty when that is blank, when
+// the message is another's, and when it has another shape.
+func (r reply) text() (string, error) {
+	if len(r) > longestReply {
+		var said struct{ Role string }
+		if _ = json.Unmarshal(r, &said); said.Role == "assistant" {
+			return "", fmt.Errorf("read the answer: %w", warp.ErrTooLong)
+		}
+		return "", nil
+	}
 	var said struct {
 		Role    string
 		Content []struct{ Type, Text string }
 	}
-	_ = json.Unmarshal(message, &said) // what has another shape has no text for us
+	_ = json.Unmarshal(r, &said) // what has another shape has no text for us
 	var text strings.Builder
 	for _, block := range said.Content {
 		if said.Role == "assistant" && block.Type == "text" {
 			text.WriteString(block.Text)
 		}
 	}
-	*r = ""
-	if strings.TrimSpace(text.String()) != "" {
-		*r = reply(text.String())
+	if strings.TrimSpace(text.String()) == "" {
+		return "", nil
 	}
-	return nil
+	return text.String(), nil
 }
 
 // lastReply is the last reply in steps. A step's own messages come before those
 // of the steps nested in it: a delegate's words do not replace the agent's own.
-func lastReply(steps []step) string {
+func lastReply(steps []step) (string, error) {
 	for _, step := range slices.Backward(steps) {
 		for _, reply := range slices.Backward(step.Messages) {
-			if reply != "" {
-				return string(reply)
+			if text, err := reply.text(); text != "" || err != nil {
+				return text, err
 			}
 		}
-		if nested := lastReply(step.Steps); nested != "" {
-			return nested
+		if nested, err := lastReply(step.Steps); nested != "" || err != nil {
+			return nested, err
 		}
 	}
-	return ""
+	return "", nil
 }
