@@ -7,14 +7,23 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
 )
 
+// memory is when the garbage of one large answer must go before the next comes. The
+// bounds of the answers keep what lives below it; without this, the collector would
+// let the heap grow to twice as much first.
+const memory = 96 << 20
+
 // The first signal tells the job to stop. Later ones are swallowed: what is under
 // way then, the cancel of a run and the outputs, ends by itself within seconds.
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory)
+	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -3,8 +3,6 @@ package bitbucketapi
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,9 +32,9 @@ func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbu
 		return nil, c.refusal(answer, r.Flavor)
 	}
 	var repository struct{ Slug string }
-	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
+	content, err := one.Read(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, err
 	}
 	if json.Unmarshal(content, &repository) != nil || repository.Slug == "" {
 		return nil, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer is not a repository's"}

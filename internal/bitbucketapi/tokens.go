@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -113,6 +114,9 @@ func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucke
 		t.spare = owner.Slug != ""
 		var item tokenItem
 		_, err := t.call(ctx, http.MethodGet, tokensPath(owner)+"/"+id, nil, &item)
+		if err == nil && item.ID != id {
+			err = fmt.Errorf("GET %s: the answer is about another token", tokensPath(owner)+"/"+id)
+		}
 		if err == nil {
 			return item.record(), nil
 		}
@@ -130,27 +134,45 @@ func (t *Tokens) ListTokens(ctx context.Context, of bitbucket.TokenOwner) ([]bit
 		if err != nil {
 			return nil, err
 		}
+		if !isID(item.ID) {
+			return nil, fmt.Errorf("GET %s: the list holds a token without an ID", tokensPath(of))
+		}
 		records = append(records, item.record())
 	}
 	return records, nil
 }
 
-// list asks for a list page by page, as far as the caller reads. It ends with
-// the first error, and with a page that does not advance.
+// list asks for a list page by page, as far as the caller reads. It ends with the
+// first error, which a list that goes beyond the bounds of transport.Pages is too,
+// and a page that does not move on.
 //
 // Source: https://developer.atlassian.com/server/bitbucket/rest/, "Paged APIs".
 func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		ctx, stop := transport.ForList(ctx)
+		defer stop()
+		fail := func(err error) { yield(*new(T), fmt.Errorf("%s %s: %w", http.MethodGet, path, err)) }
+		var pages transport.Pages
 		query.Set("limit", "100")
-		for start, last := 0, false; !last; {
+		for start := 0; ; {
+			var content json.RawMessage
+			query.Set("start", strconv.Itoa(start))
+			if _, err := t.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &content); err != nil {
+				yield(*new(T), err)
+				return
+			}
 			var page struct {
 				Values        []T
 				IsLastPage    bool
-				NextPageStart int
+				NextPageStart *int
 			}
-			query.Set("start", strconv.Itoa(start))
-			if _, err := t.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
-				yield(*new(T), err)
+			if transport.Decode(content, &page) != nil {
+				fail(errNotOurs)
+				return
+			}
+			last := page.IsLastPage || page.NextPageStart == nil
+			if err := pages.Add(len(page.Values), len(content), last); err != nil {
+				fail(err)
 				return
 			}
 			for _, value := range page.Values {
@@ -158,15 +180,22 @@ func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) 
 					return
 				}
 			}
-			last = page.IsLastPage || page.NextPageStart <= start
-			start = page.NextPageStart
+			switch {
+			case last:
+				return
+			case *page.NextPageStart <= start:
+				fail(fmt.Errorf("the list does not move on: after %d the next page begins at %d", start, *page.NextPageStart))
+				return
+			}
+			start = *page.NextPageStart
 		}
 	}
 }
 
 // CreateToken makes a token that ends after a number of days, and returns its
 // value, which nobody can read again. An error that wraps
-// bitbucket.ErrAnswerLost says that nobody knows whether it exists.
+// bitbucket.ErrAnswerLost says that nobody knows whether it exists. A value that no
+// token has is an error too; what was made is revoked.
 func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name string, permission bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error) {
 	in := struct {
 		Name        string   `json:"name"`
@@ -177,11 +206,45 @@ func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name 
 		tokenItem
 		Token sensitive.String
 	}
-	_, err := t.call(ctx, http.MethodPut, tokensPath(of), in, &created)
-	if err == nil && (created.Token.IsEmpty() || created.ID == "") {
-		err = fmt.Errorf("PUT %s: %w: the answer holds no token", tokensPath(of), bitbucket.ErrAnswerLost)
+	failed := func(err error) (bitbucket.TokenRecord, sensitive.String, error) {
+		return bitbucket.TokenRecord{}, sensitive.String{}, err
 	}
-	return created.record(), created.Token, err
+	if _, err := t.call(ctx, http.MethodPut, tokensPath(of), in, &created); err != nil {
+		return failed(err)
+	}
+	at := "PUT " + tokensPath(of)
+	if created.Token.IsEmpty() || !isID(created.ID) {
+		return failed(fmt.Errorf("%s: %w: the answer holds no token", at, bitbucket.ErrAnswerLost))
+	}
+	if odd := oddity(created.Token); odd != "" {
+		if err := t.DeleteToken(ctx, of, created.ID); err != nil {
+			return failed(fmt.Errorf("%s: %w: the answer's token %s, and could not be revoked: %w", at, bitbucket.ErrAnswerLost, odd, err))
+		}
+		return failed(fmt.Errorf("%s: the answer's token %s; it was revoked, and nothing was stored", at, odd))
+	}
+	return created.record(), created.Token, nil
+}
+
+// oddity is what no token has, empty for one that could be one. It is as strict with
+// the server's as the inputs are with a user's, whose rule is in config's secrets.go:
+// the value goes into headers, into git's configuration and through shells.
+func oddity(token sensitive.String) string {
+	value := token.Reveal()
+	switch {
+	case len(value) > longestToken:
+		return fmt.Sprintf("is longer than %d characters", longestToken)
+	case strings.ContainsFunc(value, unicode.IsSpace):
+		return "holds white space"
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r) }):
+		return "holds a character that no token has"
+	}
+	return ""
+}
+
+// isID reports whether a text can be the ID of a token, which is part of a path.
+// Every version was seen to send digits.
+func isID(text string) bool {
+	return text != "" && len(text) <= 64 && strings.Trim(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == ""
 }
 
 // DeleteToken revokes a token. One that is gone already is no error.
@@ -258,21 +321,24 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 		return nil, err
 	}
 	defer answer.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(answer.Body, 4<<20))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the answer: %w", err)
-	case answer.StatusCode >= 500, answer.StatusCode == http.StatusRequestTimeout:
+	switch status := answer.StatusCode; {
+	case status >= 500, status == http.StatusRequestTimeout:
 		return nil, errors.New(echo.redact(answer.Status))
-	case answer.StatusCode >= 300:
-		return nil, refusalOf(answer.StatusCode, echo.redact(reasonOf(content)), echo.redact(string(content)))
-	case out != nil:
-		if err := json.Unmarshal(content, out); err != nil {
-			return nil, errors.New("the answer is not Bitbucket's")
-		}
+	case status >= 300:
+		content := echo.read(answer.Body)
+		return nil, refusalOf(status, echo.redact(reasonOf([]byte(content))), content)
+	}
+	content, err := one.Read(answer.Body)
+	if err == nil && out != nil && transport.Decode(content, out) != nil {
+		err = errNotOurs
+	}
+	if err != nil {
+		return nil, err
 	}
 	return answer.Header, nil
 }
+
+var errNotOurs = errors.New("the answer is not Bitbucket's")
 
 // refusalOf is a refusal in Bitbucket's own words. An answer without them is not
 // Bitbucket's REST, or a part of it that this version lacks.

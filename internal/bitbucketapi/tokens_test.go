@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,8 +131,8 @@ func TestListTokensReadsEveryPage(t *testing.T) {
 		switch r.URL.Query().Get("start") {
 		case "0":
 			_, _ = io.WriteString(w, `{"values":[{"id":"1","createdDate":1000}],"nextPageStart":1}`)
-		default: // a server that does not advance
-			_, _ = io.WriteString(w, `{"values":[{"id":"2","createdDate":2000,"expiryDays":1}],"nextPageStart":1}`)
+		default: // neither isLastPage nor another page
+			_, _ = io.WriteString(w, `{"values":[{"id":"2","createdDate":2000,"expiryDays":1}],"nextPageStart":null}`)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -140,6 +141,90 @@ func TestListTokensReadsEveryPage(t *testing.T) {
 	assert.Equal(t, []bitbucket.TokenRecord{
 		{ID: "1", Created: time.Unix(1, 0).UTC()}, {ID: "2", Created: time.Unix(2, 0).UTC(), Expires: time.Unix(2, 0).UTC().Add(24 * time.Hour)},
 	}, found)
+}
+
+// TestAListThatDoesNotEndIsGivenUp: a list that is not whole is none, for a token that
+// is not on it counts as revoked.
+func TestAListThatDoesNotEndIsGivenUp(t *testing.T) {
+	t.Parallel()
+	item := `{"id":"1","name":"` + strings.Repeat("x", 1000) + `"}`
+	many := func(n int) string { return strings.TrimSuffix(strings.Repeat(item+",", n), ",") }
+	for name, tt := range map[string]struct {
+		page  string // %d is the next start
+		pages int
+		want  string
+	}{
+		"one page for ever":      {`{"values":[` + item + `],"nextPageStart":7}`, 2, "the list does not move on: after 7 the next page begins at 7"},
+		"back to the first":      {`{"values":[` + item + `],"nextPageStart":-1}`, 1, "the list does not move on: after 0 the next page begins at -1"},
+		"one element repeated":   {`{"values":[` + item + `],"nextPageStart":%d}`, 100, "the list does not end within 100 pages"},
+		"no elements":            {`{"values":[],"nextPageStart":%d}`, 100, "the list does not end within 100 pages"},
+		"more than was asked":    {`{"values":[` + many(900) + `],"nextPageStart":%d}`, 12, "the list holds more than 10000 elements"},
+		"more bytes than needed": {`{"values":[],"x":"` + strings.Repeat("x", 1000<<10) + `","nextPageStart":%d}`, 17, "the list is longer than 16 MiB"},
+		"one page without end":   {`{"values":[` + many(1100) + `],"isLastPage":true}`, 1, "the answer is too large: more than 1 MiB"},
+		"tiny elements":          {`{"values":[` + strings.Repeat("{},", 10_000) + `{}],"isLastPage":true}`, 1, "its lists hold more than 10000 elements"},
+		"what is no ID":          {`{"values":[{"id":"../../users/jane"}],"isLastPage":true}`, 1, "the list holds a token without an ID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var pages atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, strings.ReplaceAll(tt.page, "%d", fmt.Sprint(pages.Add(1))))
+			}))
+			t.Cleanup(server.Close)
+			found, err := tokensAt(t, server.URL, janes()).ListTokens(t.Context(), bitbucket.TokenOwner{User: "jane"})
+			require.ErrorContains(t, err, "GET /rest/access-tokens/latest/users/jane")
+			require.ErrorContains(t, err, tt.want)
+			assert.Nil(t, found)
+			assert.EqualValues(t, tt.pages, pages.Load())
+		})
+	}
+}
+
+// TestAMintedTokenIsCheckedAsOneThatIsGiven, and revoked when it cannot be one.
+func TestAMintedTokenIsCheckedAsOneThatIsGiven(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		`MARKER x`:                       "holds white space",
+		`MARKER\n`:                       "holds white space",
+		`MARKER\u2028`:                   "holds white space",
+		`MARKER\u0000`:                   "holds a character that no token has",
+		`MARKER'; curl`:                  "holds white space",
+		`MARKER'`:                        "holds a character that no token has",
+		`\"MARKER\"`:                     "holds a character that no token has",
+		`MARKER$(id)`:                    "holds a character that no token has",
+		"MARKER`id`":                     "holds a character that no token has",
+		`MARKER\\`:                       "holds a character that no token has",
+		`MARKERü`:                        "holds a character that no token has",
+		`MARKER\u202e`:                   "holds a character that no token has",
+		strings.Repeat("MARKER12", 1000): "is longer than 1024 characters",
+	} {
+		for _, revocable := range []bool{true, false} {
+			var revoked []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPut:
+					_, _ = io.WriteString(w, `{"id":"815","name":"x","token":"`+value+`"}`)
+				case !revocable:
+					http.Error(w, "no", http.StatusInternalServerError)
+				default:
+					revoked = append(revoked, r.URL.Path)
+				}
+			}))
+			record, token, err := tokensAt(t, server.URL, janes()).CreateToken(t.Context(), bitbucket.TokenOwner{Project: "PRJ"}, "x", bitbucket.RepositoryWrite, 1)
+			server.Close()
+			require.ErrorContains(t, err, "PUT /rest/access-tokens/latest/projects/PRJ: ")
+			require.ErrorContains(t, err, "the answer's token "+want)
+			assert.NotContains(t, err.Error(), "MARKER")
+			assert.True(t, token.IsEmpty())
+			assert.Zero(t, record)
+			if revocable {
+				assert.Equal(t, []string{"/rest/access-tokens/latest/projects/PRJ/815"}, revoked)
+				assert.NotErrorIs(t, err, bitbucket.ErrAnswerLost)
+			} else {
+				assert.ErrorIs(t, err, bitbucket.ErrAnswerLost, "it may live on")
+			}
+		}
+	}
 }
 
 func TestCreateTokenSortsAnswers(t *testing.T) {
@@ -161,6 +246,7 @@ func TestCreateTokenSortsAnswers(t *testing.T) {
 		{"the server fails", 500, "", true, false, "500"},
 		{"no answer", 0, "", true, false, "EOF"},
 		{"no token in the answer", 200, `{"id":"1"}`, true, false, "the answer holds no token"},
+		{"no ID in the answer", 200, `{"id":"..","token":"x"}`, true, false, "the answer holds no token"},
 		{"another answer", 200, `<html>`, true, false, "not Bitbucket's"},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,203 @@
+package test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// hostile answers what handle does not take as an honest server does.
+func hostile(t *testing.T, honest string, handle func(w http.ResponseWriter, r *http.Request, operation string) (taken bool)) string {
+	t.Helper()
+	to, err := url.Parse(honest)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		operation := r.URL.Query().Get("op")
+		if operation == "" {
+			operation = r.Method + " " + r.URL.Path
+		}
+		if !handle(w, r, operation) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// switchProtocols answers 101 and holds the connection until the other side hangs up.
+func switchProtocols(w http.ResponseWriter) {
+	conn, wire, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	_, _ = wire.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_ = wire.Flush()
+	_, _ = io.Copy(io.Discard, wire)
+	_ = conn.Close()
+}
+
+// TestNobodyIsLedOutOfHTTP: an answer of 101 is an error at once, and a run whose
+// watch met one is cancelled.
+func TestNobodyIsLedOutOfHTTP(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"GetUser", "CreateGenericStringObject"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plain, warpsim.Options{})
+			at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, _ *http.Request, op string) bool {
+				if op == operation {
+					switchProtocols(a)
+				}
+				return op == operation
+			})
+			r := w.start(w.inputs(map[string]string{"warp_server_url": at})).within(20 * time.Second)
+			assert.NotZero(t, r.code, r.log)
+			assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which nobody asked for")
+			w.requireClean()
+		})
+	}
+}
+
+// within kills a job that takes longer, which wait reports.
+func (j *job) within(d time.Duration) result {
+	j.w.t.Helper()
+	kill := time.AfterFunc(d, func() { _ = j.command.Process.Kill() })
+	defer kill.Stop()
+	return j.wait()
+}
+
+// TestAWatchThatIsLedOutOfHTTPEnds: a job that is told to stop still cancels its run,
+// whose every state is a 101.
+func TestAWatchThatIsLedOutOfHTTPEnds(t *testing.T) {
+	w := newWorld(t, plain, warpsim.Options{})
+	w.oz.Behave(warpsim.Behaviour{Hold: time.Hour})
+	var polled atomic.Int32
+	at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, _ *http.Request, op string) bool {
+		if !strings.HasPrefix(op, "GET /api/v1/agent/runs/") {
+			return false
+		}
+		polled.Add(1)
+		switchProtocols(a)
+		return true
+	})
+	j := w.start(w.inputs(map[string]string{"warp_server_url": at}))
+	w.await(func() bool { return polled.Load() >= 2 })
+	r := j.stop(syscall.SIGTERM)
+	assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which nobody asked for")
+	assert.NotZero(t, r.code)
+	require.Len(t, w.oz.Runs(), 1)
+	assert.False(t, w.oz.Runs()[0].Going(), r.log)
+	w.requireClean()
+}
+
+// most is the memory that the program may take, whatever it is sent.
+const most = 200e6
+
+// bombs are what a few kilobytes of gzip can hold. %s is where one stands.
+var bombs = map[string]func(w io.Writer){
+	"objects":      func(w io.Writer) { repeat(w, "[", "{},", 40<<20, "{}]") },
+	"nulls":        func(w io.Writer) { repeat(w, "[", "null,", 60<<20, "null]") },
+	"20,000 nulls": func(w io.Writer) { repeat(w, "[", "null,", 5*19_990, "null]") },
+	"numbers":      func(w io.Writer) { repeat(w, "[", "0,", 30<<20, "0]") },
+	"lists":        func(w io.Writer) { repeat(w, "[", "[],", 30<<20, "[]]") },
+	"depth":        func(w io.Writer) { repeat(w, "", "[", 30<<20, "") },
+	"text":         func(w io.Writer) { repeat(w, `["`, "x", 300<<20, `"]`) },
+	"members": func(w io.Writer) {
+		_, _ = io.WriteString(w, `[{"a":0`)
+		for i := range 3 << 20 {
+			_, _ = fmt.Fprintf(w, `,"%d":0`, i)
+		}
+		_, _ = io.WriteString(w, `}]`)
+	},
+	// As much as is let through.
+	"250,000 nulls":  func(w io.Writer) { repeat(w, "[", "null,", 5*249_990, "null]") },
+	"30 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 30<<20, `"]`) },
+	"15 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 15<<20, `"]`) },
+	"60 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 60<<20, `"]`) },
+}
+
+func repeat(w io.Writer, before, text string, bytes int, after string) {
+	_, _ = io.WriteString(w, before)
+	block := strings.Repeat(text, 1<<12)
+	for ; bytes > 0; bytes -= len(block) {
+		if bytes < len(block) {
+			block = strings.Repeat(text, bytes/len(text))
+			bytes = len(block)
+			if bytes == 0 {
+				break
+			}
+		}
+		_, _ = io.WriteString(w, block)
+	}
+	_, _ = io.WriteString(w, after)
+}
+
+// places are where a list can stand in an answer, and what is put there.
+var places = []struct {
+	operation, frame string
+	bombs            []string
+}{
+	{"GetUser", `{"data":{"user":{"__typename":"UserOutput","user":{"profile":{"uid":"u"},"workspaces":%s}}}}`, []string{"objects"}},
+	{"GetManagedSecretConfig", `{"data":{"user":{"__typename":"UserOutput","user":{"workspaces":%s}}}}`, []string{"objects"}},
+	{"ListManagedSecrets", `{"data":{"managedSecrets":{"__typename":"ManagedSecretsOutput","managedSecrets":%s}}}`, []string{"objects", "20,000 nulls"}},
+	{"GetCloudEnvironments", `{"data":{"getCloudEnvironments":{"__typename":"GetCloudEnvironmentsOutput","cloudEnvironments":%s}}}`,
+		[]string{"objects", "nulls", "numbers", "lists", "depth", "text", "members", "250,000 nulls", "30 MiB of text"}},
+	{"GET /api/v1/agent/schedules", `{"schedules":%s}`, []string{"objects", "members", "15 MiB of text"}},
+	{"/conversation", `{"steps":%s}`, []string{"nulls", "60 MiB of text"}},
+	{"GET", `%s`, []string{"objects", "text", "depth", "15 MiB of text"}},
+}
+
+// TestABombIsSmallInMemory: whatever is sent in a few kilobytes, there is an error
+// that says so, and little memory is taken.
+func TestABombIsSmallInMemory(t *testing.T) {
+	t.Parallel()
+	for _, place := range places {
+		for _, bomb := range place.bombs {
+			t.Run(place.operation+": "+bomb, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, plain, warpsim.Options{})
+				scheduled := map[string]string{"smoke_test": "false", "schedule_cron": "0 5 * * *", "schedule_prompt": "p"}
+				w.must(w.inputs(scheduled))
+				before, after, _ := strings.Cut(place.frame, "%s")
+				at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, r *http.Request, op string) bool {
+					if op != place.operation && r.Method != place.operation && !(strings.HasPrefix(place.operation, "/") && strings.HasSuffix(op, place.operation)) {
+						return false
+					}
+					a.Header().Set("Content-Encoding", "gzip")
+					packed, _ := gzip.NewWriterLevel(a, gzip.BestSpeed)
+					text := bufio.NewWriterSize(packed, 1<<16)
+					_, _ = text.WriteString(before)
+					bombs[bomb](text)
+					_, _ = text.WriteString(after)
+					_, _ = text.Flush(), packed.Close()
+					return true
+				})
+				inputs := w.inputs(scheduled)
+				inputs["warp_server_url"], inputs["smoke_test"] = at, fmt.Sprint(strings.HasPrefix(place.operation, "/"))
+				r := w.run(inputs)
+				t.Logf("%d MB", w.memory/1e6)
+				assert.Less(t, w.memory, int64(most))
+				assert.NotZero(t, r.code, r.log)
+				assert.Regexp(t, `too large|too long|not what Oz sends|cannot unmarshal|no UID`, r.log)
+				assert.Less(t, len(r.log), 10_000)
+				w.requireClean()
+			})
+		}
+	}
+}
