@@ -194,7 +194,7 @@ func TestABombIsSmallInMemory(t *testing.T) {
 				t.Logf("%d MB", w.memory/1e6)
 				assert.Less(t, w.memory, int64(most))
 				assert.NotZero(t, r.code, r.log)
-				assert.Regexp(t, `too large|too long|not what Oz sends|cannot unmarshal|no UID`, r.log)
+				assert.Regexp(t, `too large|too long|not what Oz sends|cannot unmarshal|not a JSON object|has no UID|has no name|transcript`, r.log)
 				assert.Less(t, len(r.log), 10_000)
 				w.requireClean()
 			})

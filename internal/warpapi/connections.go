@@ -86,6 +86,9 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 			return nil, fmt.Errorf("GET /api/v1/factory: %w", tooLong{err})
 		}
 		for _, f := range *page.Factories {
+			if !plainID.MatchString(f.UID) || !plainID.MatchString(f.Environment) {
+				return nil, errors.New("GET /api/v1/factory: the list holds a factory with what is no UID")
+			}
 			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}
 			for _, name := range f.Defaults.Secrets {
 				factory.Secrets = append(factory.Secrets, string(name))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -180,11 +181,14 @@ func TestListGoing(t *testing.T) {
 // TestListGoingOfAServerThatKnowsNoFilter: what has ended is left out, what nobody knows is not.
 func TestListGoingOfAServerThatKnowsNoFilter(t *testing.T) {
 	t.Parallel()
-	c := against(t, says(`{"runs":[{"run_id":"a","state":"SUCCEEDED"},{"run_id":"b","state":"BLOCKED"},{"run_id":"c","state":"FAILED"},{"run_id":"d","state":"PAUSED"},
-		{"run_id":"e","state":"ERROR"},{"run_id":"f","state":"IN_PROGRESS"},{"run_id":"g","state":"CANCELLED"}]}`))
-	list, err := c.ListGoing(t.Context(), team, "En1")
+	id := func(n int) string { return fmt.Sprintf("5f0c2b1e-0000-4000-8000-%012d", n) }
+	var items []string
+	for i, state := range []string{"SUCCEEDED", "BLOCKED", "FAILED", "PAUSED", "ERROR", "IN_PROGRESS", "CANCELLED"} {
+		items = append(items, `{"run_id":"`+id(i)+`","state":"`+state+`"}`)
+	}
+	list, err := against(t, says(`{"runs":[`+strings.Join(items, ",")+`]}`)).ListGoing(t.Context(), team, "En1")
 	require.NoError(t, err)
-	assert.Equal(t, []warp.Run{{ID: "b", State: warp.Blocked}, {ID: "d", State: "PAUSED"}, {ID: "f", State: warp.InProgress}}, list)
+	assert.Equal(t, []warp.Run{{ID: id(1), State: warp.Blocked}, {ID: id(3), State: "PAUSED"}, {ID: id(5), State: warp.InProgress}}, list)
 }
 
 func TestListEgress(t *testing.T) {

@@ -1,6 +1,7 @@
 package warpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListin
 			LastUpdated:   e.LastUpdated,
 			SetupCommands: e.Config.SetupCommands,
 		}
+		what := fmt.Sprintf("list environments: number %d of them", i+1)
+		if err := cmp.Or(checkUID(what, e.Uid), checkOwner(what, listings[i].Owner)); err != nil {
+			return nil, err
+		}
 		for _, secret := range e.Config.Secrets {
 			listings[i].Secrets = append(listings[i].Secrets, secret.Name)
 		}
@@ -44,7 +49,11 @@ func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environme
 	}
 	switch object := found.Object.(type) {
 	case *CloudObjectGenericStringObject:
-		return environment(object.Stored)
+		found, err := environment(object.Stored)
+		if err == nil {
+			err = checkSame("object", uid, found.UID)
+		}
+		return found, err
 	case nil:
 		return warp.Environment{}, errors.New("the answer holds no object")
 	default:
@@ -80,9 +89,6 @@ func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model war
 		return warp.Environment{}, err
 	}
 	stored, err := environment(created.GenericStringObject.Stored)
-	if err == nil && stored.UID == "" {
-		err = errors.New("the answer holds no uid")
-	}
 	if err != nil {
 		return warp.Environment{}, lost(err)
 	}
@@ -107,6 +113,9 @@ func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, mo
 		return nil, nil
 	case *UpdateGenericStringObjectUpdateRejected:
 		conflicting, err := environment(update.ConflictingGenericStringObject.Stored)
+		if err == nil {
+			err = checkSame("object", uid, conflicting.UID)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("someone else changed it at the same time: %w", err)
 		}
@@ -128,7 +137,15 @@ func (c *Client) DeleteEnvironment(ctx context.Context, uid string) error {
 
 func environment(s Stored) (warp.Environment, error) {
 	if s.Format != GenericStringObjectFormatJsoncloudenvironment {
-		return warp.Environment{}, fmt.Errorf("not an environment, but a %s", s.Format)
+		kind := string(s.Format)
+		if !plainID.MatchString(kind) {
+			kind = "thing without a format"
+		}
+		return warp.Environment{}, errors.New("not an environment, but a " + kind)
+	}
+	of := owner(s.Permissions.Space.Type, s.Permissions.Space.Uid)
+	if err := cmp.Or(checkUID("the environment of the answer", s.Metadata.Uid), checkOwner("the environment of the answer", of)); err != nil {
+		return warp.Environment{}, err
 	}
 	model, err := warp.ParseModel(s.SerializedModel)
 	if err != nil {
@@ -136,7 +153,7 @@ func environment(s Stored) (warp.Environment, error) {
 	}
 	return warp.Environment{
 		UID:      s.Metadata.Uid,
-		Owner:    owner(s.Permissions.Space.Type, s.Permissions.Space.Uid),
+		Owner:    of,
 		Model:    model,
 		Revision: s.Metadata.RevisionTs,
 		Trashed:  s.Metadata.TrashedTs != nil,

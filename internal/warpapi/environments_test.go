@@ -91,14 +91,14 @@ func TestRevisionTravelsByteForByte(t *testing.T) {
 	t.Parallel()
 	for _, revision := range []string{"2026-08-22T10:00:00.123456789012Z", "2026-08-22T12:00:00+02:00", "v1/opaque <&>"} {
 		c := answering(t, canned{200, nil, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":{"__typename":"GenericStringObject",
-			"format":"JsonCloudEnvironment","serializedModel":"{}","metadata":{"uid":"u","revisionTs":"` + revision + `","trashedTs":null},
-			"permissions":{"space":{"type":"Team","uid":"t"}}}}}}`}, "")
-		read, err := c.GetEnvironment(t.Context(), "u")
+			"format":"JsonCloudEnvironment","serializedModel":"{}","metadata":{"uid":"` + otherUID + `","revisionTs":"` + revision + `","trashedTs":null},
+			"permissions":{"space":{"type":"Team","uid":"` + teamUID + `"}}}}}}`}, "")
+		read, err := c.GetEnvironment(t.Context(), otherUID)
 		require.NoError(t, err)
 		assert.Equal(t, revision, read.Revision)
 
 		oz, c := newOz(t)
-		_, err = c.UpdateEnvironment(t.Context(), "u", read.Revision, read.Model)
+		_, err = c.UpdateEnvironment(t.Context(), otherUID, read.Revision, read.Model)
 		require.Error(t, err)
 		encoded := strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(revision)
 		assert.Contains(t, string(oz.Journal.All()[0].Body), `"revisionTs":"`+encoded+`"`)
@@ -178,20 +178,20 @@ func TestObjectsThatAreNoEnvironments(t *testing.T) {
 	t.Parallel()
 	stored := func(format, model, uid string) string {
 		return `{"__typename":"GenericStringObject","format":"` + format + `","serializedModel":` + model + `,
-			"metadata":{"uid":"` + uid + `","revisionTs":"r","trashedTs":null},"permissions":{"space":{"type":"Team","uid":"t"}}}`
+			"metadata":{"uid":"` + uid + `","revisionTs":"r","trashedTs":null},"permissions":{"space":{"type":"Team","uid":"` + teamUID + `"}}}`
 	}
 	const neither = "the answer says neither that it was stored nor that it was rejected"
 	tests := []struct{ name, object, says string }{
-		{"another format", stored("JsonRunner", `"{}"`, "u"), "not an environment, but a JsonRunner"},
-		{"a model that is no JSON", stored("JsonCloudEnvironment", `"{name: x}"`, "u"), "read the model of environment u: not valid JSON"},
-		{"a model that is no object", stored("JsonCloudEnvironment", `"[]"`, "u"), "read the model of environment u: not a JSON object"},
-		{"a null model", stored("JsonCloudEnvironment", "null", "u"), "read the model of environment u: not valid JSON"},
+		{"another format", stored("JsonRunner", `"{}"`, otherUID), "not an environment, but a JsonRunner"},
+		{"a model that is no JSON", stored("JsonCloudEnvironment", `"{name: x}"`, otherUID), "read the model of environment " + otherUID + ": not valid JSON"},
+		{"a model that is no object", stored("JsonCloudEnvironment", `"[]"`, otherUID), "read the model of environment " + otherUID + ": not a JSON object"},
+		{"a null model", stored("JsonCloudEnvironment", "null", otherUID), "read the model of environment " + otherUID + ": not valid JSON"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := answering(t, canned{200, nil, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":` + test.object + `}}}`}, "").
-				GetEnvironment(t.Context(), "u")
+				GetEnvironment(t.Context(), otherUID)
 			require.EqualError(t, err, test.says)
 
 			_, err = answering(t, canned{200, nil, `{"data":{"createGenericStringObject":{"__typename":"CreateGenericStringObjectOutput","genericStringObject":` + test.object + `}}}`}, "").
@@ -201,14 +201,14 @@ func TestObjectsThatAreNoEnvironments(t *testing.T) {
 
 			newer, err := answering(t, canned{200, nil, `{"data":{"updateGenericStringObject":{"__typename":"UpdateGenericStringObjectOutput","update":
 				{"__typename":"GenericStringObjectUpdateRejected","conflictingGenericStringObject":` + test.object + `}}}}`}, "").
-				UpdateEnvironment(t.Context(), "u", "r", warp.NewModel("ci"))
+				UpdateEnvironment(t.Context(), otherUID, "r", warp.NewModel("ci"))
 			require.EqualError(t, err, "someone else changed it at the same time: "+test.says)
 			assert.Nil(t, newer, "nothing to merge onto")
 		})
 	}
 
 	get := func(object string) (warp.Environment, error) {
-		return answering(t, canned{200, nil, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":` + object + `}}}`}, "").GetEnvironment(t.Context(), "u")
+		return answering(t, canned{200, nil, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":` + object + `}}}`}, "").GetEnvironment(t.Context(), otherUID)
 	}
 	_, err := get(`{"__typename":"Notebook"}`)
 	require.EqualError(t, err, "not an environment, but a Notebook")
@@ -220,10 +220,10 @@ func TestObjectsThatAreNoEnvironments(t *testing.T) {
 	_, err = answering(t, canned{200, nil, `{"data":{"createGenericStringObject":{"__typename":"CreateGenericStringObjectOutput","genericStringObject":` +
 		stored("JsonCloudEnvironment", `"{}"`, "") + `}}}`}, "").CreateEnvironment(t.Context(), team, warp.NewModel("ci"))
 	require.ErrorIs(t, err, warp.ErrAnswerLost)
-	require.ErrorContains(t, err, "the answer holds no uid")
+	require.ErrorContains(t, err, "the environment of the answer has no UID")
 
 	_, err = answering(t, canned{200, nil, `{"data":{"updateGenericStringObject":{"__typename":"UpdateGenericStringObjectOutput","update":null}}}`}, "").
-		UpdateEnvironment(t.Context(), "u", "r", warp.NewModel("ci"))
+		UpdateEnvironment(t.Context(), otherUID, "r", warp.NewModel("ci"))
 	require.ErrorIs(t, err, warp.ErrAnswerLost)
 	require.ErrorContains(t, err, neither)
 }

@@ -182,9 +182,9 @@ func TestLostAnswerOfAStart(t *testing.T) {
 
 func TestStartRunOfAnOlderServer(t *testing.T) {
 	t.Parallel()
-	run, err := answering(t, canned{200, nil, `{"task_id":"id"}`}, "").StartRun(t.Context(), warp.RunRequest{})
+	run, err := answering(t, canned{200, nil, `{"task_id":"` + runUUID + `"}`}, "").StartRun(t.Context(), warp.RunRequest{})
 	require.NoError(t, err)
-	assert.Equal(t, warp.Run{ID: "id", State: warp.Queued}, run)
+	assert.Equal(t, warp.Run{ID: runUUID, State: warp.Queued}, run)
 }
 
 func TestCancelRun(t *testing.T) {

@@ -164,16 +164,16 @@ func TestWhatEveryOperationMakesOfAnAnswer(t *testing.T) {
 func TestEvery2xxIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	const (
-		run     = `{"run_id":"id","state":"QUEUED"}`
+		run     = `{"run_id":"` + runUUID + `","state":"QUEUED"}`
 		reply   = `{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"done"}]}]}]}`
 		deleted = `{"data":{"deleteObject":{"__typename":"DeleteObjectOutput","success":true}}}`
 	)
 	for _, status := range []int{200, 201, 202, 203, 206, 226, 299} {
 		started, err := answering(t, canned{status, nil, run}, "").StartRun(t.Context(), warp.RunRequest{})
 		require.NoError(t, err, status)
-		assert.Equal(t, warp.Run{ID: "id", State: warp.Queued}, started, status)
+		assert.Equal(t, warp.Run{ID: runUUID, State: warp.Queued}, started, status)
 
-		found, err := answering(t, canned{status, nil, run}, "").GetRun(t.Context(), "id")
+		found, err := answering(t, canned{status, nil, run}, "").GetRun(t.Context(), runUUID)
 		require.NoError(t, err, status)
 		assert.Equal(t, started, found, status)
 

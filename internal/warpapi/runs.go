@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -51,25 +50,36 @@ func (c *Client) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, err
 		return warp.Run{}, err
 	}
 	run := warp.Run{
-		ID:         runID(cmp.Or(started.RunID, started.TaskID)),
+		ID:         cmp.Or(started.RunID, started.TaskID),
 		State:      cmp.Or(runState(started.State), warp.Queued),
 		AtCapacity: started.AtCapacity,
 	}
+	err := checkRun(run.ID)
 	if run.ID == "" {
-		return run, fmt.Errorf("%s: %w", call, lost(errors.New("the answer names no run")))
+		err = errors.New("the answer names no run")
+	}
+	if err != nil {
+		return warp.Run{}, fmt.Errorf("%s: %w", call, lost(err))
 	}
 	return run, nil
 }
 
-// GetRun reads a run. Its state is not empty.
+// GetRun reads a run. Its state is not empty, and it is the run that was asked for.
 func (c *Client) GetRun(ctx context.Context, id string) (warp.Run, error) {
 	var found runItem
 	if err := c.send(ctx, call{method: http.MethodGet, path: runPath(id), out: &found}); err != nil {
 		return warp.Run{}, err
 	}
-	run := found.run()
-	if run.State == "" {
-		return run, fmt.Errorf("%s %s: the answer holds no state", http.MethodGet, runPath(id))
+	run, err := found.run(c.root)
+	switch {
+	case err != nil:
+	case run.State == "":
+		err = errors.New("the answer holds no state")
+	case run.ID != "":
+		err = checkSame("run", strings.ToLower(id), strings.ToLower(run.ID))
+	}
+	if err != nil {
+		return warp.Run{}, fmt.Errorf("%s %s: %w", http.MethodGet, runPath(id), err)
 	}
 	return run, nil
 }
@@ -102,7 +112,10 @@ func (c *Client) listRuns(ctx context.Context, filter url.Values) ([]warp.Run, e
 	}
 	found := make([]warp.Run, len(*list.Runs))
 	for i, item := range *list.Runs {
-		found[i] = item.run()
+		var err error
+		if found[i], err = item.run(c.root); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", http.MethodGet, runsPath, err)
+		}
 	}
 	return found, nil
 }
@@ -137,11 +150,16 @@ type runItem struct {
 	} `json:"request_usage"`
 }
 
-func (i runItem) run() warp.Run {
+// run is the run, and where it names itself, by a UUID.
+func (i runItem) run(root *url.URL) (warp.Run, error) {
+	id := cmp.Or(i.RunID, i.TaskID)
+	if id != "" && checkRun(id) != nil {
+		return warp.Run{}, checkRun(id)
+	}
 	return warp.Run{
-		ID:          runID(cmp.Or(i.RunID, i.TaskID)),
+		ID:          id,
 		State:       runState(i.State),
-		SessionLink: link(i.SessionLink),
+		SessionLink: link(root, i.SessionLink),
 		CreatedAt:   i.CreatedAt,
 		Message:     i.StatusMessage.Message,
 		ErrorCode:   strings.ReplaceAll(i.StatusMessage.ErrorCode, "-", "_"),
@@ -152,24 +170,7 @@ func (i runItem) run() warp.Run {
 			Credits: i.RequestUsage.Inference + i.RequestUsage.Compute + i.RequestUsage.Platform,
 			Tokens:  int64(i.RequestUsage.Tokens),
 		},
-	}
-}
-
-// What a run tells goes into logs, paths and outputs, so it has to be what it
-// says it is.
-var (
-	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	plainState = regexp.MustCompile(`^[A-Z_]{1,64}$`)
-)
-
-// runID is a run's ID, empty when it could be anything else.
-//
-// Source: agent-api-openapi.yaml: a UUID.
-func runID(text string) string {
-	if !plainID.MatchString(text) {
-		return ""
-	}
-	return text
+	}, nil
 }
 
 // runState is a state in REST's spelling; GraphQL has one of its own. What is
@@ -182,19 +183,4 @@ func runState(s warp.RunState) warp.RunState {
 		return "UNREADABLE"
 	}
 	return s
-}
-
-// longestLink is the longest link that browsers and CI hosts agree on.
-const longestLink = 2048
-
-// link is an absolute http or https URL, empty when it is anything else.
-func link(text string) string {
-	at, err := url.Parse(text)
-	if err != nil || len(text) > longestLink || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil {
-		return ""
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return ""
-	}
-	return text
 }

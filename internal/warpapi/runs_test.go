@@ -42,20 +42,19 @@ func TestWhatARunTellsIsWhatItSaysItIs(t *testing.T) {
 		want warp.Run
 	}{
 		"all of it": {
-			`{"run_id":"7f1c-1","state":"FAILED","session_link":"https://app.warp.dev/session/5b0e","title":"t","created_at":"2026-08-22T10:00:00Z","metadata":{"a":"b"},
+			`{"run_id":"` + runUUID + `","state":"FAILED","session_link":"http://localhost:8080/session/5b0e","title":"t","created_at":"2026-08-22T10:00:00Z","metadata":{"a":"b"},
 			  "status_message":{"message":"no","error_code":"environment-setup-failed","retryable":true},
 			  "request_usage":{"inference_cost":1.25,"compute_cost":0.5,"platform_cost":0.25,"total_tokens":12.0}}`,
 			warp.Run{
-				ID: "7f1c-1", State: warp.Failed, SessionLink: "https://app.warp.dev/session/5b0e", Title: "t", CreatedAt: "2026-08-22T10:00:00Z",
+				ID: runUUID, State: warp.Failed, SessionLink: "http://localhost:8080/session/5b0e", Title: "t", CreatedAt: "2026-08-22T10:00:00Z",
 				Metadata: map[string]string{"a": "b"}, Message: "no", ErrorCode: "environment_setup_failed", Retryable: true, Usage: warp.Usage{Credits: 2, Tokens: 12},
 			},
 		},
 		"nothing but the state": {`{"state":"QUEUED","status_message":null,"request_usage":null,"started_at":null}`, warp.Run{State: warp.Queued}},
-		"the old name":          {`{"task_id":"7f1c","state":"QUEUED"}`, warp.Run{ID: "7f1c", State: warp.Queued}},
+		"the old name":          {`{"task_id":"` + runUUID + `","state":"QUEUED"}`, warp.Run{ID: runUUID, State: warp.Queued}},
 		"GraphQL's spelling":    {`{"state":"IN_PROGRESS"}`, warp.Run{State: warp.InProgress}},
 		"a state of tomorrow":   {`{"state":"PAUSED"}`, warp.Run{State: "PAUSED"}},
 		"no state":              {`{"state":"::x::\n"}`, warp.Run{State: "UNREADABLE"}},
-		"no ID":                 {`{"run_id":"../secrets","state":"QUEUED"}`, warp.Run{State: warp.Queued}},
 		"a script":              {`{"state":"QUEUED","session_link":"javascript:alert(1)"}`, warp.Run{State: warp.Queued}},
 		"a path":                {`{"state":"QUEUED","session_link":"/session/1"}`, warp.Run{State: warp.Queued}},
 		"a link with a command": {`{"state":"QUEUED","session_link":"https://a.test/\n::set-output name=a::b"}`, warp.Run{State: warp.Queued}},
@@ -64,7 +63,7 @@ func TestWhatARunTellsIsWhatItSaysItIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run, err := against(t, says(tt.body)).GetRun(context.Background(), "x")
+			run, err := against(t, says(tt.body)).GetRun(context.Background(), runUUID)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, run)
 		})
@@ -83,9 +82,9 @@ func TestAStartWithoutAnIDIsALostAnswer(t *testing.T) {
 		_, err := against(t, says(body)).StartRun(context.Background(), warp.RunRequest{})
 		require.ErrorIs(t, err, warp.ErrAnswerLost, body)
 	}
-	run, err := against(t, says(`{"task_id":"7f1c","at_capacity":true}`)).StartRun(context.Background(), warp.RunRequest{})
+	run, err := against(t, says(`{"task_id":"`+runUUID+`","at_capacity":true}`)).StartRun(context.Background(), warp.RunRequest{})
 	require.NoError(t, err)
-	assert.Equal(t, warp.Run{ID: "7f1c", State: warp.Queued, AtCapacity: true}, run)
+	assert.Equal(t, warp.Run{ID: runUUID, State: warp.Queued, AtCapacity: true}, run)
 }
 
 func TestTheReplyIsTheAgentsLastText(t *testing.T) {

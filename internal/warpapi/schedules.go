@@ -1,9 +1,9 @@
 package warpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -39,7 +39,7 @@ func (c *Client) ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Sched
 // GetSchedule returns one schedule. One that does not exist or that the caller may not
 // see is refused with 404.
 func (c *Client) GetSchedule(ctx context.Context, of warp.Owner, id string) (warp.Schedule, error) {
-	return c.scheduled(ctx, of, call{method: http.MethodGet, path: schedulePath(id)})
+	return c.scheduled(ctx, of, id, call{method: http.MethodGet, path: schedulePath(id)})
 }
 
 // CreateSchedule creates a schedule of the owner, which is a team. Names are not unique
@@ -47,13 +47,13 @@ func (c *Client) GetSchedule(ctx context.Context, of warp.Owner, id string) (war
 // model says that it is not enabled.
 func (c *Client) CreateSchedule(ctx context.Context, of warp.Owner, model warp.Model) (warp.Schedule, error) {
 	model = model.With("team", of.Type == warp.TeamOwner)
-	return c.scheduled(ctx, of, call{method: http.MethodPost, path: schedulesPath, write: true, in: json.RawMessage(model.String())})
+	return c.scheduled(ctx, of, "", call{method: http.MethodPost, path: schedulesPath, write: true, in: json.RawMessage(model.String())})
 }
 
 // ReplaceSchedule replaces a schedule. What the model leaves out may be cleared, and the
 // last writer wins: schedules have no revision. The owner cannot be changed.
 func (c *Client) ReplaceSchedule(ctx context.Context, of warp.Owner, id string, model warp.Model) (warp.Schedule, error) {
-	return c.scheduled(ctx, of, call{method: http.MethodPut, path: schedulePath(id), write: true, in: json.RawMessage(model.String())})
+	return c.scheduled(ctx, of, id, call{method: http.MethodPut, path: schedulePath(id), write: true, in: json.RawMessage(model.String())})
 }
 
 // EnableSchedule resumes or pauses a schedule and changes nothing else of it.
@@ -62,7 +62,7 @@ func (c *Client) EnableSchedule(ctx context.Context, of warp.Owner, id string, e
 	if enabled {
 		verb = "/resume"
 	}
-	return c.scheduled(ctx, of, call{method: http.MethodPost, path: schedulePath(id) + verb, write: true})
+	return c.scheduled(ctx, of, id, call{method: http.MethodPost, path: schedulePath(id) + verb, write: true})
 }
 
 // DeleteSchedule deletes a schedule. Runs that it has started go on. One that is gone is
@@ -79,15 +79,18 @@ func (c *Client) DeleteSchedule(ctx context.Context, of warp.Owner, id string) e
 
 func schedulePath(id string) string { return schedulesPath + "/" + url.PathEscape(id) }
 
-// scheduled makes a call that answers a schedule. A write whose answer cannot be read
-// counts as lost.
-func (c *Client) scheduled(ctx context.Context, of warp.Owner, call call) (warp.Schedule, error) {
+// scheduled makes a call that answers a schedule, the one with this ID unless that is
+// empty. A write whose answer cannot be read counts as lost.
+func (c *Client) scheduled(ctx context.Context, of warp.Owner, id string, call call) (warp.Schedule, error) {
 	var item json.RawMessage
 	call.out = &item
 	if err := c.For(of).send(ctx, call); err != nil {
 		return warp.Schedule{}, err
 	}
 	found, err := schedule(item)
+	if err == nil && id != "" {
+		err = checkSame("schedule", id, found.ID)
+	}
 	if err != nil && call.write {
 		err = lost(err)
 	}
@@ -110,8 +113,9 @@ func schedule(item json.RawMessage) (warp.Schedule, error) {
 	if err != nil {
 		return warp.Schedule{}, fmt.Errorf("read a schedule: %w", err)
 	}
-	if !plainID.MatchString(known.ID) {
-		return warp.Schedule{}, errors.New("read a schedule: it has no ID")
+	owner := warp.Owner{Type: warp.OwnerType(known.Scope.Type), UID: known.Scope.UID}
+	if err := cmp.Or(checkUID("it", known.ID), checkOwner("it", owner)); err != nil {
+		return warp.Schedule{}, fmt.Errorf("read a schedule: %w", err)
 	}
-	return warp.Schedule{Model: model, ID: known.ID, Owner: warp.Owner{Type: warp.OwnerType(known.Scope.Type), UID: known.Scope.UID}}, nil
+	return warp.Schedule{Model: model, ID: known.ID, Owner: owner}, nil
 }

@@ -195,7 +195,7 @@ func TestLostAnswerOfASchedule(t *testing.T) {
 // TestItemsThatAreNoSchedules: of a write it was stored, so the answer is lost; of a read it is not.
 func TestItemsThatAreNoSchedules(t *testing.T) {
 	t.Parallel()
-	const noID = "read a schedule: it has no ID"
+	const noID = "read a schedule: it has "
 	for item, want := range map[string]string{
 		`{}`:                                    noID,
 		`{"id":null}`:                           noID,
@@ -220,7 +220,7 @@ func TestItemsThatAreNoSchedules(t *testing.T) {
 		_, err := against(t, says(item)).GetSchedule(t.Context(), team, "id")
 		require.ErrorContains(t, err, "GET /api/v1/agent/schedules/id: "+want, item)
 		require.NotErrorIs(t, err, warp.ErrAnswerLost, item)
-		list, err := against(t, says(`{"schedules":[{"id":"Sc1"},`+item+`]}`)).ListSchedules(t.Context(), team)
+		list, err := against(t, says(`{"schedules":[{"id":"`+scheduleUID+`"},`+item+`]}`)).ListSchedules(t.Context(), team)
 		require.ErrorContains(t, err, "GET /api/v1/agent/schedules: "+want, item)
 		require.NotErrorIs(t, err, warp.ErrAnswerLost, item)
 		assert.Empty(t, list, "half a list is none")
@@ -236,11 +236,11 @@ func TestListsOfSchedules(t *testing.T) {
 	list, err := against(t, says(`{"schedules":[]}`)).ListSchedules(t.Context(), team)
 	require.NoError(t, err)
 	assert.Empty(t, list)
-	item := `{"id":"Sc1", "scope":null ,"x":[ 1.0 ]}`
-	list, err = against(t, says(`{"schedules":[`+item+`,{"id":"Sc_-2","scope":{"type":"User","uid":"u"}}]}`)).ListSchedules(t.Context(), team)
+	item := `{"id":"` + scheduleUID + `", "scope":null ,"x":[ 1.0 ]}`
+	list, err = against(t, says(`{"schedules":[`+item+`,{"id":"`+otherUID+`","scope":{"type":"User","uid":"u"}}]}`)).ListSchedules(t.Context(), team)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	assert.Equal(t, warp.Schedule{Model: model(t, item), ID: "Sc1"}, list[0], "the scope is optional")
+	assert.Equal(t, warp.Schedule{Model: model(t, item), ID: scheduleUID}, list[0], "the scope is optional")
 	assert.Equal(t, warp.Owner{Type: warp.UserOwner, UID: "u"}, list[1].Owner)
 }
 

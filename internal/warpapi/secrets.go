@@ -2,6 +2,8 @@ package warpapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -18,8 +20,14 @@ func (c *Client) GetCaller(ctx context.Context) (warp.Caller, error) {
 		UID:            user.User.Profile.Uid,
 		ServiceAccount: user.PrincipalType == PrincipalTypeServiceAccount,
 	}
+	if !userUID.MatchString(caller.UID) {
+		return warp.Caller{}, errors.New("the owner of warp_api_key has a UID that is none of a user's or a service account's")
+	}
 	for _, workspace := range user.User.Workspaces {
 		for _, team := range workspace.Teams {
+			if err := checkUID("a team of the owner of warp_api_key", team.Uid); err != nil {
+				return warp.Caller{}, err
+			}
 			if found := (warp.Team{UID: team.Uid, Name: team.Name}); !slices.Contains(caller.Teams, found) {
 				caller.Teams = append(caller.Teams, found)
 			}
@@ -65,6 +73,12 @@ func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
 			Type:        warp.SecretType(s.Type),
 			UpdatedAt:   s.UpdatedAt,
 			Description: s.Description,
+		}
+		if err := checkOwner(fmt.Sprintf("list secrets: number %d of them", i+1), secrets[i].Owner); err != nil {
+			return nil, err
+		}
+		if s.Name == "" {
+			return nil, fmt.Errorf("list secrets: number %d of them has no name", i+1)
 		}
 	}
 	return secrets, nil

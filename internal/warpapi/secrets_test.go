@@ -44,13 +44,13 @@ func TestGetCaller(t *testing.T) {
 
 func TestTeamOfTwoWorkspacesCountsOnce(t *testing.T) {
 	t.Parallel()
-	c := answering(t, canned{200, nil, `{"data":{"user":{"__typename":"UserOutput","principalType":"ROBOT","user":{"profile":{"uid":"u"},
-		"workspaces":[{"teams":[{"uid":"a","name":"A"}]},{"teams":[]},{"teams":[{"uid":"a","name":"A"},{"uid":"b","name":"B"}]}]}}}}`}, "")
+	c := answering(t, canned{200, nil, `{"data":{"user":{"__typename":"UserOutput","principalType":"ROBOT","user":{"profile":{"uid":"` + userUID + `"},
+		"workspaces":[{"teams":[{"uid":"` + teamUID + `","name":"A"}]},{"teams":[]},{"teams":[{"uid":"` + teamUID + `","name":"A"},{"uid":"` + otherUID + `","name":"B"}]}]}}}}`}, "")
 
 	caller, err := c.GetCaller(t.Context())
 
 	require.NoError(t, err)
-	assert.Equal(t, warp.Caller{UID: "u", Teams: []warp.Team{{UID: "a", Name: "A"}, {UID: "b", Name: "B"}}}, caller)
+	assert.Equal(t, warp.Caller{UID: userUID, Teams: []warp.Team{{UID: teamUID, Name: "A"}, {UID: otherUID, Name: "B"}}}, caller)
 }
 
 func TestGetUploadKeys(t *testing.T) {

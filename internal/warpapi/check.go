@@ -1,0 +1,106 @@
+package warpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// What Oz answers goes into logs, paths, outputs and mutations, so it has to be what
+// the API says it is. Where it is not, no error repeats it.
+//
+// Source: schema.graphql and agent-api-openapi.yaml; of users, what Warp's client is
+// given: a UID of Firebase, behind a prefix for a service account.
+var (
+	objectUID  = regexp.MustCompile(`^[A-Za-z0-9]{22}$`) // environments, schedules, teams
+	userUID    = regexp.MustCompile(`^(serviceAccount:)?[A-Za-z0-9_-]{1,128}$`)
+	runUUID    = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`) // of what is not documented
+	plainState = regexp.MustCompile(`^[A-Z_]{1,64}$`)
+)
+
+// checkUID checks the UID of an environment, a schedule or a team.
+func checkUID(of, uid string) error {
+	switch {
+	case uid == "":
+		return fmt.Errorf("%s has no UID", of)
+	case !objectUID.MatchString(uid):
+		return fmt.Errorf("%s has a UID that is not 22 letters and digits", of)
+	}
+	return nil
+}
+
+// checkSame checks that an answer is about what was asked for.
+func checkSame(of, asked, answered string) error {
+	if answered != asked {
+		return fmt.Errorf("the answer is about another %s than the one that was asked for", of)
+	}
+	return nil
+}
+
+// checkOwner checks who owns something; of may say that it does not tell.
+func checkOwner(of string, owner warp.Owner) error {
+	fits := userUID.MatchString(owner.UID)
+	if owner.Type == warp.TeamOwner {
+		fits = objectUID.MatchString(owner.UID)
+	}
+	if owner.UID != "" && !fits || !plainID.MatchString(string(owner.Type)) {
+		return fmt.Errorf("%s has an owner that is neither a team nor a user by its UID", of)
+	}
+	return nil
+}
+
+// checkRun checks the ID of a run.
+func checkRun(id string) error {
+	if !runUUID.MatchString(id) {
+		return errors.New("the answer names a run by what is not a UUID")
+	}
+	return nil
+}
+
+// longestLink is the longest link that browsers and CI hosts agree on.
+const longestLink = 2048
+
+// link is a link to a page of the server at root: https on its host or on one with the
+// same registrable domain, as oz.warp.dev is to app.warp.dev. A server on this machine
+// may link to this machine by http. It is empty when it is anything else.
+func link(root *url.URL, text string) string {
+	at, err := url.Parse(text)
+	if err != nil || len(text) > longestLink || at.User != nil || at.Host == "" {
+		return ""
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	local := isLoopback(root.Hostname()) && isLoopback(at.Hostname())
+	ours := at.Scheme == "https" && (at.Port() == "" || at.Port() == root.Port()) && isKin(root.Hostname(), at.Hostname())
+	if !ours && !(local && (at.Scheme == "http" || at.Scheme == "https")) {
+		return ""
+	}
+	return text
+}
+
+// isKin reports whether a host is root or has the same registrable domain.
+func isKin(root, host string) bool {
+	root, host = strings.ToLower(root), strings.ToLower(host)
+	if root == host {
+		return true
+	}
+	if _, err := netip.ParseAddr(root); err == nil { // an address has no domain
+		return false
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(root)
+	return err == nil && (host == domain || strings.HasSuffix(host, "."+domain))
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && address.IsLoopback()
+}
