@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +20,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -27,6 +31,7 @@ func hostile(t *testing.T, honest string, handle func(w http.ResponseWriter, r *
 	to, err := url.Parse(honest)
 	require.NoError(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // the other side may hang up
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		operation := r.URL.Query().Get("op")
 		if operation == "" {
@@ -66,7 +71,7 @@ func TestNobodyIsLedOutOfHTTP(t *testing.T) {
 				}
 				return op == operation
 			})
-			r := w.start(w.inputs(map[string]string{"warp_server_url": at})).within(20 * time.Second)
+			r, _ := w.start(w.inputs(map[string]string{"warp_server_url": at})).within(20 * time.Second)
 			assert.NotZero(t, r.code, r.log)
 			assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which nobody asked for")
 			w.requireClean()
@@ -74,12 +79,39 @@ func TestNobodyIsLedOutOfHTTP(t *testing.T) {
 	}
 }
 
-// within kills a job that takes longer, which wait reports.
-func (j *job) within(d time.Duration) result {
+// within waits for the end of a job, and kills one that takes longer, which wait
+// reports. It returns the most memory that the job was seen to have, in bytes: what the
+// system counts for a process that has ended begins with the memory of this one, from
+// which it was forked.
+func (j *job) within(d time.Duration) (r result, memory int64) {
 	j.w.t.Helper()
 	kill := time.AfterFunc(d, func() { _ = j.command.Process.Kill() })
 	defer kill.Stop()
-	return j.wait()
+	ended, seen := make(chan struct{}), make(chan int64)
+	go func() {
+		var most int64
+		for {
+			most = max(most, highWater(j.command.Process.Pid))
+			select {
+			case <-ended:
+				seen <- most
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	}()
+	r = j.wait()
+	close(ended)
+	return r, <-seen
+}
+
+// highWater is the most memory that a running process had, in bytes.
+func highWater(pid int) int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	var kilobytes int64
+	_, _ = fmt.Sscan(line, &kilobytes)
+	return kilobytes << 10
 }
 
 // TestAWatchThatIsLedOutOfHTTPEnds: a job that is told to stop still cancels its run,
@@ -190,9 +222,10 @@ func TestABombIsSmallInMemory(t *testing.T) {
 				})
 				inputs := w.inputs(scheduled)
 				inputs["warp_server_url"], inputs["smoke_test"] = at, fmt.Sprint(strings.HasPrefix(place.operation, "/"))
-				r := w.run(inputs)
-				t.Logf("%d MB", w.memory/1e6)
-				assert.Less(t, w.memory, int64(most))
+				r, memory := w.start(inputs).within(2 * time.Minute)
+				t.Logf("%d MB", memory/1e6)
+				assert.NotZero(t, memory)
+				assert.Less(t, memory, int64(most))
 				assert.NotZero(t, r.code, r.log)
 				assert.Regexp(t, `too large|too long|not what Oz sends|cannot unmarshal|not a JSON object|has no UID|has no name|transcript`, r.log)
 				assert.Less(t, len(r.log), 10_000)
@@ -200,4 +233,46 @@ func TestABombIsSmallInMemory(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTenThousandEnvironments of 2 KB each are no attack.
+func TestTenThousandEnvironments(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	commands := strings.TrimSuffix(strings.Repeat(`"apt-get install -y `+strings.Repeat("x", 80)+`",`, 18), ",")
+	for i := range 10_000 {
+		w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":"other-%d","description":"d","docker_image":"debian:13","github_repos":[],"setup_commands":[%s],"secrets":[{"name":"A"},{"name":"B"}]}`, i, commands))
+	}
+	r, memory := w.start(w.inputs(nil)).within(2 * time.Minute)
+	assert.Zero(t, r.code, r.log)
+	assert.Equal(t, "passed", r.outputs["smoke_test"])
+	t.Logf("%d MB", memory/1e6)
+	assert.Less(t, memory, int64(most))
+	w.requireClean()
+}
+
+// TestAForeignSessionIsNoOutput: the link leads a reader to Oz or nowhere.
+func TestAForeignSessionIsNoOutput(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.oz.Behave(warpsim.Behaviour{Session: "https://app.warp.dev.evil.test/session/1"})
+		r := w.must(w.inputs(nil))
+		assert.Empty(t, r.outputs["session_link"])
+		assert.NotContains(t, r.log+r.summary, "evil.test")
+	})
+}
+
+// TestTokensWithoutEndAreGivenUp: the new token is stored, and revoking the replaced
+// ones ends.
+func TestTokensWithoutEndAreGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.minting(map[string]string{"smoke_test": "false"})
+	w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ListAccessTokens, Status: 200, Times: -1,
+		Body: `{"values":[` + strings.TrimSuffix(strings.Repeat(`{"id":"1","name":"`+strings.Repeat("x", 800)+`"},`, 1000), ",") + `],"isLastPage":false,"nextPageStart":1000}`})
+	r, memory := w.start(inputs).within(time.Minute)
+	assert.NotZero(t, r.code)
+	assert.Contains(t, r.log, "the list does not move on: after 1000 the next page begins at 1000")
+	assert.Less(t, memory, int64(most))
+	w.requireClean()
 }
