@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -274,5 +275,60 @@ func TestTokensWithoutEndAreGivenUp(t *testing.T) {
 	assert.NotZero(t, r.code)
 	assert.Contains(t, r.log, "the list does not move on: after 1000 the next page begins at 1000")
 	assert.Less(t, memory, int64(most))
+	w.requireClean()
+}
+
+// TestEverythingAtItsBound: each list and each environment is as long as it may be, at
+// the same time.
+func TestEverythingAtItsBound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+	scope := `"scope":{"type":"Team","uid":"` + teamUID + `"}`
+	uid := func(i int) string { return fmt.Sprintf("En%020d", i) }
+	list := func(a io.Writer, before string, n, size int, item func(i int, filler string) string, after string) {
+		filler := strings.Repeat("x", size)
+		text := bufio.NewWriterSize(a, 1<<16)
+		_, _ = text.WriteString(before)
+		for i := range n {
+			_, _ = text.WriteString(strings.Repeat(",", min(i, 1)) + item(i, filler))
+		}
+		_, _ = text.WriteString(after)
+		_ = text.Flush()
+	}
+	var read atomic.Int32
+	at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, r *http.Request, op string) bool {
+		switch op {
+		case "GetCloudEnvironments":
+			list(a, `{"data":{"getCloudEnvironments":{"__typename":"GetCloudEnvironmentsOutput","cloudEnvironments":[`, 10_000, 2900, func(i int, filler string) string {
+				return `{"uid":"` + uid(i) + `",` + scope + `,"config":{"name":"n","setupCommands":["echo $BITBUCKET_API_TOKEN ` + filler + `"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}}`
+			}, `]}}}`)
+		case "ListManagedSecrets":
+			list(a, `{"data":{"managedSecrets":{"__typename":"ManagedSecretsOutput","managedSecrets":[`, 10_000, 600, func(i int, filler string) string {
+				return fmt.Sprintf(`{"name":"%s","description":"%s","type":"RAW_VALUE","owner":{"type":"Team","uid":"%s"}}`, [2]string{"BITBUCKET_API_TOKEN", fmt.Sprint("S", i)}[min(i, 1)], filler, teamUID)
+			}, `]}}}`)
+		case "GET /api/v1/agent/schedules":
+			list(a, `{"schedules":[`, 10_000, 1500, func(i int, filler string) string {
+				return `{"id":"` + uid(i) + `",` + scope + `,"prompt":"` + filler + `"}`
+			}, `]}`)
+		case "GetCloudObject":
+			read.Add(1)
+			body, _ := io.ReadAll(r.Body)
+			asked := regexp.MustCompile(`En\d{20}`).FindString(string(body))
+			list(a, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":{"__typename":"GenericStringObject","format":"JsonCloudEnvironment",
+				"metadata":{"uid":"`+asked+`","revisionTs":"r"},"permissions":{"space":{"type":"Team","uid":"`+teamUID+`"}},"serializedModel":"{\"setup_commands\":[`, 1, 1000<<10,
+				func(_ int, filler string) string { return `\"` + filler + `\"` }, `]}"}}}}`)
+		default:
+			return false
+		}
+		return true
+	})
+	r, memory := w.start(w.inputs(map[string]string{"warp_server_url": at, "smoke_test": "false", "schedule_cron": "0 5 * * *", "schedule_prompt": "p"})).within(2 * time.Minute)
+	t.Logf("%d MB", memory/1e6)
+	assert.NotZero(t, r.code)
+	assert.Contains(t, r.log, "the environments of this job come to more than 48 MiB")
+	assert.Less(t, memory, int64(most))
+	assert.Greater(t, read.Load(), int32(48))
+	assert.Less(t, len(r.log), 10_000)
 	w.requireClean()
 }

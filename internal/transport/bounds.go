@@ -63,14 +63,22 @@ func (b Bound) Read(body io.Reader) ([]byte, error) {
 	case int64(len(content)) > b.Bytes:
 		return nil, fmt.Errorf("read the answer: %w: more than %s", ErrTooLarge, size(b.Bytes))
 	}
+	if err := b.Check(content); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return content, nil
+}
+
+// Check counts the values of JSON that stands in an answer as text.
+func (b Bound) Check(content []byte) error {
 	elements, members := count(content)
 	switch {
 	case elements > b.Elements:
-		return nil, fmt.Errorf("read the answer: %w: its lists hold more than %d elements", ErrTooLarge, b.Elements)
+		return fmt.Errorf("%w: its lists hold more than %d elements", ErrTooLarge, b.Elements)
 	case members > b.Members:
-		return nil, fmt.Errorf("read the answer: %w: its objects hold more than %d members", ErrTooLarge, b.Members)
+		return fmt.Errorf("%w: its objects hold more than %d members", ErrTooLarge, b.Members)
 	}
-	return content, nil
+	return nil
 }
 
 // decoding is held by who makes values of a large answer: of several that arrive at

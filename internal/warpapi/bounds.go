@@ -6,7 +6,7 @@ import "github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 // environments need, and what it lets through stays below 200 MB in memory.
 var (
 	// one is for one thing, and for lists of a few: a run, an environment with
-	// thousands of setup commands, the caller's teams.
+	// thousands of setup commands (whose model is checked once more), the caller's teams.
 	one = transport.Bound{Bytes: 1 << 20, Elements: 20_000, Members: 20_000}
 
 	// environments is for all that the caller sees: 2 KB each, twenty commands and
@@ -32,6 +32,10 @@ var (
 const (
 	// longestReason is how much is read of an answer that is not 2xx.
 	longestReason = 64 << 10
+
+	// mostModels bounds the models of all the environments that one job reads whole, in
+	// bytes. They are kept: 2 KB each, of ten thousand, twice over.
+	mostModels = 48 << 20
 
 	// longestReply bounds a message of a transcript whose text is looked at.
 	longestReply = 4 << 20

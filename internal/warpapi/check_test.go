@@ -99,7 +99,7 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, id := range []string{"../MARKER", `MARKER\n::x`, "MARKER", "MARKER 000000000000000", `MARKER\u202e0000000000000`, "MARKER/0000000000000000", "MARKER000000000000000", "MARKER00000000000000000", strings.Repeat("MARKER", 100)} {
-				if name == "the caller" && strings.Trim(id, "MARKER0") == "" && len(id) < 100 {
+				if name == "the caller" && strings.Trim(id, "MARKE0") == "" && len(id) < 100 {
 					continue // a user's UID may be that
 				}
 				err := tt.call(t.Context(), against(t, says(tt.answer(id))))

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
@@ -27,6 +28,7 @@ type Client struct {
 	connection
 	queries, mutations graphqlClient
 	about              RequestContext
+	models             *atomic.Int64 // bytes of the models that were read so far
 }
 
 // New returns a client for the server at root, such as https://app.warp.dev. It
@@ -41,6 +43,7 @@ func New(root *url.URL, key sensitive.String, clients transport.Clients, version
 			ClientContext: ClientContext{Version: version},
 			OsContext:     OSContext{Category: "Linux", Name: "Linux"},
 		},
+		models: new(atomic.Int64),
 	}
 }
 

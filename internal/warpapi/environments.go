@@ -49,7 +49,7 @@ func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environme
 	}
 	switch object := found.Object.(type) {
 	case *CloudObjectGenericStringObject:
-		found, err := environment(object.Stored)
+		found, err := c.environment(object.Stored)
 		if err == nil {
 			err = checkSame("object", uid, found.UID)
 		}
@@ -88,7 +88,7 @@ func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model war
 	if err != nil {
 		return warp.Environment{}, err
 	}
-	stored, err := environment(created.GenericStringObject.Stored)
+	stored, err := c.environment(created.GenericStringObject.Stored)
 	if err != nil {
 		return warp.Environment{}, lost(err)
 	}
@@ -112,7 +112,7 @@ func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, mo
 	case *UpdateObjectUpdateSuccess:
 		return nil, nil
 	case *UpdateGenericStringObjectUpdateRejected:
-		conflicting, err := environment(update.ConflictingGenericStringObject.Stored)
+		conflicting, err := c.environment(update.ConflictingGenericStringObject.Stored)
 		if err == nil {
 			err = checkSame("object", uid, conflicting.UID)
 		}
@@ -135,7 +135,8 @@ func (c *Client) DeleteEnvironment(ctx context.Context, uid string) error {
 	return err
 }
 
-func environment(s Stored) (warp.Environment, error) {
+// environment is an environment with its whole model.
+func (c *Client) environment(s Stored) (warp.Environment, error) {
 	if s.Format != GenericStringObjectFormatJsoncloudenvironment {
 		kind := string(s.Format)
 		if !plainID.MatchString(kind) {
@@ -146,6 +147,12 @@ func environment(s Stored) (warp.Environment, error) {
 	of := owner(s.Permissions.Space.Type, s.Permissions.Space.Uid)
 	if err := cmp.Or(checkUID("the environment of the answer", s.Metadata.Uid), checkOwner("the environment of the answer", of)); err != nil {
 		return warp.Environment{}, err
+	}
+	if err := one.Check([]byte(s.SerializedModel)); err != nil {
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, tooLong{err})
+	}
+	if c.models.Add(int64(len(s.SerializedModel))) > mostModels {
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w: the environments of this job come to more than %d MiB", s.Metadata.Uid, warp.ErrTooLong, mostModels>>20)
 	}
 	model, err := warp.ParseModel(s.SerializedModel)
 	if err != nil {
