@@ -13,9 +13,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
 )
 
-// memory is when the garbage of one large answer must go before the next comes. The
-// bounds of the answers keep what lives below it; without this, the collector would
-// let the heap grow to twice as much first.
+// memory is when the collector works for every byte. The bounds of the answers keep
+// what lives near it, at 128 MiB for a moment; left to itself, the heap would grow to
+// twice what lives, and the largest transcript take 400 MB.
 const memory = 96 << 20
 
 // The first signal tells the job to stop. Later ones are swallowed: what is under
