@@ -33,6 +33,7 @@ type room struct {
 // rooms is the architecture. CONTRIBUTING.md describes it; this is what holds.
 var rooms = map[string]room{
 	"sensitive":    {plain: true}, // where Reveal lives
+	"redact":       {knows: []string{"sensitive"}, plain: true},
 	"problem":      {doors: []string{"github.com/hashicorp/go-multierror"}},
 	"warp":         {},
 	"bitbucket":    {},
@@ -51,7 +52,7 @@ var rooms = map[string]room{
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "warp"}, clock: true},
 	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "setup", "smoketest", "warp"}},
-	"platform":     {knows: []string{"bitbucket", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true, plain: true},
+	"platform":     {knows: []string{"bitbucket", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
 			"bitbucket", "bitbucketapi", "config", "credential", "grace", "mint", "platform", "preflight", "problem", "reconcile",

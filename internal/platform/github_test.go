@@ -28,10 +28,10 @@ func TestGitHubToTheByte(t *testing.T) {
 	assert.Equal(t, ""+
 		"::group::Plan: 100%25%0A\n"+
 		"secret \"A\": create\n"+
-		"a\n.   ::error::b\n# #[group]c %0A\n"+
-		"::warning title=oz-bitbucket::careful: 100%25, at last%0Aor not\n"+
+		"a\n  .   ::error::b\n  # #[group]c %0A\n"+
+		"::warning title=oz-bitbucket::careful: 100%25, at last%0A  or not\n"+
 		"::endgroup::\n"+
-		"::error title=oz-bitbucket::repo_url: is missing ; ::warning::\n", j.out.String())
+		"::error title=oz-bitbucket::repo_url: is missing\\u000d; ::warning::\n", j.out.String())
 	assert.Empty(t, j.log.String())
 }
 

@@ -4,14 +4,15 @@ import (
 	"context"
 	"log"
 	"log/slog"
-	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
 // handler prints a record as one text through a host's own words for its
 // level. Of attributes it prints the values, before the text: they tell records
-// of parallel work apart.
+// of parallel work apart. Secrets go first, from the text as it came; then what is
+// foreign in it loses its power.
 type handler struct {
 	print  func(level slog.Level, text string)
 	redact func(string) string
@@ -24,7 +25,7 @@ func (h handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h handler) Handle(_ context.Context, r slog.Record) error {
-	h.print(r.Level, inert(h.redact(printable(h.about+r.Message))))
+	h.print(r.Level, redact.Lines(h.redact(h.about+r.Message)))
 	return nil
 }
 
@@ -36,36 +37,6 @@ func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
 }
 
 func (h handler) WithGroup(string) slog.Handler { return h }
-
-// printable replaces control characters, which could rewrite a terminal or end
-// a line, by spaces. Line feeds stay.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && (unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp)) {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// command is the beginning of what a host takes for a command anywhere in a
-// line: ##[error] on GitHub, ##vso[...] on Azure, ##teamcity[...].
-var command = regexp.MustCompile(`##([A-Za-z]*\[)`)
-
-// inert makes sure that no line of foreign text is a command to any host. GitHub
-// also takes "::x::", at the beginning of a line.
-//
-// Source: actions/runner, ActionCommand.cs; Azure's logging commands.
-func inert(text string) string {
-	lines := strings.Split(command.ReplaceAllString(text, "# #$1"), "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimSpace(line), "::") {
-			lines[i] = ". " + line
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
 // Capture sends to l what Go prints by itself, a line for each text, for those
 // who debug: net/http repeats what a server sends that nobody asked for. Of
 // several logs of one process the last one gets it.

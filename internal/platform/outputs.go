@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
@@ -20,7 +21,7 @@ func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 			outputs[i].Value = output.Value
 		}
 		switch {
-		case printable(output.Value) != output.Value || strings.Contains(output.Value, "\n"):
+		case strings.ContainsFunc(output.Value, endsLine):
 			refused = append(refused, fmt.Errorf("output %s is left empty: its value holds a control character", output.Name))
 		case h.out.redact(output.Value) != output.Value:
 			refused = append(refused, fmt.Errorf("output %s is left empty: its value holds a secret", output.Name))
@@ -31,6 +32,10 @@ func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 	}
 	return outputs, errors.Join(refused...)
 }
+
+// endsLine reports whether a reader of lines may take a character for their end,
+// or a terminal for a command.
+func endsLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
 
 // dotenv renders outputs as name=value, unquoted, one a line.
 func dotenv(outputs []report.Output) string {

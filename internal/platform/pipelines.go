@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
@@ -71,10 +72,11 @@ func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 	outputs, refused := p.outputs(facts)
 	err := errors.Join(refused, writeOutputFile(outputFile, outputs), p.toLaterCommands(outputs))
 	p.toLaterSteps(outputs)
+	headline := redact.Neutral(p.log.redact(facts.Headline()))
 	if facts.ExitCode == 0 && err == nil {
-		p.say(green, "✔ ", inert(printable(facts.Headline())))
+		p.say(green, "✔ ", headline)
 	} else {
-		p.say(red, "✖ ", inert(printable(facts.Headline())))
+		p.say(red, "✖ ", headline)
 	}
 	return errors.Join(err, p.printJSON(outputs))
 }

@@ -28,7 +28,7 @@ func TestPipelinesToTheByte(t *testing.T) {
 	j.Log().Error("broken")
 	require.NoError(t, j.Emit(facts(), ""))
 	assert.Equal(t, ""+
-		cyan("INFO: == Plan")+cyan("INFO: a")+cyan("INFO: ✔ pretended")+"WARNING: careful\n"+
+		cyan("INFO: == Plan")+cyan("INFO: a")+cyan("INFO:   ✔ pretended")+"WARNING: careful\n"+
 		"\x1b[31mERROR: broken\x1b[0m\n"+
 		cyan("INFO: outputs: source "+clone+"/.oz-bitbucket/outputs.env")+
 		"\x1b[32m✔ secret rotated, environment unchanged, smoke test passed\x1b[0m\n", j.log.String())

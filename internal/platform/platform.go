@@ -130,10 +130,8 @@ func (h host) ownRepository() string {
 func (host) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
 
 func (h host) Mask(_ []report.Output, secrets ...sensitive.String) {
-	for _, secret := range secrets {
-		h.out.hide(secret)
-		h.log.hide(secret)
-	}
+	h.out.hide(secrets...)
+	h.log.hide(secrets...)
 }
 
 func (h host) Began() time.Time { return h.began }

@@ -147,7 +147,7 @@ func TestPlainToTheByte(t *testing.T) {
 	j.Log().With("environment", "acme\r-api").Info("waits")
 	j.Log().Error("broken")
 	require.NoError(t, j.Emit(facts(), path))
-	assert.Equal(t, "== Plan\ntwo\nlines [2J \nwarning: careful\nacme -api: waits\nerror: broken\n", j.log.String())
+	assert.Equal(t, "== Plan\ntwo\n  lines\\u001b[2J\nwarning: careful\nacme\\u000d-api: waits\nerror: broken\n", j.log.String())
 	assert.Equal(t, factsJSON, j.out.String())
 	assert.Equal(t, factsLines, read(t, path))
 }

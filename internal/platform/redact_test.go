@@ -3,6 +3,7 @@ package platform_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -52,6 +53,14 @@ func TestEverySpellingOfASecretIsHidden(t *testing.T) {
 		"Basic in a URL":         url.QueryEscape(basic("jane")),
 		"Basic and more":         base64.StdEncoding.EncodeToString([]byte("a:" + secret + "\nand more")),
 		"cut":                    secret[:shown+1],
+		"a tail":                 secret[8:],
+		"from its middle":        secret[11:23],
+		"in another case":        strings.ToLower(secret),
+		"hexadecimal":            hex.EncodeToString([]byte(secret)),
+		"over two lines":         secret[:9] + "\n" + secret[9:],
+		"with zero-width spaces": strings.ReplaceAll(secret, "T", "T\u200b"),
+		"in bold":                "**" + secret[:10] + "**`" + secret[10:] + "`",
+		"Base64, wrapped":        strings.ReplaceAll(basic("jane"), "9", "9\n"),
 		"cut Base64":             basic("x-token-auth")[:40],
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +98,7 @@ func TestOrdinaryWordsStay(t *testing.T) {
 	t.Parallel()
 	j := start()
 	j.Mask(nil, hidden, sensitive.New("abc"), sensitive.New(""), sensitive.String{}, sensitive.New("\n \n"))
-	text := "abc ATATT3-_x% 100% \\ &amp; " + secret[:shown-1] + " " + base64.StdEncoding.EncodeToString([]byte("nothing of the kind"))
+	text := "abc ATATT3-_x% 100% \\ &amp; " + secret[:shown-1] + " " + base64.StdEncoding.EncodeToString([]byte("something else"))
 	j.Log().Info(text)
 	assert.Equal(t, text+"\n", j.log.String())
 }
@@ -115,7 +124,7 @@ func TestEveryLineOfASecretIsHidden(t *testing.T) {
 	j.Mask(nil, sensitive.New("first-part\r\n  second-part \n}\n"))
 	j.Log().Info("first-part second-part }")
 	j.Log().Info("first-part\nsecond-part")
-	assert.Equal(t, cyan("INFO: *** *** }")+cyan("INFO: ***")+cyan("INFO: ***"), j.log.String())
+	assert.Equal(t, cyan("INFO: *** *** }")+cyan("INFO: ***")+cyan("INFO:   ***"), j.log.String())
 }
 
 func TestTheLongerOfTwoSecretsIsHiddenWhole(t *testing.T) {

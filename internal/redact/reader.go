@@ -1,0 +1,277 @@
+package redact
+
+import (
+	"html"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// alphabet says which characters of a text count, and how.
+type alphabet int
+
+const (
+	visible       alphabet = iota // all that can be seen but the backslash, without letter case
+	letters                       // not the Markdown characters either
+	base64Letters                 // with letter case; the URL alphabet is read as the standard one
+)
+
+// reader reads a text from left to right and keeps what it says, and from where
+// it has it. Where it decodes, what was read is a stack: an escape that comes to
+// its end is taken off and what it stands for is put on, which may end another
+// escape. So it decodes to any depth in one go.
+type reader struct {
+	text     string
+	alphabet alphabet
+	decode   bool
+	end      int // how far it is
+
+	raw   []unit
+	bytes []byte // of raw
+	said  []byte // in the alphabet
+	from  []int  // where each byte of said begins in text
+}
+
+// unit is what is known of a byte that was read: where it begins in the text,
+// and how much was said before it.
+type unit struct{ from, said int }
+
+// run reads the text, and calls each time that more is said.
+func (r *reader) run(more func()) {
+	if more == nil {
+		more = func() {}
+	}
+	r.raw = make([]unit, 0, len(r.text))
+	r.bytes = make([]byte, 0, len(r.text))
+	r.said = make([]byte, 0, len(r.text))
+	r.from = make([]int, 0, len(r.text))
+	for i := range len(r.text) {
+		r.end = i + 1
+		r.push(r.text[i], i, more)
+	}
+}
+
+func (r *reader) push(b byte, from int, more func()) {
+	if b <= ' ' || b == 0x7f || r.between(b) {
+		return
+	}
+	r.raw = append(r.raw, unit{from, len(r.said)})
+	r.bytes = append(r.bytes, b)
+	switch {
+	case b == '\\':
+	case b < utf8.RuneSelf:
+		r.say(r.spelled(b), from)
+		more()
+	case r.character(b, from):
+		more()
+	}
+	if !r.decode {
+		return
+	}
+	if length, meaning := r.escape(b); length > 0 {
+		from = r.pop(length)
+		for i := range len(meaning) {
+			r.push(meaning[i], from, more)
+		}
+	}
+}
+
+// between reports whether b is a character that may stand between any two.
+func (r *reader) between(b byte) bool {
+	switch b {
+	case '*', '`', '~':
+		return r.alphabet != visible
+	case '_':
+		return r.alphabet == letters
+	}
+	return false
+}
+
+// spelled is an ASCII character in the alphabet.
+func (r *reader) spelled(b byte) byte {
+	switch {
+	case r.alphabet == base64Letters && b == '-':
+		return '+'
+	case r.alphabet == base64Letters && b == '_':
+		return '/'
+	case r.alphabet != base64Letters && 'A' <= b && b <= 'Z':
+		return b - 'A' + 'a'
+	}
+	return b
+}
+
+func (r *reader) say(b byte, from int) {
+	r.said = append(r.said, b)
+	r.from = append(r.from, from)
+}
+
+// character says a byte that is not ASCII and, when it ends a character, that
+// character instead: in one letter case, or nothing when it cannot be seen. It
+// reports whether something was said.
+func (r *reader) character(b byte, from int) bool {
+	r.say(b, from)
+	if utf8.RuneStart(b) {
+		return true
+	}
+	c, size := utf8.DecodeLastRune(r.bytes)
+	if c == utf8.RuneError {
+		return true
+	}
+	first := r.raw[len(r.raw)-size]
+	r.said, r.from = r.said[:first.said], r.from[:first.said]
+	if invisible(c) {
+		r.pop(size)
+		return false
+	}
+	var encoded [utf8.UTFMax]byte
+	for i := range utf8.EncodeRune(encoded[:], folded(c)) {
+		r.say(encoded[i], first.from)
+	}
+	return true
+}
+
+// folded is the first of all the letters that differ from c in case only.
+func folded(c rune) rune {
+	first := c
+	for other := unicode.SimpleFold(c); other != c; other = unicode.SimpleFold(other) {
+		first = min(first, other)
+	}
+	return unicode.ToLower(first)
+}
+
+// pop takes back the last bytes, and returns where they begin in the text.
+func (r *reader) pop(length int) int {
+	first := r.raw[len(r.raw)-length]
+	r.raw, r.bytes = r.raw[:len(r.raw)-length], r.bytes[:len(r.bytes)-length]
+	r.said, r.from = r.said[:first.said], r.from[:first.said]
+	return first.from
+}
+
+// escape is the length and the meaning of an escape that b ends, 0 when it ends
+// none.
+func (r *reader) escape(b byte) (int, string) {
+	switch {
+	case b == ';':
+		return r.entity()
+	case b == '}':
+		return r.braces()
+	case b == 'n', b == 'r', b == 't':
+		if r.last(2) == '\\' {
+			return 2, ""
+		}
+	}
+	if !isHex(b) {
+		return 0, ""
+	}
+	for _, form := range escapes {
+		length := len(form.begin) + form.digits
+		if b := r.bytes; len(b) < length || string(b[len(b)-length:len(b)-form.digits]) != form.begin {
+			continue
+		}
+		value, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-form.digits:]), form.base, 32)
+		switch {
+		case err != nil, form.ofByte && value > 0xff:
+			continue
+		case form.ofByte:
+			return length, string([]byte{byte(value)})
+		case 0xd800 <= value && value < 0xdc00: // the first half of a pair
+			return 0, ""
+		case 0xdc00 <= value && value < 0xe000:
+			return r.pair(value)
+		}
+		return length, string(rune(value))
+	}
+	return 0, ""
+}
+
+// escapes are those of a fixed length.
+var escapes = []struct {
+	begin        string
+	digits, base int
+	ofByte       bool // not of a character
+}{
+	{"%", 2, 16, true},
+	{`\x`, 2, 16, true},
+	{`\u`, 4, 16, false},
+	{`\U`, 8, 16, false},
+	{`\`, 3, 8, true},
+}
+
+// last is the last byte but n-1, 0 when there is none.
+func (r *reader) last(n int) byte {
+	if n > len(r.bytes) {
+		return 0
+	}
+	return r.bytes[len(r.bytes)-n]
+}
+
+// pair reads \ud83d\ude00, whose second half is known.
+func (r *reader) pair(second uint64) (int, string) {
+	if r.last(12) != '\\' || r.last(11) != 'u' {
+		return 0, ""
+	}
+	first, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-10:len(r.bytes)-6]), 16, 32)
+	if err != nil || first < 0xd800 || first >= 0xdc00 {
+		return 0, ""
+	}
+	return 12, string(rune((first-0xd800)<<10 + (second - 0xdc00) + 0x10000))
+}
+
+// Bounds of escapes that have no length of their own: \u{1f600}, and HTML's, of
+// which &CounterClockwiseContourIntegral; is the longest.
+const (
+	longestBraces = 12
+	longestEntity = 34
+)
+
+// braces reads \u{41}.
+func (r *reader) braces() (int, string) {
+	for n := 2; n <= longestBraces && n < len(r.bytes); n++ {
+		switch b := r.last(n); {
+		case isHex(b):
+			continue
+		case b == '{' && n > 2 && r.last(n+1) == 'u' && r.last(n+2) == '\\':
+			value, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-n+1:len(r.bytes)-1]), 16, 32)
+			if err == nil && value <= unicode.MaxRune {
+				return n + 2, string(rune(value))
+			}
+		}
+		break
+	}
+	return 0, ""
+}
+
+// entity reads &amp;, &#38; and &#x26;.
+func (r *reader) entity() (int, string) {
+	for n := 2; n <= longestEntity && n <= len(r.bytes); n++ {
+		switch b := r.last(n); {
+		case b == '&':
+			escaped := string(r.bytes[len(r.bytes)-n:])
+			meaning := html.UnescapeString(escaped)
+			if len(meaning) > 1 && strings.HasSuffix(meaning, ";") { // not known
+				return 0, ""
+			}
+			return n, meaning
+		case b != '#' && !isHex(b|0x20) && (b|0x20 < 'g' || 'z' < b|0x20):
+			return 0, ""
+		}
+	}
+	return 0, ""
+}
+
+func isHex(b byte) bool {
+	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
+}
+
+// invisible reports whether a character leaves no mark of its own: white space,
+// and what is neither white space nor seen.
+func invisible(c rune) bool {
+	return unicode.In(c, unicode.Z, unicode.Variation_Selector) || unseen(c)
+}
+
+// unseen reports whether a character acts unseen: control, format, bidirectional
+// and zero-width characters, breaks of a line, and those that fonts ignore.
+func unseen(c rune) bool {
+	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
+}
