@@ -145,7 +145,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 			r := w.run(w.inputs(nil))
 			w.bitbucket.Script.Clear()
 			require.Equal(t, 1, r.code, r.log)
-			harmless(r, "403: no: [redacted] ::set-output name=environment_id::stolen # #[add-mask]x")
+			harmless(r, "403: no: *** ::set-output name=environment_id::stolen # #[add-mask]x")
 
 			quoted, err := json.Marshal(map[string]string{"error": "no: " + apiKey + cloudToken + commands})
 			require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 			harmless(r, ". ::set-output name=environment_id::stolen")
 
 			for before, said := range map[int]string{
-				0: " *** : :set-output name=environment_id: :stolen # #[add-mask]x : :stop-commands: :x [2J # #vso[task.complete]",
+				0: " *** : :set-output name=environment_id: :stolen # #[add-mask]x : :stop-commands: :x\\u001b[2J # #vso[task.complete]",
 				// the log shows 2000 characters, which may cut the token
 				1930: "x *** ...", 1945: "x *** ...",
 			} {

@@ -68,7 +68,10 @@ func (p presenter) send(request *http.Request) (*http.Response, error) {
 	}
 	answer, err := client.Do(request)
 	p.attempts.Settle(p.spare, err == nil && answer.StatusCode == http.StatusUnauthorized)
-	return answer, echoOf(request, p.secret).safe(err)
+	if err != nil {
+		return nil, without(err, p.hiding(request))
+	}
+	return answer, nil
 }
 
 // unsent is why a request was not sent at all.

@@ -87,7 +87,8 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
-	content := echoOf(answer.Request, c.secret).read(answer.Body)
+	hiding := c.hiding(answer.Request)
+	content := beginning(answer.Body, hiding)
 	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.safeText(answer, cmp.Or(reasonOf([]byte(content)), content))}
 	switch answer.StatusCode {
 	case http.StatusForbidden:
@@ -100,7 +101,7 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
 	}
 	if answer.Header.Get("Location") != "" {
-		refused.Text = strings.TrimSuffix("redirected to "+echoOf(answer.Request, c.secret).origin(answer), " to ")
+		refused.Text = strings.TrimSuffix("redirected to "+origin(answer, hiding), " to ")
 		refused.NotGit = true
 	}
 	return refused
@@ -108,5 +109,5 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 
 // safeText is a server's text for people, without the credential that it was sent.
 func (c *Client) safeText(answer *http.Response, text string) string {
-	return oneLine([]byte(echoOf(answer.Request, c.secret).redact(text)))
+	return oneLine(c.hiding(answer.Request).Redact(text))
 }

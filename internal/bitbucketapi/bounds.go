@@ -11,4 +11,4 @@ const longestToken = 1024
 
 // A list of refs needs no bound beside the transport's time: it is read line by line,
 // a line is at most 64 KiB by its nature, and nothing but three hashes is kept. Of an
-// answer that is not 2xx, echo.read reads the beginning.
+// answer that is not 2xx, beginning reads the first of it.

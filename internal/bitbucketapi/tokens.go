@@ -315,18 +315,24 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 		// Authorization: Bearer BBDC-...
 		request.Header.Set("Authorization", "Bearer "+t.secret.Reveal())
 	}
-	echo := echoOf(request, t.secret)
 	answer, err := t.send(request)
+	if err != nil && method == http.MethodPut {
+		err = wordless(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
 	switch status := answer.StatusCode; {
 	case status >= 500, status == http.StatusRequestTimeout:
-		return nil, errors.New(echo.redact(answer.Status))
+		return nil, fmt.Errorf("%d %s", status, http.StatusText(status))
 	case status >= 300:
-		content := echo.read(answer.Body)
-		return nil, refusalOf(status, echo.redact(reasonOf([]byte(content))), content)
+		content := beginning(answer.Body, t.hiding(request))
+		refused := refusalOf(status, reasonOf([]byte(content)), content)
+		if method == http.MethodPut {
+			refused = unquoted(refused)
+		}
+		return nil, refused
 	}
 	content, err := one.Read(answer.Body)
 	if err == nil && out != nil && transport.Decode(content, out) != nil {
@@ -344,7 +350,16 @@ var errNotOurs = errors.New("the answer is not Bitbucket's")
 // Bitbucket's REST, or a part of it that this version lacks.
 func refusalOf(code int, words, body string) *bitbucket.Refusal {
 	if words == "" {
-		return &bitbucket.Refusal{Status: code, NotGit: true, Text: oneLine([]byte(body))}
+		return &bitbucket.Refusal{Status: code, NotGit: true, Text: oneLine(body)}
 	}
-	return &bitbucket.Refusal{Status: code, Text: oneLine([]byte(words))}
+	return &bitbucket.Refusal{Status: code, Text: oneLine(words)}
+}
+
+// unquoted is the refusal of a PUT, in words of ours: the server's could hold the
+// token that it has made.
+func unquoted(refused *bitbucket.Refusal) *bitbucket.Refusal {
+	if refused.Text != page {
+		refused.Text = "the server's words are not shown, for they could hold a token; its log has them"
+	}
+	return refused
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
 // Parse reads inputs by name. The error holds every problem that the inputs
@@ -97,19 +97,14 @@ func (p *parser) target() {
 	}
 }
 
-// add collects a problem. What it quotes of the inputs may hold a secret, in
-// the lower case of a URL too, and then shows a placeholder.
+// add collects a problem. What it quotes of the inputs may hold a secret, which
+// is then not shown.
 func (p *parser) add(input, remedy, summary string, args ...any) {
 	p.problems.Add(input, p.redact(fmt.Sprintf(summary, args...)), p.redact(remedy))
 }
 
 func (p *parser) redact(text string) string {
-	secrets := p.config.Secrets()
-	slices.SortStableFunc(secrets, func(a, b sensitive.String) int { return len(b.Reveal()) - len(a.Reveal()) }) // one may hold another
-	for _, secret := range secrets {
-		text = secret.Redact(text)
-	}
-	return withoutPieces(text, p.config.Pasted)
+	return redact.New(p.config.Secrets()...).Redact(text)
 }
 
 func (p *parser) warn(format string, args ...any) {

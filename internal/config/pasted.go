@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
@@ -24,10 +25,7 @@ func (p *parser) pasted() {
 func (p *parser) withoutDeclared(text string) string {
 	job := *p.config.Job
 	job.Pasted = nil
-	for _, secret := range job.Secrets() {
-		text = secret.Redact(text)
-	}
-	return text
+	return redact.New(job.Secrets()...).Redact(text)
 }
 
 // lookalike is a word that looks like a token, and the kind of it.
@@ -94,37 +92,4 @@ func isOpaque(text string) bool {
 		}
 	}
 	return false
-}
-
-// shortestPiece is the length from which a piece of what was pasted is hidden. A
-// problem with a URL may name a part of its path.
-const shortestPiece = 12
-
-// withoutPieces is text without what is a piece of one of words, in whatever case.
-func withoutPieces(text string, words []sensitive.String) string {
-	for _, word := range words {
-		whole := lower(word.Reveal())
-		for at := 0; at+shortestPiece <= len(text); at++ {
-			end := at + shortestPiece
-			if !strings.Contains(whole, lower(text[at:end])) {
-				continue
-			}
-			for end < len(text) && strings.Contains(whole, lower(text[at:end+1])) {
-				end++
-			}
-			text = sensitive.New(text[at:end]).Redact(text)
-		}
-	}
-	return text
-}
-
-// lower is text with the ASCII letters in lower case, of the same length.
-func lower(text string) string {
-	folded := []byte(text)
-	for i, b := range folded {
-		if 'A' <= b && b <= 'Z' {
-			folded[i] = b - 'A' + 'a'
-		}
-	}
-	return string(folded)
 }

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
@@ -33,7 +35,7 @@ const (
 func (f Facts) Summary(took time.Duration) string {
 	parts := []string{"### oz-bitbucket: " + f.Headline() + "\n"}
 	if f.Err != nil {
-		parts = append(parts, fenced("text", f.Err.Error()))
+		parts = append(parts, fenced("text", f.errors()))
 	}
 	parts = append(parts, f.facts(took))
 	if next := f.next(); next != "" {
@@ -63,6 +65,19 @@ func (f Facts) Summary(took time.Duration) string {
 		summary += "\n" + part
 	}
 	return summary
+}
+
+// errors are the error, or each mistake in the inputs on lines of its own. What
+// is foreign in one begins no line.
+func (f Facts) errors() string {
+	var list []string
+	for _, p := range problem.All(f.Err) {
+		list = append(list, redact.Lines(p.Error()))
+	}
+	if list == nil {
+		return redact.Lines(f.Err.Error())
+	}
+	return strings.Join(list, "\n")
 }
 
 // facts is the table of what there is now.
@@ -231,12 +246,16 @@ func fieldText(field reconcile.Field) string {
 // folded is a difference that opens when it is asked for. Inside the HTML there is
 // no Markdown before the blank line.
 func folded(name, remark, text string) string {
-	return fmt.Sprintf("<details><summary><code>%s</code>, %s</summary>\n\n%s\n</details>\n", html.EscapeString(name), remark, fenced("diff", text))
+	return fmt.Sprintf("<details><summary><code>%s</code>, %s</summary>\n\n%s\n</details>\n", html.EscapeString(redact.Shown(name)), remark, fenced("diff", text))
 }
 
 // fenced is a code block that its own text cannot end.
 func fenced(language, text string) string {
-	text = shortened(text, longestBlock, "\n... (the log has the rest)")
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = redact.Shown(line)
+	}
+	text = shortened(strings.Join(lines, "\n"), longestBlock, "\n... (the log has the rest)")
 	fence := "```"
 	for strings.Contains(text, fence) {
 		fence += "`"
@@ -246,7 +265,7 @@ func fenced(language, text string) string {
 
 // markdown is text that is inert in Markdown, also inside a table.
 func markdown(text string) string {
-	return escape(shortened(text, longestWords, " ... (the log has the rest)"))
+	return escape(shortened(redact.OneLine(text), longestWords, " ... (the log has the rest)"))
 }
 
 // shortened is text, cut to limit bytes and ended with more when it is longer.
@@ -263,6 +282,7 @@ func code(text string) string {
 	if text == "" {
 		return ""
 	}
+	text = redact.Shown(text)
 	fence := "`"
 	for strings.Contains(text, fence) {
 		fence += "`"
@@ -289,9 +309,6 @@ func escape(text string) string {
 	var safe strings.Builder
 	for _, r := range text {
 		switch {
-		case r < ' ':
-			safe.WriteByte(' ')
-			continue
 		case r == '&':
 			safe.WriteString("&amp;")
 			continue

@@ -44,23 +44,6 @@ func (s String) In(text string) bool {
 	return !s.IsEmpty() && strings.Contains(lower(text), lower(s.Reveal()))
 }
 
-// Redact returns text with the value, in whatever case, replaced by the
-// placeholder.
-func (s String) Redact(text string) string {
-	if s.IsEmpty() {
-		return text
-	}
-	var clean strings.Builder
-	for value := lower(s.Reveal()); ; {
-		at := strings.Index(lower(text), value)
-		if at < 0 {
-			return clean.String() + text
-		}
-		clean.WriteString(text[:at] + placeholder)
-		text = text[at+len(value):]
-	}
-}
-
 // lower is text with the ASCII letters in lower case, of the same length.
 func lower(text string) string {
 	folded := []byte(text)

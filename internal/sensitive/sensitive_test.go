@@ -52,16 +52,14 @@ func TestReveal(t *testing.T) {
 func TestTheValueIsFoundInWhateverCase(t *testing.T) {
 	t.Parallel()
 	value := sensitive.New(marker)
-	for text, want := range map[string]string{
-		"":                              "",
-		"nothing":                       "nothing",
-		"a MARKER-7f3a b":               "a [redacted] b",
-		"marker-7F3A":                   "[redacted]",
-		"MARKER-7f3amarker-7f3a.":       "[redacted][redacted].",
-		"\u0130 MARKER-7f3a \xff\u00e9": "\u0130 [redacted] \xff\u00e9",
+	for text, in := range map[string]bool{
+		"":                              false,
+		"nothing":                       false,
+		"a MARKER-7f3a b":               true,
+		"marker-7F3A":                   true,
+		"\u0130 MARKER-7f3a \xff\u00e9": true,
 	} {
-		assert.Equal(t, want, value.Redact(text))
-		assert.Equal(t, want != text, value.In(text), text)
+		assert.Equal(t, in, value.In(text), text)
 	}
-	assert.Equal(t, "text", sensitive.String{}.Redact("text"))
+	assert.False(t, sensitive.String{}.In("text"))
 }

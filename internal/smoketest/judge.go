@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -136,22 +137,13 @@ func hashes(text string) []string {
 	return found
 }
 
-// clean makes foreign text safe for any log: one line, no control, format or
-// bidirectional characters, nothing that a CI host takes for a command
-// ("::set-output::", "##[group]", "##vso[...]"), at most 2000 characters.
+// clean is foreign text as a part of any line of a log, at most 2000 characters.
 func clean(text string) string {
 	const longest = 2000
-	if len(text) > 8*longest { // no character is longer; spares the rest of a huge text
+	if len(text) > 8*longest { // spares the rest of a huge text
 		text = text[:8*longest]
 	}
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
-	}), " ")
-	for _, mark := range []string{"::", "##"} {
-		for strings.Contains(text, mark) {
-			text = strings.ReplaceAll(text, mark, mark[:1]+" "+mark[:1])
-		}
-	}
+	text = redact.Neutral(strings.ToValidUTF8(text, ""))
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + " ..."
 	}

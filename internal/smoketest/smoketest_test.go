@@ -210,7 +210,7 @@ func TestForeignTextIsInert(t *testing.T) {
 			tr.in(t, o)
 			shown := tr.log + tr.verdict.Reason
 			assert.Contains(t, shown, "red", "it is shown")
-			for _, bad := range []string{"\x1b", `\x1b`, "::", "##", "\u202e", `\u202e`, "\u2066", `\u2066`, "\u200b", `\u200b`, "\x00", "\r", `\r`} {
+			for _, bad := range []string{"\x1b", "::", "##", "\u202e", "\u2066", "\u200b", "\x00", "\r"} {
 				assert.NotContains(t, shown, bad)
 			}
 			if name == "the agent's" {

@@ -1,7 +1,6 @@
 package warpapi
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,8 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -79,9 +78,7 @@ func host(answer *http.Response) string {
 // excerpt is the beginning of a foreign body on one line.
 func excerpt(content []byte) string {
 	const longest = 300
-	text := strings.Join(strings.FieldsFunc(string(bytes.ToValidUTF8(content[:min(len(content), longest)], nil)), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
+	text := redact.OneLine(strings.ToValidUTF8(string(content[:min(len(content), longest)]), ""))
 	if len(content) > longest {
 		text += " ..."
 	}

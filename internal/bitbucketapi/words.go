@@ -1,0 +1,92 @@
+package bitbucketapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
+)
+
+// hiding knows the credential that a request presents: the server may say it
+// back.
+func (p presenter) hiding(request *http.Request) *redact.Redactor {
+	_, sent, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	if sent == "" {
+		return nil
+	}
+	return redact.New(p.secret, sensitive.New(sent))
+}
+
+// beginning reads the beginning of a body, at least 4 KB where there is as much.
+// Where reading ends a credential may be cut, so the last 4 KB are left out then.
+func beginning(body io.Reader, hiding *redact.Redactor) string {
+	const enough = 4 << 10
+	content, _ := io.ReadAll(io.LimitReader(body, 2*enough))
+	text := hiding.Redact(string(content))
+	if len(content) == 2*enough {
+		text = text[:min(len(text), enough)]
+	}
+	return text
+}
+
+// origin is where a redirect leads, "https://host", empty when it names none or
+// repeats the credential.
+func origin(answer *http.Response, hiding *redact.Redactor) string {
+	said := answer.Header.Get("Location")
+	at, err := answer.Location()
+	if err != nil || hiding.Redact(said) != said {
+		return ""
+	}
+	return at.Scheme + "://" + at.Host
+}
+
+// without is an error whose text lost the credential: net/http quotes what it
+// could not read as HTTP.
+func without(err error, hiding *redact.Redactor) error {
+	if err == nil || hiding.Redact(err.Error()) == err.Error() {
+		return err
+	}
+	return reworded{err, hiding.Redact(err.Error())}
+}
+
+// wordless is an error that quotes nothing of an answer.
+func wordless(err error) error {
+	_, ofNetwork := errors.AsType[net.Error](err)
+	switch {
+	case ofNetwork, transport.NeverSent(err), errors.As(err, &unsent{}),
+		errors.Is(err, context.Canceled), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	}
+	return reworded{err, "the answer cannot be read"}
+}
+
+// reworded is an error with another text.
+type reworded struct {
+	err  error
+	text string
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.err }
+
+// page stands for a text that is for browsers.
+const page = "a page of HTML"
+
+// oneLine is a foreign text on one line, at most 300 characters and without its
+// full stop, nothing of a page of HTML.
+func oneLine(text string) string {
+	text = redact.OneLine(strings.ToValidUTF8(text, ""))
+	if strings.HasPrefix(text, "<") {
+		return page
+	}
+	if runes := []rune(text); len(runes) > 300 {
+		return string(runes[:300]) + " ..."
+	}
+	return strings.TrimSuffix(text, ".")
+}
