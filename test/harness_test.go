@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -269,19 +271,38 @@ func (w *world) requireClean() {
 	w.refuseMarkersIn(w.home)
 }
 
-// refuseMarkers looks for the credentials, also as Basic sends them.
+// refuseMarkers looks for the credentials in any letter case, also as Basic sends
+// them, in hexadecimal, and escaped for URLs.
 func (w *world) refuseMarkers(where, text string) {
 	w.t.Helper()
+	lower, unescaped := strings.ToLower(text), unescaped(text)
 	for _, secret := range append(w.bitbucket.MintedValues(), apiKey, serviceKey, cloudToken, accessToken, dcToken, nextToken, password) {
-		forms := []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))}
-		for _, user := range []string{"x-bitbucket-api-token-auth", "x-token-auth"} {
-			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+secret)))
+		forms := []string{"MARKER"}
+		for _, user := range []string{"", "x-bitbucket-api-token-auth:", "x-token-auth:"} {
+			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+secret)), base64.URLEncoding.EncodeToString([]byte(user+secret)))
 		}
-		for _, form := range append(forms, "MARKER") {
-			assert.False(w.t, strings.Contains(text, form), "%s shows a secret", where)
+		for _, form := range forms {
+			form = strings.TrimRight(form, "=")
+			assert.False(w.t, strings.Contains(text, form) || strings.Contains(unescaped, form), "%s shows a secret", where)
+		}
+		for _, form := range []string{strings.ToLower(secret), hex.EncodeToString([]byte(secret))} {
+			assert.False(w.t, strings.Contains(lower, form) || strings.Contains(strings.ToLower(unescaped), form), "%s shows a secret", where)
 		}
 	}
 }
+
+// unescaped is text without the escapes of URLs, as far as they are any.
+func unescaped(text string) string {
+	for range 3 {
+		text = percent.ReplaceAllStringFunc(text, func(escape string) string {
+			character, _ := hex.DecodeString(escape[1:])
+			return string(character)
+		})
+	}
+	return text
+}
+
+var percent = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 func (w *world) refuseMarkersIn(directory string) {
 	w.t.Helper()

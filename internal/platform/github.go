@@ -99,7 +99,8 @@ func (g gitHub) setOutputs(outputs []report.Output) error {
 	return nil
 }
 
-// summarise appends to the job's summary. A job is not failed for want of one.
+// summarise appends to the job's summary. Its escapes and its margins are among
+// those that redaction reads. A job is not failed for want of one.
 func (g gitHub) summarise(facts report.Facts) {
 	path := g.variables["GITHUB_STEP_SUMMARY"]
 	if path == "" {

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
@@ -140,6 +142,31 @@ func TestNoSummaryIsNoFailure(t *testing.T) {
 	j = start("GITHUB_ACTIONS=true", output, "GITHUB_STEP_SUMMARY="+t.TempDir())
 	require.NoError(t, j.Emit(facts(), ""))
 	assert.Contains(t, j.out.String(), "::warning title=oz-bitbucket::there is no job summary: ")
+}
+
+// TestTheSummaryIsRedactedWhateverItDidToTheText: it escapes for Markdown, HTML
+// and graphs, and begins the lines of a difference with signs.
+func TestTheSummaryIsRedactedWhateverItDidToTheText(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	summary := filepath.Join(directory, "summary")
+	j := start("GITHUB_ACTIONS=true", "GITHUB_OUTPUT="+filepath.Join(directory, "output"), "GITHUB_STEP_SUMMARY="+summary)
+	const secret = "a_b*c`d|e~f_g&h<i>j#k[l]m@n"
+	j.Mask(nil, sensitive.New(secret))
+	f := facts()
+	f.Plan.Warnings = []string{"warning " + secret}
+	f.Plan.Environments[0].User.Name = "name " + secret
+	f.Plan.Secrets[0].Others = []credential.User{{UID: "En00000000000000000002", Name: "other " + secret}}
+	f.Plan.Environments[0].Fields = []reconcile.Field{{Name: "field " + secret, New: []string{"line " + secret[:9] + "\n" + secret[9:18] + "\n" + secret[18:]}}}
+	require.NoError(t, j.Emit(f, ""))
+	text := read(t, summary)
+	for _, before := range []string{"warning", "name", "other", "field", "line"} {
+		assert.Contains(t, text, before+" ***", before)
+	}
+	assert.Contains(t, text, "graph LR")
+	letters := regexp.MustCompile(`#[0-9]+;|&[a-z]+;|[^a-z]`).ReplaceAllString(text, "")
+	assert.NotContains(t, letters, "efgh")
+	assert.NotContains(t, letters, "klmn")
 }
 
 func TestTheSummaryIsRedacted(t *testing.T) {

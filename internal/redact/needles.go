@@ -31,9 +31,11 @@ func (n *needles) add(text string) {
 	if slices.ContainsFunc(list, func(other []byte) bool { return bytes.Equal(other, needle) }) {
 		return
 	}
-	list = append(list, needle)
-	slices.SortFunc(list, func(a, b []byte) int { return len(b) - len(a) })
-	(*table)[key] = list
+	at := slices.IndexFunc(list, func(other []byte) bool { return len(other) < len(needle) })
+	if at < 0 {
+		at = len(list)
+	}
+	(*table)[key] = slices.Insert(list, at, needle) // the longest first
 	word, bit := mark(key)
 	n.marks[word] |= bit
 }

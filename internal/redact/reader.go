@@ -2,6 +2,7 @@ package redact
 
 import (
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,7 +26,8 @@ type reader struct {
 	text     string
 	alphabet alphabet
 	decode   bool
-	end      int // how far it is
+	end      int  // how far it is
+	inert    bool // what is read begins no escape
 
 	raw   []unit
 	bytes []byte // of raw
@@ -34,29 +36,41 @@ type reader struct {
 }
 
 // unit is what is known of a byte that was read: where it begins in the text,
-// and how much was said before it.
-type unit struct{ from, said int }
+// how much was said before it, and whether it begins no escape.
+type unit struct {
+	from, said int
+	inert      bool
+}
 
-// run reads the text, and calls each time that more is said.
+// run reads the text anew, and calls each time that more is said.
 func (r *reader) run(more func()) {
-	if more == nil {
-		more = func() {}
-	}
-	r.raw = make([]unit, 0, len(r.text))
-	r.bytes = make([]byte, 0, len(r.text))
-	r.said = make([]byte, 0, len(r.text))
-	r.from = make([]int, 0, len(r.text))
-	for i := range len(r.text) {
+	r.raw, r.bytes = slices.Grow(r.raw[:0], len(r.text)), slices.Grow(r.bytes[:0], len(r.text))
+	r.said, r.from = slices.Grow(r.said[:0], len(r.text)), slices.Grow(r.from[:0], len(r.text))
+	for i := 0; i < len(r.text); i++ {
 		r.end = i + 1
 		r.push(r.text[i], i, more)
+		if r.text[i] == '\n' {
+			i += margin(r.text[i+1:])
+		}
 	}
+}
+
+// margin is the length of what may stand before a line of foreign text: an indent
+// and the sign of a diff, a list or a quotation with a space after it.
+func margin(line string) int {
+	text := strings.TrimLeft(line, " \t")
+	indent := len(line) - len(text)
+	if len(text) > 1 && strings.IndexByte("+->|", text[0]) >= 0 && text[1] == ' ' {
+		return indent + 2
+	}
+	return indent
 }
 
 func (r *reader) push(b byte, from int, more func()) {
 	if b <= ' ' || b == 0x7f || r.between(b) {
 		return
 	}
-	r.raw = append(r.raw, unit{from, len(r.said)})
+	r.raw = append(r.raw, unit{from, len(r.said), r.inert})
 	r.bytes = append(r.bytes, b)
 	switch {
 	case b == '\\':
@@ -70,10 +84,13 @@ func (r *reader) push(b byte, from int, more func()) {
 		return
 	}
 	if length, meaning := r.escape(b); length > 0 {
+		// Mermaid's #38; is an ampersand for good.
+		r.inert = b == ';' && r.last(length) == '#'
 		from = r.pop(length)
 		for i := range len(meaning) {
 			r.push(meaning[i], from, more)
 		}
+		r.inert = false
 	}
 }
 
@@ -242,22 +259,33 @@ func (r *reader) braces() (int, string) {
 	return 0, ""
 }
 
-// entity reads &amp;, &#38; and &#x26;.
+// entity reads &amp;, &#38; and &#x26;, and Mermaid's #38;.
 func (r *reader) entity() (int, string) {
 	for n := 2; n <= longestEntity && n <= len(r.bytes); n++ {
 		switch b := r.last(n); {
-		case b == '&':
+		case r.ampersand(n):
 			escaped := string(r.bytes[len(r.bytes)-n:])
 			meaning := html.UnescapeString(escaped)
 			if len(meaning) > 1 && strings.HasSuffix(meaning, ";") { // not known
 				return 0, ""
 			}
 			return n, meaning
+		case b == '#' && n > 2 && !r.ampersand(n+1):
+			value, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-n+1:len(r.bytes)-1]), 10, 32)
+			if err != nil || value > unicode.MaxRune {
+				return 0, ""
+			}
+			return n, string(rune(value))
 		case b != '#' && !isHex(b|0x20) && (b|0x20 < 'g' || 'z' < b|0x20):
 			return 0, ""
 		}
 	}
 	return 0, ""
+}
+
+// ampersand reports whether the last byte but n-1 is one that begins an escape.
+func (r *reader) ampersand(n int) bool {
+	return r.last(n) == '&' && !r.raw[len(r.raw)-n].inert
 }
 
 func isHex(b byte) bool {
