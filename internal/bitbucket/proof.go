@@ -56,11 +56,17 @@ type Refusal struct {
 	Status int    // HTTP status; Data Center refuses with 200 too
 	Text   string // the server's words on one line, bounded
 	NotGit bool   // a login page, a proxy's page, a redirect
+	Hidden bool   // Text may hold a token that nobody knows yet: it is read, never shown
 }
 
 // ErrNotAsked stands for the answer to a question that was not asked: the token
 // had been refused before, and one more refusal could lock its owner out.
 var ErrNotAsked = errors.New("not asked, for the server had refused the token with 401 before")
 
-// Error is the status and the server's words.
-func (r *Refusal) Error() string { return fmt.Sprintf("%d: %s", r.Status, r.Text) }
+// Error is the status and the server's words, where they may be shown.
+func (r *Refusal) Error() string {
+	if r.Hidden {
+		return fmt.Sprintf("%d, and the server's words are not shown, for they could hold a token", r.Status)
+	}
+	return fmt.Sprintf("%d: %s", r.Status, r.Text)
+}

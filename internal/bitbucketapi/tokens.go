@@ -2,6 +2,7 @@ package bitbucketapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -327,11 +328,8 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	case status >= 500, status == http.StatusRequestTimeout:
 		return nil, fmt.Errorf("%d %s", status, http.StatusText(status))
 	case status >= 300:
-		content := beginning(answer.Body, t.hiding(request))
-		refused := refusalOf(status, reasonOf([]byte(content)), content)
-		if method == http.MethodPut {
-			refused = unquoted(refused)
-		}
+		refused := t.refused(answer)
+		refused.Hidden = method == http.MethodPut && refused.Text != page
 		return nil, refused
 	}
 	content, err := one.Read(answer.Body)
@@ -346,20 +344,14 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 
 var errNotOurs = errors.New("the answer is not Bitbucket's")
 
-// refusalOf is a refusal in Bitbucket's own words. An answer without them is not
+// refused is a refusal in Bitbucket's own words. An answer without them is not
 // Bitbucket's REST, or a part of it that this version lacks.
-func refusalOf(code int, words, body string) *bitbucket.Refusal {
-	if words == "" {
-		return &bitbucket.Refusal{Status: code, NotGit: true, Text: oneLine(body)}
+func (t *Tokens) refused(answer *http.Response) *bitbucket.Refusal {
+	content := beginning(answer.Body, t.hiding(answer.Request))
+	words := reasonOf([]byte(content))
+	return &bitbucket.Refusal{
+		Status: answer.StatusCode,
+		NotGit: words == "",
+		Text:   oneLine(cmp.Or(words, content)),
 	}
-	return &bitbucket.Refusal{Status: code, Text: oneLine(words)}
-}
-
-// unquoted is the refusal of a PUT, in words of ours: the server's could hold the
-// token that it has made.
-func unquoted(refused *bitbucket.Refusal) *bitbucket.Refusal {
-	if refused.Text != page {
-		refused.Text = "the server's words are not shown, for they could hold a token; its log has them"
-	}
-	return refused
 }
