@@ -1,8 +1,11 @@
 package test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -168,6 +171,34 @@ func TestForeignTextIsHarmless(t *testing.T) {
 				harmless(r, "the agent says: "+wrongCommit)
 				harmless(r, said)
 				assert.NotContains(t, r.summary, "stolen")
+			}
+			w.requireClean()
+		})
+	}
+}
+
+// TestAnAgentCannotSpellTheToken has the agent, who may read it, write it in other
+// ways.
+func TestAnAgentCannotSpellTheToken(t *testing.T) {
+	t.Parallel()
+	bytes := hex.EncodeToString([]byte(cloudToken))
+	spellings := []string{
+		cloudToken[4:], cloudToken[8:30], strings.ToLower(cloudToken), strings.ToUpper(bytes), regexp.MustCompile(`..`).ReplaceAllString(bytes, "%$0"),
+		url.QueryEscape(url.QueryEscape(cloudToken)), cloudToken[:11] + "\n\u200b" + cloudToken[11:22] + "`**" + cloudToken[22:],
+		base64.URLEncoding.EncodeToString([]byte("x:" + cloudToken))[:20] + "\r\n" + base64.URLEncoding.EncodeToString([]byte("x:" + cloudToken))[20:],
+	}
+	for _, d := range []dialect{plain, github, pipe} {
+		t.Run(string(d), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, d, warpsim.Options{})
+			w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return wrongCommit + " <" + strings.Join(spellings, "> <") + ">" }})
+			r := w.run(w.inputs(nil))
+			require.Equal(t, 3, r.code, r.log)
+			_, said, _ := strings.Cut(r.log, "the agent says: ")
+			said, _, _ = strings.Cut(said, "\n")
+			assert.Equal(t, len(spellings), strings.Count(said, "***"), said)
+			for _, piece := range []string{cloudToken[:12], cloudToken[12:24], cloudToken[len(cloudToken)-12:], bytes[:24], bytes[24:48]} {
+				assert.NotContains(t, strings.ToLower(said), strings.ToLower(piece))
 			}
 			w.requireClean()
 		})

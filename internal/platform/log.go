@@ -37,6 +37,7 @@ func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
 }
 
 func (h handler) WithGroup(string) slog.Handler { return h }
+
 // Capture sends to l what Go prints by itself, a line for each text, for those
 // who debug: net/http repeats what a server sends that nobody asked for. Of
 // several logs of one process the last one gets it.

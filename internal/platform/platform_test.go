@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -256,7 +258,7 @@ func TestOutputsThatAreRefused(t *testing.T) {
 		for value, why := range map[string]string{
 			"a\nsmoke_test=passed": "holds a control character", "a\rb": "holds a control character", "a\x7fb": "holds a control character",
 			"a\u0085b": "holds a control character", "a\u2028b": "holds a control character",
-			"x" + secret + "y": "holds a secret",
+			"x" + secret + "y": "holds a secret", secret[len(secret)-shown:] + "y": "holds a secret", strings.ToLower(secret[9:]): "holds a secret",
 		} {
 			path := filepath.Join(t.TempDir(), "outputs.env")
 			j := start(environ...)
@@ -273,4 +275,17 @@ func TestOutputsThatAreRefused(t *testing.T) {
 		}
 	}
 	assert.Contains(t, read(t, output), "environment_id<<")
+}
+
+// TestTheSessionLinkHoldsNoPieceOfASecret: Oz says what it is.
+func TestTheSessionLinkHoldsNoPieceOfASecret(t *testing.T) {
+	t.Parallel()
+	for _, piece := range []string{secret, secret[10:], url.QueryEscape(secret[10:])} {
+		j := start()
+		j.Mask(nil, hidden)
+		f := facts()
+		f.Verdict.Run.SessionLink = "https://oz.example.test/session/1?a=" + piece
+		require.ErrorContains(t, j.Emit(f, ""), "output session_link is left empty: its value holds a secret")
+		assert.Contains(t, j.out.String(), `"session_link":"",`)
+	}
 }
