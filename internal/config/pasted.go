@@ -25,7 +25,12 @@ func (p *parser) pasted() {
 func (p *parser) withoutDeclared(text string) string {
 	job := *p.config.Job
 	job.Pasted = nil
-	return redact.New(job.Secrets()...).Redact(text)
+	for _, secret := range job.Secrets() {
+		if whole, err := regexp.Compile(`(?i)` + regexp.QuoteMeta(secret.Reveal())); err == nil {
+			text = whole.ReplaceAllLiteralString(text, redact.Marker)
+		}
+	}
+	return text
 }
 
 // lookalike is a word that looks like a token, and the kind of it.

@@ -15,10 +15,10 @@ func TestWhatGoPrintsIsInTheLog(t *testing.T) {
 	flags := log.Flags()
 	t.Cleanup(func() { log.SetOutput(os.Stderr); log.SetFlags(flags) })
 	for host, want := range map[string]string{
-		"NONE=":                     "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
-		"BITBUCKET_BUILD_NUMBER=1":  "DEBUG: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
-		"GITHUB_ACTIONS=true":       "::debug::Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
-		"GITLAB_CI=true":            "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y end\n",
+		"NONE=":                     "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y\\u000dend\n",
+		"BITBUCKET_BUILD_NUMBER=1":  "DEBUG: Go says: starting with # #vso[task.setvariable]x *** ::error::y\\u000dend\n",
+		"GITHUB_ACTIONS=true":       "::debug::Go says: starting with # #vso[task.setvariable]x *** ::error::y\\u000dend\n",
+		"GITLAB_CI=true":            "debug: Go says: starting with # #vso[task.setvariable]x *** ::error::y\\u000dend\n",
 		"DEBUG=false":               "",
 		"RUNNER_DEBUG=":             "",
 		"BITBUCKET_BUILD_NUMBER=12": "",
