@@ -99,3 +99,28 @@ func TestTroubleshootingQuotesTheProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestEachPromiseHasItsTest looks for the tests that the README's promises name.
+func TestEachPromiseHasItsTest(t *testing.T) {
+	t.Parallel()
+	var tests strings.Builder
+	for _, root := range []string{"../internal", "."} {
+		require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			tests.Write(content)
+			return err
+		}))
+	}
+	rows := readmeTable(t, "| promise | test |")
+	require.GreaterOrEqual(t, len(rows), 13)
+	for _, row := range rows {
+		named := regexp.MustCompile(`\b(?:Test|Fuzz)\w+`).FindAllString(row[1], -1)
+		assert.NotEmpty(t, named, row[0])
+		for _, test := range named {
+			assert.Contains(t, tests.String(), "\nfunc "+test+"(", row[0])
+		}
+	}
+}

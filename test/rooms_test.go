@@ -38,6 +38,7 @@ var rooms = map[string]room{
 	"warp":         {},
 	"bitbucket":    {},
 	"grace":        {clock: true},
+	"group":        {doors: []string{"golang.org/x/sync"}},
 	"credential":   {knows: []string{"bitbucket", "setup", "warp"}},
 	"shell":        {doors: []string{"mvdan.cc/sh/v3"}},
 	"cron":         {doors: []string{"github.com/robfig/cron/v3"}},
@@ -47,18 +48,18 @@ var rooms = map[string]room{
 	"bitbucketapi": {knows: []string{"bitbucket", "redact", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "cron", "problem", "redact", "sensitive", "setup", "shell", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
-	"preflight":    {knows: []string{"bitbucket", "credential"}, doors: []string{"golang.org/x/sync"}},
-	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "sensitive", "setup", "shell", "warp"}, doors: []string{"golang.org/x/sync"}, clock: true},
+	"preflight":    {knows: []string{"bitbucket", "credential", "group"}},
+	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "group", "sensitive", "setup", "shell", "warp"}, clock: true},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "redact", "warp"}, clock: true},
 	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "redact", "setup", "smoketest", "warp"}},
 	"platform":     {knows: []string{"bitbucket", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
-			"bitbucket", "bitbucketapi", "config", "credential", "grace", "mint", "platform", "preflight", "problem", "reconcile",
+			"bitbucket", "bitbucketapi", "config", "credential", "grace", "group", "mint", "platform", "preflight", "problem", "reconcile",
 			"report", "seal", "sensitive", "setup", "shell", "smoketest", "transport", "warp", "warpapi",
 		},
-		doors: []string{"golang.org/x/sync", "github.com/google/uuid"},
+		doors: []string{"github.com/google/uuid"},
 		clock: true,
 	},
 }
@@ -74,6 +75,7 @@ var reach = []struct {
 	{path: "log/slog", permission: "hosts", only: "Debug DebugContext Default Error ErrorContext Info InfoContext Log LogAttrs SetDefault Warn WarnContext With"},
 	{path: "path/filepath", permission: "hosts", only: "Abs EvalSymlinks Glob Walk WalkDir"},
 	{path: "log", permission: "hosts"},
+	{path: "sync", permission: "goroutines of its own", only: "WaitGroup"},
 	{path: "os", permission: "hosts"},
 	{path: "syscall", permission: "hosts"},
 	{path: "net", permission: "net", but: "ParseIP"},
@@ -167,6 +169,8 @@ func needsOf(path, text string) ([]need, error) {
 			if node.Name.Name == "Reveal" {
 				add(node, "Reveal", "plain")
 			}
+		case *ast.GoStmt:
+			add(node, "go", "goroutines of its own") // which nobody has: a panic there would end the process in Go's words
 		case *ast.CallExpr:
 			if called, ok := node.Fun.(*ast.Ident); ok && called.Obj == nil && (called.Name == "print" || called.Name == "println") {
 				add(node, called.Name, "hosts")
@@ -270,6 +274,10 @@ func TestWallsHold(t *testing.T) {
 		{"a process", room{}, `import "os/exec"; var ls = exec.Command("ls")`, "os/exec takes hosts"},
 		{"a call to the system", room{}, `import "syscall"; var id = syscall.Getpid()`, "syscall takes hosts"},
 		{"files by their pattern", room{}, `import "path/filepath"; var a, b = filepath.Glob("*")`, "path/filepath.Glob takes hosts"},
+
+		{"a goroutine", room{}, `func f() { go f() }`, "go takes goroutines of its own"},
+		{"a goroutine of a group of Go's", room{}, `import "sync"; var w sync.WaitGroup`, "sync.WaitGroup takes goroutines of its own"},
+		{"a lock", room{}, `import "sync"; var m sync.Mutex`, ""},
 
 		{"the time", room{}, `import "time"; var now = time.Now()`, "time.Now takes clock"},
 		{"a time", room{}, `import "time"; const day = 24 * time.Hour`, ""},

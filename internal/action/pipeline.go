@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
@@ -95,7 +94,7 @@ func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
 	var world reconcile.World
 	w.proof, w.shown = preflight.Proof{}, false
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	var note string
 	if mode(r.job.Mode) == reconcile.Provision && r.entry.Flavor == bitbucket.DataCenter {
 		reads.Go(func() error { note = r.roadNote(within); return nil })

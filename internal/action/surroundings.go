@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
@@ -31,35 +32,37 @@ func surroundings(args, environ []string, list *problem.List) {
 	}
 }
 
-// told ends a panic of Main's goroutine as one line of the log and an exit code.
-// Its value is shown when it is Go's own: another may hold anything, also what
-// is not known as a secret yet.
+// told ends a panic as one line of the log and an exit code. Its value is shown when it is
+// Go's own: another may hold anything, also what is not known as a secret yet.
 //
-// It cannot do so for other goroutines (errgroup's, net/http's): there Go prints
-// the value, if it is an error or a string, with a trace that holds no text, and
-// exits with 2. GOTRACEBACK=none takes the trace away and not the value, and
+// A panic in a goroutine of ours comes here through its group. In one of net/http's it
+// cannot: there Go prints the value, if it is an error or a string, with a trace that holds
+// no text, and exits with 2. GOTRACEBACK=none takes the trace away and not the value, and
 // debug.SetTraceback goes no lower than the environment.
 //
-// Source: Go, runtime/panic.go and runtime/runtime1.go; x/sync, errgroup.go.
+// Source: Go, runtime/panic.go and runtime/runtime1.go.
 func told(log *slog.Logger, code *int) {
 	value := recover()
 	if value == nil {
 		return
 	}
-	what := fmt.Sprintf("a panic with a %T", value)
+	what, counters := fmt.Sprintf("a panic with a %T", value), programCounters()
+	if carried, ok := value.(*group.Panic); ok {
+		what, counters = carried.Error(), carried.Callers
+	}
 	var of runtime.Error
 	if err, ok := value.(error); ok && errors.As(err, &of) {
 		what = of.Error()
 	}
-	log.Error("internal error: " + strings.Join(strings.Fields(what), " ") + "; please report it with this: " + callers())
+	log.Error("internal error: " + strings.Join(strings.Fields(what), " ") + "; please report it with this: " + callers(counters))
 	*code = ExitFailed
 }
 
 // callers is who called whom, without arguments:
 //
 //	action.told (surroundings.go:41), runtime.gopanic (panic.go:783), ...
-func callers() string {
-	frames := runtime.CallersFrames(programCounters())
+func callers(counters []uintptr) string {
+	frames := runtime.CallersFrames(counters)
 	var names []string
 	for {
 		frame, more := frames.Next()
@@ -73,7 +76,7 @@ func callers() string {
 }
 
 func programCounters() []uintptr {
-	const own, deepest = 3, 40 // runtime.Callers, this and callers
+	const own, deepest = 2, 40 // runtime.Callers and this
 	counters := make([]uintptr, deepest)
 	return counters[:runtime.Callers(own, counters)]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 )
 
 func TestGoPrintsNoHeaders(t *testing.T) {
@@ -61,4 +62,21 @@ func TestAPanicShowsNoValue(t *testing.T) {
 		assert.Regexp(t, tt.want+`please report it with this: .*\(surroundings_test\.go:\d+\), .*action\.Main \(action\.go:\d+\), [^\n]*\n$`, log.String())
 		assert.NotContains(t, log.String(), "MARKER")
 	}
+}
+
+// TestAPanicOfAGroupShowsNoValue either, and shows where it began.
+func TestAPanicOfAGroupShowsNoValue(t *testing.T) {
+	t.Parallel()
+	var carried error
+	func() {
+		defer func() { carried = recover().(error) }()
+		g := group.New()
+		g.Go(func() error { panic(errors.New("MARKER")) })
+		_ = g.Wait()
+	}()
+	var log bytes.Buffer
+	code := action.Main(t.Context(), []string{"plan"}, []string{"BITBUCKET_TOKEN=MARKER-token", "WARP_API_KEY=wk-MARKER"}, panics{carried}, &log)
+	assert.Equal(t, action.ExitFailed, code)
+	assert.Regexp(t, `error: internal error: a panic with a \*errors\.errorString; please report it with this: .*TestAPanicOfAGroupShowsNoValue`, log.String())
+	assert.NotContains(t, log.String(), "MARKER")
 }

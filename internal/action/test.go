@@ -7,9 +7,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
@@ -33,10 +32,10 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 		return verdicts, smoketest.Verdict{Result: smoketest.Skipped}
 	}
 	defer r.on.Group("Smoke test")()
-	var group errgroup.Group
-	group.SetLimit(testsAbreast)
+	tests := group.New()
+	tests.SetLimit(testsAbreast)
 	for _, i := range chosen {
-		group.Go(func() error {
+		tests.Go(func() error {
 			e, log := plan.Environments[i], r.log
 			if plan.Mode == reconcile.Rotation {
 				log = log.With("environment", e.Name)
@@ -46,7 +45,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 			return nil
 		})
 	}
-	_ = group.Wait() // a verdict is no error
+	_ = tests.Wait() // a verdict is no error
 	return verdicts, smoketest.Worst(verdicts)
 }
 

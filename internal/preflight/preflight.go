@@ -10,11 +10,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 )
 
 // Server is a Bitbucket. A *bitbucket.Refusal is its no. An error that wraps
@@ -159,16 +157,17 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 	primary := c.asked[0]
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
-	var nobody sync.WaitGroup
-	nobody.Go(func() {
+	nobody := group.New()
+	nobody.Go(func() error {
 		_, err := c.server.ListRefs(asking, primary.Repository, bitbucket.UploadPack, bitbucket.Login{}, "")
 		c.public = err == nil
+		return nil
 	})
 	refs, err := c.login(ctx)
 	if err != nil {
 		stop() // whoever else may read it, the token may not
 	}
-	nobody.Wait()
+	_ = nobody.Wait()
 	c.reads[0], c.scopes = answer{refs.Commit(primary.Branch), err}, refs.Scopes
 	switch {
 	case err != nil && isOfRepository(err):
@@ -216,10 +215,10 @@ type question struct {
 // askAll asks one question after the other. An outage ends it early, for it says
 // nothing of the token.
 func (c *check) askAll(ctx context.Context, questions []question) error {
-	group, within := errgroup.WithContext(ctx)
-	group.SetLimit(c.underWay)
+	asking, within := group.WithContext(ctx)
+	asking.SetLimit(c.underWay)
 	for _, q := range questions {
-		group.Go(func() error {
+		asking.Go(func() error {
 			*q.answer = q.ask(within)
 			if q.needed && isOutage(*q.answer) {
 				return *q.answer
@@ -227,7 +226,7 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 			return nil
 		})
 	}
-	return group.Wait() // the error is in its place too
+	return asking.Wait() // the error is in its place too
 }
 
 // askTheRest asks all that the primary repository's answer left open: first what

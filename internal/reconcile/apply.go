@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -171,8 +171,11 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 	for i, s := range p.Secrets {
 		done.Secrets[i] = a.Store(ctx, p, s, tokens[i])
 	}
-	var look sync.WaitGroup // for others, while the environments are written
-	look.Go(func() { done.listings, done.unseen = a.Reader.ListEnvironments(ctx) })
+	look := group.New() // for others, while the environments are written
+	look.Go(func() error {
+		done.listings, done.unseen = a.Reader.ListEnvironments(ctx)
+		return nil
+	})
 	for i, e := range p.Environments {
 		stored := &done.Environments[i]
 		if e.Change != Create {
@@ -198,7 +201,7 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 			stored.Schedules = append(stored.Schedules, result)
 		}
 	}
-	look.Wait()
+	_ = look.Wait()
 	return done
 }
 

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -14,7 +13,7 @@ import (
 // cannot be read is no error: only a removal depends on it.
 func readConnections(ctx context.Context, r Reader, mode Mode, owner warp.Owner) Connections {
 	var c Connections
-	var reads errgroup.Group
+	reads := group.New()
 	reads.Go(func() (err error) {
 		c.Schedules, err = r.ListSchedules(ctx, owner)
 		c.NoSchedules = named("list schedules", err)

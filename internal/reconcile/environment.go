@@ -7,8 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -139,7 +138,7 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 // looks at the secrets as this process does at the same time.
 func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (warp.Environment, Change, error) {
 	var live []rival
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	reads.Go(func() (err error) { live, err = w.rivals(within, w.plan, own); return err })
 	reads.Go(func() error { return w.look(within) })
 	if err := reads.Wait(); err != nil {

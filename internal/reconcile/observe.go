@@ -9,8 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -47,7 +46,7 @@ func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired) (World
 // readLists is the first round trip.
 func readLists(ctx context.Context, r Reader, mode Mode) (World, error) {
 	var w World
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	reads.Go(func() (err error) { w.Caller, err = r.GetCaller(within); return named("look up the caller", err) })
 	reads.Go(func() (err error) {
 		w.Keys, err = r.GetUploadKeys(within)
@@ -137,7 +136,7 @@ func (w World) listedSecret(d Desired, owner warp.Owner) string {
 
 // readWhole is the second round trip: the environments, and what starts agents.
 func (w *World) readWhole(ctx context.Context, r Reader, mode Mode, desired []Desired) error {
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	reads.Go(func() (err error) {
 		w.Objects, err = readObjects(within, r, w.needed(mode, desired))
 		return err
@@ -168,7 +167,7 @@ const mostReads = 16
 // readObjects reads environments, and what else is needed of them.
 func readObjects(ctx context.Context, r Reader, needed []object) (map[string]Object, error) {
 	found := make([]*Object, len(needed))
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	reads.SetLimit(mostReads)
 	for i, o := range needed {
 		reads.Go(func() error {
@@ -203,24 +202,24 @@ func readObject(ctx context.Context, r Reader, o object) (Object, error) {
 			found.Unread = append(found.Unread, named(operation, err))
 		}
 	}
-	var rest sync.WaitGroup
+	rest := group.New()
 	if o.integrations {
-		rest.Go(func() {
-			var err error
+		rest.Go(func() (err error) {
 			found.Integrations, err = r.ListIntegrations(ctx, o.uid)
 			unread(fmt.Sprintf("list the integrations of environment %s", o.uid), err)
+			return nil
 		})
 	}
 	if o.going {
-		rest.Go(func() {
-			var err error
+		rest.Go(func() (err error) {
 			found.Going, err = r.ListGoing(ctx, o.owner, o.uid)
 			unread(fmt.Sprintf("list the runs in environment %s", o.uid), err)
+			return nil
 		})
 	}
 	var err error
 	found.Environment, err = r.GetEnvironment(ctx, o.uid)
-	rest.Wait()
+	_ = rest.Wait()
 	return found, readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
 }
 

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -346,7 +345,7 @@ func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 		going        []warp.Run
 		now          World
 	)
-	reads, within := errgroup.WithContext(ctx)
+	reads, within := group.WithContext(ctx)
 	reads.Go(func() (err error) {
 		integrations, err = a.Reader.ListIntegrations(within, e.UID)
 		return named("list the integrations of environment "+e.UID, err)
@@ -407,7 +406,7 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
 	var now World
 	var connections Connections
-	var reads errgroup.Group
+	reads := group.New()
 	reads.Go(func() (err error) {
 		now.Listings, err = a.Reader.ListEnvironments(ctx)
 		return named("list environments", err)
