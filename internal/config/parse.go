@@ -32,6 +32,9 @@ type parser struct {
 	readFile func(string) ([]byte, error)
 	config   config
 	problems problem.List
+
+	redactor *redact.Redactor // of the first hidden secrets
+	hidden   int
 }
 
 // config is the job and its entry, whose fields have no name in common.
@@ -104,7 +107,10 @@ func (p *parser) add(input, remedy, summary string, args ...any) {
 }
 
 func (p *parser) redact(text string) string {
-	return redact.New(p.config.Secrets()...).Redact(text)
+	if secrets := p.config.Secrets(); p.redactor == nil || len(secrets) != p.hidden { // they only become more
+		p.redactor, p.hidden = redact.New(secrets...), len(secrets)
+	}
+	return p.redactor.Redact(text)
 }
 
 func (p *parser) warn(format string, args ...any) {
