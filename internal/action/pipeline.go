@@ -77,7 +77,10 @@ func (r run) converge(ctx context.Context, w work) work {
 		case w.Err == nil:
 			return w
 		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
-			w.Err = fmt.Errorf("%w%s\n%s", w.Err, r.addressRemedy(ctx, w.Err), w.Applied.Words(mode(r.job.Mode)))
+			if remedy := r.addressRemedy(ctx, w.Err); remedy != "" {
+				w.Err = fmt.Errorf("%w\n%s", w.Err, remedy)
+			}
+			w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
 			return w
 		}
 		r.log.Info(fmt.Sprintf("planning again: %v", w.Err))

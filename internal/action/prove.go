@@ -103,11 +103,7 @@ func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Pr
 	case home.InClear() && !r.entry.AllowHTTP:
 		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which would send the token in clear text, so there is no commit to compare with; set allow_http: true to send it", home.CloneURL())}}, nil
 	}
-	var as preflight.Token
-	as.Kind, as.Certain = bitbucket.KindOf(home.Flavor, r.entry.Token.HasPrefix)
-	if r.entry.KindCertain {
-		as.Kind, as.Certain = r.entry.TokenKind, true
-	}
+	as := r.kindOf(r.entry.Token, home.Flavor)
 	as.ReadOnly = true
 	defer r.on.Group("Prove")()
 	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), []preflight.Demand{{Repository: home, Branch: use.Branch}}, as, false)
@@ -199,11 +195,7 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 
 // proveOne proves one token of a rotation.
 func (r run) proveOne(ctx context.Context, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
-	var as preflight.Token
-	as.Kind, as.Certain = bitbucket.KindOf(wanted[0].Repository.Flavor, token.HasPrefix)
-	if r.entry.KindCertain {
-		as.Kind, as.Certain = r.entry.TokenKind, true
-	}
+	as := r.kindOf(token, wanted[0].Repository.Flavor)
 	as.ReadOnly = r.job.Rotation.Mint && !r.entry.RequireWrite
 	proof, err := preflight.Check(ctx, r.bitbucket.Client(token), wanted, as, r.entry.RequireWrite)
 	if err != nil {
@@ -217,6 +209,15 @@ func (r run) proveOne(ctx context.Context, secret credential.Credential, what st
 	proof.Warnings = slices.Concat(proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	r.log.Info(fmt.Sprintf("%s serves %d of %d clones", what, proof.Served(), len(proof.Findings)))
 	return proof, nil
+}
+
+// kindOf is as what a token is presented: as the inputs say, else as its prefix tells.
+func (r run) kindOf(token sensitive.String, flavor bitbucket.Flavor) (as preflight.Token) {
+	if r.entry.KindCertain {
+		return preflight.Token{Kind: r.entry.TokenKind, Certain: true}
+	}
+	as.Kind, as.Certain = bitbucket.KindOf(flavor, token.HasPrefix)
+	return as
 }
 
 // refusePrompt fails when the inputs tell an agent the commit that it has to find.

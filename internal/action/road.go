@@ -34,7 +34,7 @@ func (r run) addressRemedy(ctx context.Context, err error) string {
 	if !preflight.IsAddressRefused(err) {
 		return ""
 	}
-	return "\nagents that Warp hosts reach Bitbucket from " + r.road(ctx) + "; the allow-list must hold these as well"
+	return "agents that Warp hosts reach Bitbucket from " + r.road(ctx) + "; the allow-list must hold these as well"
 }
 
 // addressWarnings say the same where a refused address is no more than a warning.
@@ -42,7 +42,7 @@ func (r run) addressWarnings(ctx context.Context, proof preflight.Proof, err err
 	if err != nil || !preflight.IsAddressRefused(proof.Err()) {
 		return nil
 	}
-	return []string{strings.TrimPrefix(r.addressRemedy(ctx, proof.Err()), "\n")}
+	return []string{r.addressRemedy(ctx, proof.Err())}
 }
 
 // withRoad is a verdict that says from where the agent tried, when its clone failed: it

@@ -116,3 +116,9 @@ var knownTokens = []struct {
 	{"github_pat_", "", "a GitHub token (github_pat_…)"},
 	{"glpat-", "", "a GitLab token (glpat-…)"},
 }
+
+// NotInToken reports whether no token of Bitbucket or Warp holds r: they are printable
+// ASCII, without what a wrong paste brings along.
+func NotInToken(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r)
+}

@@ -236,7 +236,7 @@ func oddity(token sensitive.String) string {
 		return fmt.Sprintf("is longer than %d characters", longestToken)
 	case strings.ContainsFunc(value, unicode.IsSpace):
 		return "holds white space"
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r) }):
+	case strings.ContainsFunc(value, bitbucket.NotInToken):
 		return "holds a character that no token has"
 	}
 	return ""

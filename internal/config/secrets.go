@@ -80,7 +80,7 @@ var authentication = regexp.MustCompile(`(?i)^(?:authorization *:|bearer\s|basic
 // passed on wrongly, and says which of these it is. The value is never shown.
 func (p *parser) bare(name, value string) {
 	const bare = "pass the bare value"
-	bad := strings.IndexFunc(value, notInToken)
+	bad := strings.IndexFunc(value, bitbucket.NotInToken)
 	switch {
 	case value == "":
 	case unexpanded.MatchString(value):
@@ -101,11 +101,6 @@ func (p *parser) bare(name, value string) {
 
 // secretVariables are the names that variables with one of the secrets have.
 var secretVariables = []string{"WARP_API_KEY", cloudSecretName, dataCenterSecretName}
-
-// notInToken reports whether no token of Bitbucket or Warp holds r.
-func notInToken(r rune) bool {
-	return r <= ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r)
-}
 
 // kind decides the kind of the token and checks that it fits the flavor.
 func (p *parser) kind() {
@@ -134,7 +129,7 @@ func (p *parser) kind() {
 // foreign says what a secret is that cannot work with the flavor. It is empty
 // for one that bare has refused already.
 func foreign(flavor bitbucket.Flavor, secret sensitive.String) string {
-	if strings.ContainsFunc(secret.Reveal(), notInToken) {
+	if strings.ContainsFunc(secret.Reveal(), bitbucket.NotInToken) {
 		return ""
 	}
 	return bitbucket.ForeignKind(flavor, secret.HasPrefix)

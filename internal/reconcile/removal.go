@@ -9,7 +9,6 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -47,9 +46,7 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		current = nil
 	}
 	if current != nil {
-		e.Commands = current.Model.SetupCommands()
-		e.Secrets, _ = current.Model.Secrets()
-		e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: e.Owner, Usage: setup.UsageOf(e.Commands, d.secretFor(e.Commands, e.Secrets))}
+		e.takeAsIs(*current, d)
 		e.Change = Delete
 		if err := e.isForeign(); err != nil && d.EnvironmentID == "" && !d.Force {
 			return fmt.Errorf("environment %s %w, so it may be somebody else's; set environment_id to delete exactly this one, or force: true", e.User, err)

@@ -14,6 +14,7 @@ import (
 func (p *Plan) verify(d Desired, w World) {
 	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: none}
 	owner, err := ownerOf(w.Caller, d)
+	e.Owner = owner
 	var current *Object
 	if err == nil {
 		current, err = w.chooseAsIs(d, owner)
@@ -28,10 +29,7 @@ func (p *Plan) verify(d Desired, w World) {
 		p.Environments = append(p.Environments, e)
 		return
 	}
-	e.Commands = current.Model.SetupCommands()
-	e.Secrets, _ = current.Model.Secrets()
-	secret := d.secretFor(e.Commands, e.Secrets)
-	e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: owner, Usage: setup.UsageOf(e.Commands, secret)}
+	secret := e.takeAsIs(*current, d)
 	e.Change, e.desired, e.model, e.revision = Keep, d, current.Model, current.Revision
 	if secret != "" {
 		s := SecretPlan{Credential: credential.Credential{Owner: owner, Name: secret}, Change: Keep, Hidden: w.isHidden(owner, secret)}
@@ -49,6 +47,16 @@ func (p *Plan) verify(d Desired, w World) {
 
 // expansion is a variable as a shell reads it.
 var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// takeAsIs fills in what an environment is, and returns the secret that it is taken to
+// clone with.
+func (e *EnvironmentPlan) takeAsIs(current Object, d Desired) (secret string) {
+	e.Commands = current.Model.SetupCommands()
+	e.Secrets, _ = current.Model.Secrets()
+	secret = d.secretFor(e.Commands, e.Secrets)
+	e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: e.Owner, Usage: setup.UsageOf(e.Commands, secret)}
+	return secret
+}
 
 // secretFor is the secret with which commands clone, when the inputs name none: the first
 // of secretsFor, else the default.
