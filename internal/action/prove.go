@@ -121,6 +121,13 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	for _, user := range secret.Others {
 		known.Warnings = append(known.Warnings, user.Warnings(secret.Name)...)
 	}
+	strangers := r.strangers(slices.Concat(plan.Users(), secret.Others), secret.Name)
+	if len(strangers) > 0 && r.entry.OnSharedSecret != config.Warn {
+		return known, errors.Join(strangers...)
+	}
+	for _, err := range strangers {
+		known.Warnings = append(known.Warnings, err.Error())
+	}
 	needs := secret.Needs(slices.Concat(plan.Users(), secret.Others), r.entry.Primary(), r.entry.AllowHTTP)
 	open := known.Open(preflight.Demands(needs))
 	switch {
@@ -150,15 +157,36 @@ func (r run) refuseStrangers(plan reconcile.Plan) error {
 			if r.entry.Trusts(use.Repository) {
 				continue
 			}
-			remedy := "name it in trusted_hosts or repo_url if they may"
-			if use.Repository.Flavor == bitbucket.Cloud {
-				remedy = "set flavor: cloud if they may"
+			remedy := nameIt
+			if use.Repository.Flavor == bitbucket.Cloud || r.entry.TrustsOrigin(use.Repository.Origin()) {
+				remedy = fmt.Sprintf("set flavor: %s if they may", use.Repository.Flavor)
 			}
-			list = append(list, fmt.Errorf("environment %s clones %s with secret %q, and the inputs do not say that credentials may be sent to %s; %s, and else take that command out of the environment",
-				user, use.Repository.CloneURL(), plan.Secrets[0].Name, use.Repository.Origin(), remedy))
+			list = append(list, stranger(user, use.Repository.CloneURL(), plan.Secrets[0].Name, use.Repository.Origin(), remedy))
 		}
 	}
-	return errors.Join(list...)
+	return errors.Join(append(list, r.strangers(plan.Users(), plan.Secrets[0].Name)...)...)
+}
+
+// strangers are an error for each server that the inputs do not trust and that git
+// presents the secret to in an environment, though it clones no repository of Bitbucket
+// there.
+func (r run) strangers(users []credential.User, secret string) []error {
+	var list []error
+	for _, user := range users {
+		for _, origin := range user.Usage.Elsewhere {
+			if !r.entry.TrustsOrigin(origin) {
+				list = append(list, stranger(user, "from "+origin, secret, origin, nameIt))
+			}
+		}
+	}
+	return list
+}
+
+const nameIt = "name it in trusted_hosts or repo_url if they may"
+
+func stranger(user credential.User, what, secret, origin, remedy string) error {
+	return fmt.Errorf("environment %s clones %s with secret %q, and the inputs do not say that credentials may be sent to %s; %s, and else take that command out of the environment",
+		user, what, secret, origin, remedy)
 }
 
 // proveRotation proves the new token, and the previous one if there is one, for

@@ -15,6 +15,31 @@ type address struct {
 	tail   bool     // a query or a fragment follows
 }
 
+// OriginOf is where an http or https URL leads, "https://host[:port]" in lower case,
+// as git and curl read it: without the user, and without the scheme's own port. It is
+// empty for any other text. The host may be anything.
+func OriginOf(url string) string {
+	a := address{}
+	scheme, rest, _ := strings.Cut(url, "://")
+	if a.scheme = strings.ToLower(scheme); a.scheme != "https" && a.scheme != "http" {
+		return ""
+	}
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	host, port := strings.ToLower(rest[strings.LastIndex(rest, "@")+1:]), ""
+	if colon := strings.LastIndex(host, ":"); colon > strings.LastIndex(host, "]") { // of an IPv6 address
+		host, port = host[:colon], a.port(host[colon+1:])
+	}
+	switch {
+	case host == "":
+		return ""
+	case port != "":
+		host += ":" + port
+	}
+	return a.scheme + "://" + host
+}
+
 // takeApart splits a URL. It does not use net/url, whose errors quote what
 // they could not read, passwords included.
 func takeApart(text string) address {
@@ -118,15 +143,19 @@ func (a address) place() (host, port, reason string) {
 	if !isPort(port) {
 		return "", "", hasBadPort
 	}
+	return host, a.port(port), ""
+}
+
+// port is a port as an origin has it: empty for the scheme's own.
+func (a address) port(text string) string {
 	own := "443"
 	if a.scheme == "http" {
 		own = "80"
 	}
-	port = strings.TrimLeft(port, "0")
-	if port == own {
-		port = ""
+	if text = strings.TrimLeft(text, "0"); text == own {
+		return ""
 	}
-	return host, port, ""
+	return text
 }
 
 // isPort reports whether text is the number of a port.

@@ -131,12 +131,18 @@ func (j Job) Secrets() []sensitive.String {
 }
 
 // Trusts reports whether the inputs say that a token may be sent to the server of a
-// repository: they name it, or it is bitbucket.org and the flavor is Cloud's. What the
-// setup commands of an environment name is never enough, for whoever may edit the
-// environment may write them.
+// repository: they trust its origin, and its flavor is theirs.
 func (e Entry) Trusts(r bitbucket.Repository) bool {
-	return r.Flavor == bitbucket.Cloud && e.Flavor == bitbucket.Cloud || slices.Contains(e.TrustedHosts, r.Origin()) ||
-		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == r.Origin() })
+	return (e.Flavor == "" || e.Flavor == r.Flavor) && e.TrustsOrigin(r.Origin())
+}
+
+// TrustsOrigin reports whether the inputs say that a token may be sent to an origin:
+// they name it, or it is bitbucket.org and the flavor is Cloud's. What the setup
+// commands of an environment name is never enough, for whoever may edit the environment
+// may write them.
+func (e Entry) TrustsOrigin(origin string) bool {
+	return origin == cloudOrigin && e.Flavor == bitbucket.Cloud || slices.Contains(e.TrustedHosts, origin) ||
+		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == origin })
 }
 
 // Primary is the repository in which setup commands run and agents work; the

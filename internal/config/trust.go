@@ -36,15 +36,9 @@ func (p *parser) origin(text string) string {
 		p.add("trusted_hosts", "give https://host or https://host:port, one a line", "holds a line that is no origin")
 		return ""
 	}
-	scheme, host := strings.ToLower(at.Scheme), strings.ToLower(at.Host)
-	switch {
-	case scheme == "https":
-		host = strings.TrimSuffix(host, ":443")
-	case scheme == "http" && (p.config.AllowHTTP || loopback(at.Hostname())):
-		host = strings.TrimSuffix(host, ":80")
-	default:
-		p.add("trusted_hosts", "use https://, or set allow_http: true", "holds an origin that would get credentials in clear text")
-		return ""
+	if at.Scheme == "https" || at.Scheme == "http" && (p.config.AllowHTTP || loopback(at.Hostname())) {
+		return bitbucket.OriginOf(text)
 	}
-	return scheme + "://" + host
+	p.add("trusted_hosts", "use https://, or set allow_http: true", "holds an origin that would get credentials in clear text")
+	return ""
 }

