@@ -479,6 +479,34 @@ func TestAnErrorInAnOutputIsShort(t *testing.T) {
 	}
 }
 
+// TestLinksOfOthersAreText: GitHub makes a link of an address that stands in a text.
+func TestLinksOfOthersAreText(t *testing.T) {
+	t.Parallel()
+	const foreign = "see https://evil.example, HTTP://evil.example or WWW.evil.example"
+	facts := runs()["updated"]
+	facts.Plan.Environments[0].Name = foreign
+	facts.Plan.Warnings, facts.Plan.Notes, facts.Verdict.Reason = []string{foreign}, []string{foreign}, foreign
+	summary := facts.Summary(time.Second)
+	assert.Equal(t, 4, strings.Count(summary, `see https\://evil.example, HTTP\://evil.example or WWW\.evil.example`), summary)
+	assert.NotContains(t, summary, "https://evil.example")
+}
+
+// TestANameStaysInItsCell: a "|" that an even number of backslashes precedes ends a cell,
+// in a code span too.
+func TestANameStaysInItsCell(t *testing.T) {
+	t.Parallel()
+	facts := runs()["created"]
+	for name, want := range map[string]string{
+		`a | b`:                         "| environment | `a \\| b` |",
+		`a\|[b](https://evil.example)`:  `| environment | a\\\|\[b\](https\://evil.example) |`,
+		`a\\|[b](https://evil.example)`: `| environment | a\\\\\|\[b\](https\://evil.example) |`,
+		"a`b\n|c":                       "| environment | `` a`b\\u000a\\|c `` |",
+	} {
+		facts.Applied.Environments[0].Name = name
+		assert.Contains(t, facts.Summary(time.Second), want+"\n", name)
+	}
+}
+
 func TestOnlyWebPagesAreLinks(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{

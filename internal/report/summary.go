@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -277,12 +278,16 @@ func shortened(text string, limit int, more string) string {
 }
 
 // code is text as a code span that may stand in a table; empty text stays
-// empty.
+// empty. One with a backslash before "|" stands without the span: there some readers
+// of Markdown take the two backslashes for one, and the "|" for the end of the cell.
 func code(text string) string {
-	if text == "" {
-		return ""
-	}
 	text = redact.Shown(text)
+	switch {
+	case text == "":
+		return ""
+	case strings.Contains(text, `\|`):
+		return escape(text)
+	}
 	fence := "`"
 	for strings.Contains(text, fence) {
 		fence += "`"
@@ -304,7 +309,10 @@ func link(text, address string) string {
 }
 
 // escape makes the characters of text inert in Markdown, also inside a table.
-// Characters that mean something only at the beginning of a line stay.
+// Characters that mean something only at the beginning of a line stay. What GitHub
+// makes a link of by itself, https://x and www.x, stays text.
+//
+// Source: https://github.github.com/gfm/#autolinks-extension-
 func escape(text string) string {
 	var safe strings.Builder
 	for _, r := range text {
@@ -317,5 +325,7 @@ func escape(text string) string {
 		}
 		safe.WriteRune(r)
 	}
-	return safe.String()
+	return www.ReplaceAllString(strings.ReplaceAll(safe.String(), "://", `\://`), `$1\.`)
 }
+
+var www = regexp.MustCompile(`(?i)(www)\.`)

@@ -76,7 +76,7 @@ func link(root *url.URL, text string) string {
 	if err != nil || len(text) > longestLink || at.User != nil || at.Host == "" {
 		return ""
 	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if strings.ContainsFunc(text+at.Host, func(r rune) bool { return r <= ' ' || r > '~' }) { // a host's %EF%BC%8F becomes a slash in some clients
 		return ""
 	}
 	local := isLoopback(root.Hostname()) && isLoopback(at.Hostname())

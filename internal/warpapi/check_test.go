@@ -128,7 +128,7 @@ func TestASessionIsOnOzsOwnHost(t *testing.T) {
 			"https://app.warp.dev/session/1?a=b": true, "https://oz.warp.dev/runs/1": true, "https://warp.dev/": true, "https://APP.Warp.dev/": true, "https://a.b.warp.dev/": true,
 			"https://app.warp.dev:8443/": false, "http://app.warp.dev/": false, "https://warp.dev.evil.test/": false, "https://evilwarp.dev/": false, "https://app.warp.dev@evil.test/": false,
 			"https://evil.test/": false, "https://app.warp.dev.": false, "http://localhost/": false, "https://dev/": false, "//app.warp.dev/": false, "javascript:alert(1)": false,
-			"https://app.warp.dev\\.evil.test/": false, "https://evil.test#.warp.dev": false, "https:///app.warp.dev": false, "https://app.warp.dev/\u202e": false, "": false,
+			"https://app.warp.dev\\.evil.test/": false, "https://evil.test#.warp.dev": false, "https:///app.warp.dev": false, "https://evil.test%EF%BC%8F.warp.dev/": false, "https://app.warp.dev/\u202e": false, "": false,
 		},
 		"https://oz.example.co.uk:8443": {"https://oz.example.co.uk:8443/": true, "https://www.example.co.uk/": true, "https://evil.co.uk/": false, "https://co.uk/": false},
 		"https://oz.internal":           {"https://oz.internal/": true, "https://a.oz.internal/": true, "https://evil.internal/": false, "https://internal/": false},
