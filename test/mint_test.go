@@ -39,6 +39,22 @@ func (w *world) minting(changes map[string]string) map[string]string {
 	return inputs
 }
 
+// TestAMintedTokenIsHiddenFromTheFirstByteOn: the answer that brings it may hold it in
+// other places too.
+func TestAMintedTokenIsHiddenFromTheFirstByteOn(t *testing.T) {
+	t.Parallel()
+	const value = "BBDC-MARKER-minted-77ab19"
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inputs := w.minting(map[string]string{"smoke_test": "false"})
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.CreateAccessToken, Status: 200, Times: 1,
+			Body: `{"id":"815","name":"` + value + `","createdDate":1700000000000,"expiryDays":90,"token":"` + value + `"}`})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code, "no token of the server")
+		assert.NotContains(t, r.log+r.summary+fmt.Sprint(r.outputs), value)
+		assert.Contains(t, r.log, "of repository PRJ/sample: revoked", "by the name that it was asked for")
+	})
+}
+
 // requireNoneMinted checks that some tokens of ours were made and revoked, that
 // the secret is what it was, and that nobody else's token was revoked.
 func (w *world) requireNoneMinted(made int) {

@@ -13,6 +13,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/mint"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -38,9 +39,7 @@ func (r run) mint(ctx context.Context, w work) work {
 	}
 	w = r.show(w)
 	defer r.on.Group("Mint")()
-	if w, w.Err = r.makeToken(ctx, w); w.Err == nil {
-		r.on.Mask(w.Outputs(), w.token.Value)
-	}
+	w, w.Err = r.makeToken(ctx, w)
 	return w
 }
 
@@ -59,6 +58,7 @@ func (r run) makeToken(ctx context.Context, w work) (work, error) {
 		manager.Secret = r.entry.Token
 	}
 	tokens := r.bitbucket.Tokens(repositories[0], manager)
+	tokens.Hide = func(token sensitive.String) { r.on.Mask(w.Outputs(), token) }
 	owner, needsUser, err := mint.OwnerOf(repositories, r.job.Rotation.MintOwner)
 	if needsUser {
 		if owner.User, err = tokens.FindUser(ctx); err != nil {

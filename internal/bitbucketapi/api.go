@@ -32,7 +32,7 @@ func (a *API) Client(token sensitive.String) *Client { return &Client{a.with(tok
 // Tokens returns a client for the REST of access tokens on the server of a
 // repository.
 func (a *API) Tokens(of bitbucket.Repository, c Credential) *Tokens {
-	return &Tokens{a.with(c.Secret), of.Origin() + of.Context, c.Username}
+	return &Tokens{presenter: a.with(c.Secret), base: of.Origin() + of.Context, username: c.Username}
 }
 
 func (a *API) with(secret sensitive.String) presenter {

@@ -38,6 +38,10 @@ type Tokens struct {
 	presenter
 	base     string // https://host[:port][/context]
 	username string // empty: the secret is a token
+
+	// Hide is told the value of a new token before anything else of the answer, which
+	// may repeat it, goes anywhere. Nil: nobody is told.
+	Hide func(token sensitive.String)
 }
 
 // TokenID is the ID that a Data Center token carries inside, empty when it
@@ -223,7 +227,12 @@ func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name 
 		}
 		return failed(fmt.Errorf("%s: the answer's token %s; it was revoked, and nothing was stored", at, odd))
 	}
-	return created.record(), created.Token, nil
+	if t.Hide != nil {
+		t.Hide(created.Token)
+	}
+	record := created.record()
+	record.Name = name // the server's may be anything
+	return record, created.Token, nil
 }
 
 // oddity is what no token has, empty for one that could be one. It is as strict with
