@@ -51,6 +51,7 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		return err
 	}
 	caller := func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetCaller(ctx); return err }
+	keys := func(ctx context.Context, c *warpapi.Client) error { _, err := c.GetUploadKeys(ctx); return err }
 	secrets := func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListSecrets(ctx); return err }
 	schedules := func(ctx context.Context, c *warpapi.Client) error { _, err := c.ListSchedules(ctx, team); return err }
 	getSchedule := func(ctx context.Context, c *warpapi.Client) error {
@@ -85,6 +86,9 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		}, "the environment of the answer has "},
 		"the caller": {caller, func(id string) string { return user(id, teamUID) }, "the owner of warp_api_key has a UID that is none"},
 		"a team":     {caller, func(id string) string { return user(userUID, id) }, "a team of the owner of warp_api_key has "},
+		"a team with an upload key": {keys, func(id string) string {
+			return data("user", `{"__typename":"UserOutput","user":{"workspaces":[{"teams":[{"uid":"`+id+`","managedSecrets":{"publicKey":"k"}}]}]}}`)
+		}, "a team with an upload key has "},
 		"a secret's owner": {secrets, func(id string) string {
 			return data("managedSecrets", `{"__typename":"ManagedSecretsOutput","managedSecrets":[{"name":"N","owner":{"type":"Team","uid":"`+id+`"}}]}`)
 		}, "list secrets: number 1 of them has an owner"},

@@ -50,6 +50,9 @@ func (c *Client) GetUploadKeys(ctx context.Context) (warp.UploadKeys, error) {
 	for _, workspace := range user.User.Workspaces {
 		for _, team := range workspace.Teams {
 			if key := team.ManagedSecrets.PublicKey; key != "" {
+				if err := checkUID("a team with an upload key", team.Uid); err != nil {
+					return warp.UploadKeys{}, err
+				}
 				keys.Teams[team.Uid] = warp.UploadKey(key)
 			}
 		}
