@@ -151,6 +151,11 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 // refuseStrangers fails when an environment that a rotation is about clones with the
 // secret from a server that the inputs do not trust. Nothing has been sent by then.
 func (r run) refuseStrangers(plan reconcile.Plan) error {
+	repositories := credential.Repositories(plan.Users())
+	isStranger := func(at bitbucket.Repository) bool { return !r.entry.TrustsOrigin(at.Origin()) }
+	if err := plan.Secrets[0].OneServer(repositories); err != nil && !slices.ContainsFunc(repositories, isStranger) {
+		return err // no flavor mends that
+	}
 	var list []error
 	for _, user := range plan.Users() {
 		for _, use := range user.Usage.Uses {
