@@ -80,7 +80,7 @@ func badProxy(value string) string {
 		return "has a scheme that is none of http, https, socks5 and socks5h"
 	case proxy.Hostname() == "":
 		return "names no host"
-	case err != nil || port == 0:
+	case err != nil || port == 0, strings.HasSuffix(proxy.Host, ":"): // as in http:/host:port
 		return "has a port that is none"
 	case strings.Contains(proxy.Path+proxy.RawQuery+proxy.Fragment, "@"):
 		return "is not the URL of a proxy" // a password has ended the host

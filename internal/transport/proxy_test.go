@@ -229,6 +229,7 @@ func TestBadProxiesAreNotIgnored(t *testing.T) {
 		":3128":                                noHost,
 		"ann:MARKER@":                          noHost,
 		"//proxy.test":                         noHost,
+		"http:/proxy.test:3128":                noPort, // else the host "http"
 		"http://proxy.test:0":                  noPort,
 		"http://proxy.test:65536":              noPort,
 	} {
