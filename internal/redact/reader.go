@@ -20,26 +20,27 @@ const (
 
 // reader reads a text from left to right and keeps what it says, and from where
 // it has it. Where it decodes, what was read is a stack: an escape that comes to
-// its end is taken off and what it stands for is put on, which may end another
-// escape. So it decodes to any depth in one go.
+// its end is taken off and what it stands for is read in its place, which may end
+// another escape. So it decodes to any depth in one go.
 type reader struct {
 	text     string
 	alphabet alphabet
 	decode   bool
-	end      int  // how far it is
-	inert    bool // what is read begins no escape
+	end      int // how far it is
 
+	next  []unit // to read, the last one first
 	raw   []unit
 	bytes []byte // of raw
 	said  []byte // in the alphabet
 	from  []int  // where each byte of said begins in text
 }
 
-// unit is what is known of a byte that was read: where it begins in the text,
-// how much was said before it, and whether it begins no escape.
+// unit is what is known of a byte: where it begins in the text, how much was said
+// before it, and whether an escape of Mermaid's was around it.
 type unit struct {
 	from, said int
-	inert      bool
+	byte       byte
+	mermaid    bool
 }
 
 // run reads the text anew, and calls each time that more is said.
@@ -48,7 +49,13 @@ func (r *reader) run(more func()) {
 	r.said, r.from = slices.Grow(r.said[:0], len(r.text)), slices.Grow(r.from[:0], len(r.text))
 	for i := 0; i < len(r.text); i++ {
 		r.end = i + 1
-		r.push(r.text[i], i, more)
+		r.next = append(r.next, unit{from: i, byte: r.text[i]})
+		for len(r.next) > 0 {
+			last := len(r.next) - 1
+			one := r.next[last]
+			r.next = r.next[:last]
+			r.push(one, more)
+		}
 		if r.text[i] == '\n' {
 			i += margin(r.text[i+1:])
 		}
@@ -66,40 +73,41 @@ func margin(line string) int {
 	return indent
 }
 
-func (r *reader) push(b byte, from int, more func()) {
+func (r *reader) push(u unit, more func()) {
+	b := u.byte
 	if b <= ' ' || b == 0x7f || r.between(b) {
 		return
 	}
-	r.raw = append(r.raw, unit{from, len(r.said), r.inert})
-	r.bytes = append(r.bytes, b)
+	u.said = len(r.said)
+	r.raw, r.bytes = append(r.raw, u), append(r.bytes, b)
 	switch {
 	case b == '\\':
 	case b < utf8.RuneSelf:
-		r.say(r.spelled(b), from)
+		r.say(r.spelled(b), u.from)
 		more()
-	case r.character(b, from):
+	case r.character(b, u.from):
 		more()
 	}
 	if !r.decode {
 		return
 	}
 	if length, meaning := r.escape(b); length > 0 {
-		// Mermaid's #38; is an ampersand for good.
-		r.inert = b == ';' && r.last(length) == '#'
-		from = r.pop(length)
+		of := unit{mermaid: b == ';' && r.last(length) == '#'}
+		first := r.pop(length)
+		of.from, of.mermaid = first.from, of.mermaid || first.mermaid
 		for i := range len(meaning) {
-			r.push(meaning[i], from, more)
+			of.byte = meaning[len(meaning)-1-i]
+			r.next = append(r.next, of)
 		}
-		r.inert = false
 	}
 }
 
 // between reports whether b is a character that may stand between any two.
 func (r *reader) between(b byte) bool {
 	switch b {
-	case '*', '`', '~':
+	case '*', '`', '~', '>', '|':
 		return r.alphabet != visible
-	case '_':
+	case '_', '+', '-':
 		return r.alphabet == letters
 	}
 	return false
@@ -157,26 +165,30 @@ func folded(c rune) rune {
 	return unicode.ToLower(first)
 }
 
-// pop takes back the last bytes, and returns where they begin in the text.
-func (r *reader) pop(length int) int {
+// pop takes back the last bytes, and returns the first of them.
+func (r *reader) pop(length int) unit {
 	first := r.raw[len(r.raw)-length]
 	r.raw, r.bytes = r.raw[:len(r.raw)-length], r.bytes[:len(r.bytes)-length]
 	r.said, r.from = r.said[:first.said], r.from[:first.said]
-	return first.from
+	return first
 }
 
 // escape is the length and the meaning of an escape that b ends, 0 when it ends
 // none.
 func (r *reader) escape(b byte) (int, string) {
-	switch {
-	case b == ';':
-		return r.entity()
-	case b == '}':
-		return r.braces()
-	case b == 'n', b == 'r', b == 't':
-		if r.last(2) == '\\' {
+	if r.last(2) == '\\' {
+		switch {
+		case strings.IndexByte("abfnrtv", b) >= 0:
 			return 2, ""
+		case b < utf8.RuneSelf && unicode.In(rune(b), unicode.P, unicode.S): // as Markdown has it
+			return 2, string(rune(b))
 		}
+	}
+	switch b {
+	case ';':
+		return r.entity()
+	case '}':
+		return r.braces()
 	}
 	if !isHex(b) {
 		return 0, ""
@@ -235,33 +247,26 @@ func (r *reader) pair(second uint64) (int, string) {
 	return 12, string(rune((first-0xd800)<<10 + (second - 0xdc00) + 0x10000))
 }
 
-// Bounds of escapes that have no length of their own: \u{1f600}, and HTML's, of
-// which &CounterClockwiseContourIntegral; is the longest.
-const (
-	longestBraces = 12
-	longestEntity = 34
-)
-
 // braces reads \u{41}.
 func (r *reader) braces() (int, string) {
-	for n := 2; n <= longestBraces && n < len(r.bytes); n++ {
-		switch b := r.last(n); {
-		case isHex(b):
-			continue
-		case b == '{' && n > 2 && r.last(n+1) == 'u' && r.last(n+2) == '\\':
-			value, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-n+1:len(r.bytes)-1]), 16, 32)
-			if err == nil && value <= unicode.MaxRune {
-				return n + 2, string(rune(value))
-			}
-		}
-		break
+	n := 2
+	for isHex(r.last(n)) {
+		n++
 	}
-	return 0, ""
+	if n == 2 || r.last(n) != '{' || r.last(n+1) != 'u' || r.last(n+2) != '\\' {
+		return 0, ""
+	}
+	value, err := strconv.ParseUint(string(r.bytes[len(r.bytes)-n+1:len(r.bytes)-1]), 16, 32)
+	if err != nil || value > unicode.MaxRune {
+		return 0, ""
+	}
+	return n + 2, string(rune(value))
 }
 
-// entity reads &amp;, &#38; and &#x26;, and Mermaid's #38;.
+// entity reads &amp;, &#38; and &#x26;, and Mermaid's #38;. How far it looks back is
+// not bounded, for the semicolon ends every later look.
 func (r *reader) entity() (int, string) {
-	for n := 2; n <= longestEntity && n <= len(r.bytes); n++ {
+	for n := 2; n <= len(r.bytes); n++ {
 		switch b := r.last(n); {
 		case r.ampersand(n):
 			escaped := string(r.bytes[len(r.bytes)-n:])
@@ -283,9 +288,10 @@ func (r *reader) entity() (int, string) {
 	return 0, ""
 }
 
-// ampersand reports whether the last byte but n-1 is one that begins an escape.
+// ampersand reports whether the last byte but n-1 begins an escape that the last one
+// ends. In Mermaid's &#65; both are escaped, and in #38;#65; only one.
 func (r *reader) ampersand(n int) bool {
-	return r.last(n) == '&' && !r.raw[len(r.raw)-n].inert
+	return r.last(n) == '&' && r.raw[len(r.raw)-n].mermaid == r.raw[len(r.raw)-1].mermaid
 }
 
 func isHex(b byte) bool {
@@ -295,7 +301,7 @@ func isHex(b byte) bool {
 // invisible reports whether a character leaves no mark of its own: white space,
 // and what is neither white space nor seen.
 func invisible(c rune) bool {
-	return unicode.In(c, unicode.Z, unicode.Variation_Selector) || unseen(c)
+	return unicode.In(c, unicode.Z, unicode.Variation_Selector) || unseen(c) || c == '\u2800' // Braille's blank
 }
 
 // unseen reports whether a character acts unseen: control, format, bidirectional

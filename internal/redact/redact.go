@@ -13,25 +13,27 @@
 //   - as it is, in any letter case;
 //   - with characters escaped, all or some, to any depth and mixed: %41 of a URL
 //     and + for its spaces; &amp; &#38; &#x26; of HTML and #38; of Mermaid; \u0041
-//     \u{41} \U00000041 \x41 \101 \n \r \t of JSON and programming languages;
-//     a backslash before any character. Letters from U+0080 to U+00FF may be
+//     \u{41} \U00000041 \x41 \101 \n \r \t \b \f \a \v of JSON and programming
+//     languages; a backslash before any character. Letters from U+0080 to U+00FF may be
 //     escaped as UTF-8 or as Latin-1;
 //   - in hexadecimal, in any letter case;
 //   - in Base64, in the standard and the URL alphabet, with whatever before and
 //     after it in the same Base64, when the piece has 5 bytes or more;
 //   - any of these, with white space, line breaks, control, zero-width,
 //     bidirectional and other invisible characters between any two characters, or
-//     the Markdown characters * _ ` ~ and backslash, and after a line break the
-//     signs + - > | with a space behind them. An underscore within Base64 is a
-//     letter of the URL alphabet.
+//     the Markdown characters * _ ` ~ + - > | and backslash. In Base64 _ + - are
+//     letters, and between others only + and - after a line break, with a space
+//     behind them.
 //
 // Nothing else in the text changes.
 //
 // # What it does not find
 //
 //   - A piece of fewer than 12 bytes of a longer secret, and pieces that stand
-//     apart: with words between them, reversed, or left and right of one that was
-//     replaced.
+//     apart: with words or numbers between them, in several texts (as the elements
+//     of a list, each in a line of the log), reversed, or left and right of one that
+//     was replaced.
+//   - Hexadecimal with other signs than those between its digits, as in 41:54.
 //   - Other encodings and compression, and one of Base64 or hexadecimal within
 //     another or of a secret in another letter case; Base64 in another letter case.
 //   - An escape whose first characters come from the text before it, as in "%2"

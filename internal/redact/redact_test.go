@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -119,6 +121,22 @@ var spellings = []spelling{
 	{"HTML in decimal", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf("&#%d;", c) }) }, false},
 	{"HTML in hexadecimal", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf("&#X%04x;", c) }) }, false},
 	{"Mermaid", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf("#%d;", c) }) }, false},
+	{"lines of a diff on one line", split(" + "), true},
+	{"lines of a list on one line", split(" - "), true},
+	{"lines that are quoted, in JSON", func(p string) string { return quoted(split("\n> ")(p)) }, true},
+	{"rows of a table, in Go", func(p string) string { return strconv.Quote(split(" |\n| ")(p)) }, true},
+	{"control characters in JSON", func(p string) string { return quoted(split("\b\f")(p)) }, false},
+	{"control characters in Go", func(p string) string { return strconv.Quote(split("\a\v")(p)) }, false},
+	{"Braille's blank", split("\u2800"), false},
+	{"HTML with zeros", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf("&#%040d;", c) }) }, false},
+	{"u in braces with zeros", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf(`\u{%020x}`, c) }) }, false},
+	{"HTML in Markdown", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf(`&amp;\#%d;`, c) }) }, false},
+	{"HTML in Mermaid", func(p string) string {
+		return each(p, func(c rune) string { return fmt.Sprintf("#38;#35;x%x#59;", c) })
+	}, false},
+	{"HTML by name in Mermaid", func(p string) string {
+		return strings.NewReplacer("&", "#38;", ";", "#59;").Replace(html.EscapeString(html.EscapeString(p)))
+	}, false},
 	{"lines of a diff", split("\n    +   "), false},
 	{"lines that are quoted", split("\r\n> "), false},
 	{"HTML in a URL in JSON", func(p string) string { return quoted(url.QueryEscape(html.EscapeString(p))) }, false},
@@ -162,11 +180,19 @@ func pieces(secret string) []string {
 	return list
 }
 
-// mostlyBetween reports whether Markdown could not split a piece: its own
-// characters are Markdown's, too.
+// mostlyBetween reports whether Markdown could not split a piece: in each 12 bytes
+// of it its own characters are Markdown's, too, or it holds an escape of its own.
 func mostlyBetween(piece string) bool {
+	unescaped, err := url.PathUnescape(piece)
+	if err == nil && unescaped != piece || html.UnescapeString(piece) != piece {
+		return true
+	}
+	return !slices.ContainsFunc(pieces(piece), func(part string) bool { return len(part) < 12+utf8.UTFMax && !fewLetters(part) })
+}
+
+func fewLetters(piece string) bool {
 	letters := strings.Map(func(c rune) rune {
-		if strings.ContainsRune("*_`~\\ ", c) {
+		if strings.ContainsRune("*_`~+->|\\ ", c) {
 			return -1
 		}
 		return c
@@ -228,6 +254,14 @@ func TestWhatIsReplaced(t *testing.T) {
 	assert.Equal(t, secret, none.Redact(secret))
 	assert.Equal(t, secret, (&redact.Redactor{}).Redact(secret))
 	assert.Equal(t, secret, redact.New().Redact(secret))
+}
+
+// TestEscapesInEscapesTakeNoStack is not parallel: the bound is the process's.
+func TestEscapesInEscapesTakeNoStack(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(16 << 20))
+	r := redact.New(sensitive.New("the secret of a job"))
+	text := strings.Repeat("%3", 1<<20) + "1" // each digit ends the escape before it
+	assert.Equal(t, text, r.Redact(text))
 }
 
 func TestLatin1(t *testing.T) {
@@ -317,6 +351,7 @@ func BenchmarkRedact(b *testing.B) {
 		"escapes":       "%25&amp;\\u0025\\\\",
 		"nested":        "%25",
 		"entities":      "&aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;;;;;;;;",
+		"chain":         "%3",
 		"nearly":        secrets[1][:11] + "!",
 		"secrets":       secrets[1] + " ",
 		"nearly Base64": base64.StdEncoding.EncodeToString([]byte(secrets[1][:11])),
