@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
@@ -48,7 +49,8 @@ func (p plain) Emit(facts report.Facts, outputFile string) error {
 //
 //	{"environment_id":"En00000000000000000001","environment_name":"acme-api",...}
 //
-// A host that looks for commands in stdout finds none: "##" is escaped.
+// Nothing in it acts unseen. A host that looks for commands in stdout finds none:
+// "##" is escaped.
 func (h host) printJSON(outputs []report.Output) error {
 	members := make([]string, len(outputs))
 	for i, output := range outputs {
@@ -56,7 +58,7 @@ func (h host) printJSON(outputs []report.Output) error {
 		if err != nil {
 			return fmt.Errorf("write output %s: %w", output.Name, err)
 		}
-		members[i] = fmt.Sprintf("%q:%s", output.Name, strings.ReplaceAll(string(value), "##", `#\u0023`))
+		members[i] = fmt.Sprintf("%q:%s", output.Name, strings.ReplaceAll(redact.JSON(string(value)), "##", `#\u0023`))
 	}
 	fmt.Fprintln(h.out, "{"+strings.Join(members, ",")+"}")
 	if err := h.out.err(); err != nil {

@@ -198,10 +198,13 @@ func TestForeignTextIsNoCommand(t *testing.T) {
 func TestJSONHoldsNoCommand(t *testing.T) {
 	t.Parallel()
 	f := facts()
-	f.Applied.Environments[0].Name = "##vso[task.setvariable variable=PATH]x"
+	f.Applied.Environments[0].Name = "##vso[task.setvariable variable=PATH]x \u202e\u200b"
 	j := start("TF_BUILD=True")
 	require.NoError(t, j.Emit(f, ""))
 	assert.NotContains(t, j.out.String(), "##")
+	for _, bad := range []string{"\u202e", "\u200b"} {
+		assert.NotContains(t, j.out.String(), bad)
+	}
 	var outputs map[string]string
 	require.NoError(t, json.Unmarshal(j.out.Bytes(), &outputs))
 	assert.Equal(t, f.Applied.Environments[0].Name, outputs["environment_name"])

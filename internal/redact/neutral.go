@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -25,6 +26,21 @@ func Shown(text string) string {
 			fmt.Fprintf(&safe, `\U%08x`, c)
 		default:
 			fmt.Fprintf(&safe, `\u%04x`, c)
+		}
+	}
+	return safe.String()
+}
+
+// JSON is JSON that says the same, in which what Shown escapes is escaped.
+func JSON(text string) string {
+	var safe strings.Builder
+	for _, c := range text {
+		if !unseen(c) {
+			safe.WriteRune(c)
+			continue
+		}
+		for _, half := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&safe, `\u%04x`, half)
 		}
 	}
 	return safe.String()

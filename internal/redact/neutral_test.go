@@ -1,11 +1,13 @@
 package redact_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
@@ -27,6 +29,18 @@ func TestNeutral(t *testing.T) {
 	}
 	assert.Equal(t, `a\u000a::b  c`, redact.Shown("a\n::b \tc"))
 	assert.Equal(t, "a ::b c", redact.OneLine("a\n::b \tc\n"))
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	const text = "a\u202eb\u200bc\U000e0041\u0085\u2028\x00 👩\u200d💻\u00a0"
+	encoded, err := json.Marshal(text)
+	require.NoError(t, err)
+	shown := redact.JSON(string(encoded))
+	assert.Equal(t, `"a\u202eb\u200bc\udb40\udc41\u0085\u2028\u0000 👩\u200d💻`+"\u00a0\"", shown)
+	var read string
+	require.NoError(t, json.Unmarshal([]byte(shown), &read))
+	assert.Equal(t, text, read)
 }
 
 func TestLines(t *testing.T) {

@@ -75,7 +75,13 @@ func margin(line string) int {
 
 func (r *reader) push(u unit, more func()) {
 	b := u.byte
-	if b <= ' ' || b == 0x7f || r.between(b) {
+	switch {
+	case b <= ' ', b == 0x7f:
+		return
+	case r.between(b):
+		if r.last(1) == '\\' { // which is its
+			r.pop(1)
+		}
 		return
 	}
 	u.said = len(r.said)

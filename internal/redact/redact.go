@@ -39,6 +39,10 @@
 //   - An escape whose first characters come from the text before it, as in "%2"
 //     before an escaped secret that begins with B, and HTML's escapes without their
 //     semicolon.
+//   - A piece with a backslash before each letter where something else is escaped,
+//     too: \n is a line break there.
+//   - Base64 in the lines of a list or a diff, a few letters in each, when their line
+//     breaks were folded away before.
 //   - A piece whose own letters are mostly those that may stand between (fewer than
 //     8 others in 12, any in a short secret), when Markdown splits it further.
 //   - A piece of a secret with control characters, in HTML, which has none.

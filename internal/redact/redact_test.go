@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -70,6 +71,12 @@ func split(with string) func(string) string {
 	}
 }
 
+// summarised is a text as the summary writes it.
+func summarised(text string) string {
+	text = strings.ReplaceAll(text, "&", "&amp;")
+	return regexp.MustCompile("[\\\\`*_\\[\\]<>#|~@]").ReplaceAllString(text, `\$0`)
+}
+
 // spelling is a way to write a piece of a secret.
 type spelling struct {
 	name  string
@@ -130,7 +137,11 @@ var spellings = []spelling{
 	{"Braille's blank", split("\u2800"), false},
 	{"HTML with zeros", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf("&#%040d;", c) }) }, false},
 	{"u in braces with zeros", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf(`\u{%020x}`, c) }) }, false},
-	{"HTML in Markdown", func(p string) string { return each(p, func(c rune) string { return fmt.Sprintf(`&amp;\#%d;`, c) }) }, false},
+	{"HTML in the summary", func(p string) string {
+		return summarised(each(p, func(c rune) string { return fmt.Sprintf("&#%d;", c) }))
+	}, false},
+	{"stars in the summary", func(p string) string { return summarised(split("**")(p)) }, true},
+	{"lines that are quoted, on one line of the summary", func(p string) string { return summarised(split(" > ")(p)) }, true},
 	{"HTML in Mermaid", func(p string) string {
 		return each(p, func(c rune) string { return fmt.Sprintf("#38;#35;x%x#59;", c) })
 	}, false},
@@ -303,7 +314,7 @@ func FuzzNoPieceSurvives(f *testing.F) {
 			piece = secret[at:to]
 		}
 		s := spellings[int(way)%len(spellings)]
-		if mostlyBetween(piece) || !strings.EqualFold(strings.ToUpper(piece), piece) || !strings.EqualFold(strings.ToLower(piece), piece) || s.split && len(secret) < 12 && strings.ContainsAny(secret, "*_`~") {
+		if mostlyBetween(piece) || !strings.EqualFold(strings.ToUpper(piece), piece) || !strings.EqualFold(strings.ToLower(piece), piece) || s.split && len(secret) < 12 && strings.ContainsAny(secret, "*_`~+->|") {
 			t.Skip("not claimed")
 		}
 		written := s.write(piece)

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
@@ -216,15 +216,7 @@ func (f Facts) environmentsJSON() string {
 	if err != nil {
 		panic(err) // strings only
 	}
-	var line strings.Builder
-	for _, r := range string(text) {
-		if unicode.IsControl(r) { // JSON leaves those above the space alone
-			fmt.Fprintf(&line, `\u%04x`, r)
-			continue
-		}
-		line.WriteRune(r)
-	}
-	return line.String()
+	return redact.JSON(string(text))
 }
 
 // DaysLeft is how many whole days the token has left, negative when it has

@@ -421,6 +421,17 @@ func TestSummariesAreBounded(t *testing.T) {
 	assert.True(t, strings.Contains(summary, "#### What was planned"), "it goes on after a long part")
 }
 
+// TestBackquotesTakeNoTime: a name of nothing else is as long as an answer may be.
+func TestBackquotesTakeNoTime(t *testing.T) {
+	t.Parallel()
+	facts := runs()["updated"]
+	facts.Plan.Environments[0].Name = strings.Repeat("`", 1<<20)
+	facts.Applied.Environments = nil
+	began := time.Now()
+	facts.Summary(time.Second)
+	assert.Less(t, time.Since(began), 5*time.Second)
+}
+
 func TestManyEnvironmentsAreCounted(t *testing.T) {
 	t.Parallel()
 	facts := runs()["rotated"]

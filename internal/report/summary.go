@@ -257,10 +257,7 @@ func fenced(language, text string) string {
 		lines[i] = redact.Shown(line)
 	}
 	text = shortened(strings.Join(lines, "\n"), longestBlock, "\n... (the log has the rest)")
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
+	fence := fence(text, 3)
 	return fence + language + "\n" + text + "\n" + fence + "\n"
 }
 
@@ -288,14 +285,24 @@ func code(text string) string {
 	case strings.Contains(text, `\|`):
 		return escape(text)
 	}
-	fence := "`"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
+	fence := fence(text, 1)
 	if len(fence) > 1 {
 		text = " " + text + " "
 	}
 	return fence + strings.ReplaceAll(text, "|", `\|`) + fence
+}
+
+// fence is the shortest run of backquotes, of least or more, that is longer than any
+// in text.
+func fence(text string, least int) string {
+	longest, run := least-1, 0
+	for i := range len(text) {
+		if run++; text[i] != '`' {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	return strings.Repeat("`", longest+1)
 }
 
 // link is a Markdown link, or empty when there is no address, or one that is
