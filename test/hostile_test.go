@@ -278,6 +278,23 @@ func TestTokensWithoutEndAreGivenUp(t *testing.T) {
 	w.requireClean()
 }
 
+// TestLongNamesAreRefused: each would be in every line that is about its environment.
+func TestLongNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
+	for range 30 {
+		w.oz.AddEnvironment(team, `{"name":"`+strings.Repeat("`", 1e6)+`","description":"d","docker_image":"debian:13","github_repos":[],"secrets":[{"name":"BITBUCKET_API_TOKEN"}],
+			"setup_commands":["git clone `+w.cloud.CloneURL()+`","echo $BITBUCKET_API_TOKEN"]}`)
+	}
+	r, memory := w.start(w.inputs(map[string]string{"mode": "rotate", "repo_url": ""})).within(time.Minute)
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.log, "its name has more than 1024 bytes")
+	assert.Less(t, memory, int64(most))
+	assert.Less(t, len(r.log), 10_000)
+	w.requireClean()
+}
+
 // TestEverythingAtItsBound: each list and each environment is as long as it may be, at
 // the same time.
 func TestEverythingAtItsBound(t *testing.T) {

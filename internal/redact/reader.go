@@ -21,7 +21,8 @@ const (
 // reader reads a text from left to right and keeps what it says, and from where
 // it has it. Where it decodes, what was read is a stack: an escape that comes to
 // its end is taken off and what it stands for is read in its place, which may end
-// another escape. So it decodes to any depth in one go.
+// another escape. So it decodes to any depth in one go. It remembers the last 64 KiB
+// of what was read.
 type reader struct {
 	text     string
 	alphabet alphabet
@@ -43,12 +44,30 @@ type unit struct {
 	mermaid    bool
 }
 
+// remembered is how many bytes a reader looks back. It bounds the memory, not the time.
+const remembered = 64 << 10
+
+// forget keeps the last bytes that were read, and what they said.
+func (r *reader) forget() {
+	before := len(r.raw) - remembered
+	said := r.raw[before].said
+	r.raw, r.bytes = slices.Delete(r.raw, 0, before), slices.Delete(r.bytes, 0, before)
+	r.said, r.from = slices.Delete(r.said, 0, said), slices.Delete(r.from, 0, said)
+	for i := range r.raw {
+		r.raw[i].said -= said
+	}
+}
+
 // run reads the text anew, and calls each time that more is said.
 func (r *reader) run(more func()) {
-	r.raw, r.bytes = slices.Grow(r.raw[:0], len(r.text)), slices.Grow(r.bytes[:0], len(r.text))
-	r.said, r.from = slices.Grow(r.said[:0], len(r.text)), slices.Grow(r.from[:0], len(r.text))
+	size := min(len(r.text), 2*remembered)
+	r.raw, r.bytes = slices.Grow(r.raw[:0], size), slices.Grow(r.bytes[:0], size)
+	r.said, r.from = slices.Grow(r.said[:0], size), slices.Grow(r.from[:0], size)
 	for i := 0; i < len(r.text); i++ {
 		r.end = i + 1
+		if len(r.raw) >= 2*remembered {
+			r.forget()
+		}
 		r.next = append(r.next, unit{from: i, byte: r.text[i]})
 		for len(r.next) > 0 {
 			last := len(r.next) - 1

@@ -39,6 +39,7 @@
 //   - An escape whose first characters come from the text before it, as in "%2"
 //     before an escaped secret that begins with B, and HTML's escapes without their
 //     semicolon.
+//   - An escape that others within it spread over more than 64 KiB.
 //   - A piece with a backslash before each letter where something else is escaped,
 //     too: \n is a line break there.
 //   - Base64 in the lines of a list or a diff, a few letters in each, when their line
@@ -51,8 +52,9 @@
 //
 // # Cost
 //
-// Redact takes time and memory in proportion to the text, less than a microsecond
-// and 50 bytes for each byte of it, whatever the text is.
+// Redact takes time in proportion to the text, less than a microsecond for each byte
+// of it, whatever the text is, and no more than 10 MB of memory besides the text and
+// what it returns and found.
 package redact
 
 import (

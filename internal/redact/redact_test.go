@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -269,10 +270,25 @@ func TestWhatIsReplaced(t *testing.T) {
 
 // TestEscapesInEscapesTakeNoStack is not parallel: the bound is the process's.
 func TestEscapesInEscapesTakeNoStack(t *testing.T) {
-	defer debug.SetMaxStack(debug.SetMaxStack(16 << 20))
+	defer debug.SetMaxStack(debug.SetMaxStack(4 << 20))
 	r := redact.New(sensitive.New("the secret of a job"))
-	text := strings.Repeat("%3", 1<<20) + "1" // each digit ends the escape before it
+	text := strings.Repeat("%3", 1<<18) + "1" // each digit ends the escape before it
 	assert.Equal(t, text, r.Redact(text))
+}
+
+// TestMemoryIsBounded is not parallel: it counts what is allocated.
+func TestMemoryIsBounded(t *testing.T) {
+	const secret = "the-secret-of-a-job"
+	r := redact.New(sensitive.New(secret))
+	for _, text := range []string{strings.Repeat("x%25 ", 1<<18), strings.Repeat("%3", 1<<19), strings.Repeat("\u200bé", 1<<18)} {
+		whole := text + everyByte(secret, "%%%02X") + text + secret
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got := r.Redact(whole)
+		runtime.ReadMemStats(&after)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*len(whole)+20e6))
+		assert.True(t, got == text+redact.Marker+text+redact.Marker)
+	}
 }
 
 func TestLatin1(t *testing.T) {

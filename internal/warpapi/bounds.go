@@ -37,6 +37,10 @@ const (
 	// bytes. They are kept: 2 KB each, of ten thousand, twice over.
 	mostModels = 48 << 20
 
+	// longestName bounds the name of an environment, in bytes. It is in every line, output
+	// and summary that is about the environment.
+	longestName = 1 << 10
+
 	// longestReply bounds a message of a transcript whose text is looked at.
 	longestReply = 4 << 20
 )

@@ -158,6 +158,9 @@ func (c *Client) environment(s Stored) (warp.Environment, error) {
 	if err != nil {
 		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, err)
 	}
+	if len(model.Name()) > longestName {
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w: its name has more than %d bytes", s.Metadata.Uid, warp.ErrTooLong, longestName)
+	}
 	return warp.Environment{
 		UID:      s.Metadata.Uid,
 		Owner:    of,
