@@ -25,6 +25,7 @@
 //     letters, and between others only + and - after a line break, with a space
 //     behind them.
 //
+// A piece is found without its own Markdown characters, too, when 8 others remain.
 // Nothing else in the text changes.
 //
 // # What it does not find
@@ -46,7 +47,8 @@
 //     breaks were folded away before.
 //   - A piece whose own letters are mostly those that may stand between (fewer than
 //     8 others in 12, any in a short secret), when Markdown splits it further.
-//   - A piece of a secret with control characters, in HTML, which has none.
+//   - A piece of a secret with control characters, in HTML, which has none, and one
+//     that reads as escapes itself and of which fewer than 4 characters remain then.
 //   - Letters that change their number with their case (ß to SS), or that are
 //     composed of other characters than in the secret.
 //

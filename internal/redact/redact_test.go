@@ -308,6 +308,9 @@ func TestWordsOfASecretStay(t *testing.T) {
 	assert.Equal(t, "the ***, ***", r.Redact(`the pass\_word, __*_SECRET_*__`))
 }
 
+// ownEscapes are what a piece may hold that is read as one byte.
+var ownEscapes = regexp.MustCompile(`(?:%|\\x)\s*[0-9A-Fa-f]\s*[0-9A-Fa-f]`)
+
 // FuzzNoPieceSurvives: any piece, in any spelling, in any text.
 func FuzzNoPieceSurvives(f *testing.F) {
 	for i, secret := range secrets {
@@ -330,7 +333,7 @@ func FuzzNoPieceSurvives(f *testing.F) {
 			piece = secret[at:to]
 		}
 		s := spellings[int(way)%len(spellings)]
-		if mostlyBetween(piece) || !strings.EqualFold(strings.ToUpper(piece), piece) || !strings.EqualFold(strings.ToLower(piece), piece) || s.split && len(secret) < 12 && strings.ContainsAny(secret, "*_`~+->|") {
+		if mostlyBetween(piece) || len(ownEscapes.ReplaceAllString(piece, "")) < 4 || !strings.EqualFold(strings.ToUpper(piece), piece) || !strings.EqualFold(strings.ToLower(piece), piece) || s.split && len(secret) < 12 && strings.ContainsAny(secret, "*_`~+->|") {
 			t.Skip("not claimed")
 		}
 		written := s.write(piece)
@@ -345,7 +348,7 @@ func FuzzNoPieceSurvives(f *testing.F) {
 // FuzzNothingElseChanges: letters that are in no spelling of the secret stay, to
 // the byte.
 func FuzzNothingElseChanges(f *testing.F) {
-	const secret = "ATATT3xFfGF0-9F0E1D2C.hunter22"
+	const secret = "ATATT3xFfGF0:9F0E1D2C.hunter22"
 	r := redact.New(sensitive.New(secret))
 	f.Add("100% of \\ &amp; ** `x` %41", uint8(3), uint8(30))
 	f.Add("\xff\u200b\u202e&#65;", uint8(0), uint8(11))
@@ -354,7 +357,7 @@ func FuzzNothingElseChanges(f *testing.F) {
 		at := min(int(from), len(secret)-11)
 		piece := secret[at : at+min(int(length), 11)]
 		foreign := strings.Map(func(c rune) rune {
-			if strings.ContainsRune("ATGFXEDCHUNRatgfxedchunr0123456789.-", c) {
+			if strings.ContainsRune("ATGFXEDCHUNRatgfxedchunr0123456789.:", c) {
 				return 'z'
 			}
 			return c
