@@ -186,7 +186,7 @@ func TestAnAgentCannotSpellTheToken(t *testing.T) {
 		cloudToken[4:], cloudToken[8:30], strings.ToLower(cloudToken), strings.ToUpper(bytes), regexp.MustCompile(`..`).ReplaceAllString(bytes, "%$0"),
 		url.QueryEscape(url.QueryEscape(cloudToken)), cloudToken[:11] + "\n\u200b" + cloudToken[11:22] + "`**" + cloudToken[22:],
 		base64.URLEncoding.EncodeToString([]byte("x:" + cloudToken))[:20] + "\r\n" + base64.URLEncoding.EncodeToString([]byte("x:" + cloudToken))[20:],
-		"\n- " + strings.Join(strings.Split(cloudToken, ""), "\n- "), "\n> " + strings.Join(strings.Split(cloudToken, ""), " |\n> "),
+		regexp.MustCompile(`.{9}`).ReplaceAllString(cloudToken, "$0\n- "), regexp.MustCompile(`.{7}`).ReplaceAllString(cloudToken, "$0 |\n> "),
 		regexp.MustCompile(`..`).ReplaceAllStringFunc(bytes, func(b string) string { return "&#x00000000000000000000000000000000000000" + b + ";" }),
 	}
 	for _, d := range []dialect{plain, github, pipe} {

@@ -27,7 +27,8 @@ type reader struct {
 	text     string
 	alphabet alphabet
 	decode   bool
-	end      int // how far it is
+	end      int  // how far it is
+	blank    bool // white space came last
 
 	next  []unit // to read, the last one first
 	raw   []unit
@@ -37,10 +38,12 @@ type reader struct {
 }
 
 // unit is what is known of a byte: where it begins in the text, how much was said
-// before it, and whether an escape of Mermaid's was around it.
+// before it, whether white space came first, and whether an escape of Mermaid's was
+// around it.
 type unit struct {
 	from, said int
 	byte       byte
+	alone      bool
 	mermaid    bool
 }
 
@@ -63,6 +66,7 @@ func (r *reader) run(more func()) {
 	size := min(len(r.text), 2*remembered)
 	r.raw, r.bytes = slices.Grow(r.raw[:0], size), slices.Grow(r.bytes[:0], size)
 	r.said, r.from = slices.Grow(r.said[:0], size), slices.Grow(r.from[:0], size)
+	r.blank = false
 	for i := 0; i < len(r.text); i++ {
 		r.end = i + 1
 		if len(r.raw) >= 2*remembered {
@@ -86,7 +90,7 @@ func (r *reader) run(more func()) {
 func margin(line string) int {
 	text := strings.TrimLeft(line, " \t")
 	indent := len(line) - len(text)
-	if len(text) > 1 && strings.IndexByte("+->|", text[0]) >= 0 && text[1] == ' ' {
+	if len(text) > 1 && strings.IndexByte(signs, text[0]) >= 0 && text[1] == ' ' {
 		return indent + 2
 	}
 	return indent
@@ -96,6 +100,7 @@ func (r *reader) push(u unit, more func()) {
 	b := u.byte
 	switch {
 	case b <= ' ', b == 0x7f:
+		r.space()
 		return
 	case r.between(b):
 		if r.last(1) == '\\' { // which is its
@@ -103,7 +108,7 @@ func (r *reader) push(u unit, more func()) {
 		}
 		return
 	}
-	u.said = len(r.said)
+	u.said, u.alone, r.blank = len(r.said), u.alone || r.blank, false
 	r.raw, r.bytes = append(r.raw, u), append(r.bytes, b)
 	switch {
 	case b == '\\':
@@ -119,7 +124,10 @@ func (r *reader) push(u unit, more func()) {
 	if length, meaning := r.escape(b); length > 0 {
 		of := unit{mermaid: b == ';' && r.last(length) == '#'}
 		first := r.pop(length)
-		of.from, of.mermaid = first.from, of.mermaid || first.mermaid
+		of.from, of.alone, of.mermaid = first.from, first.alone, of.mermaid || first.mermaid
+		if meaning == "" {
+			r.space()
+		}
 		for i := range len(meaning) {
 			of.byte = meaning[len(meaning)-1-i]
 			r.next = append(r.next, of)
@@ -127,12 +135,25 @@ func (r *reader) push(u unit, more func()) {
 	}
 }
 
+// signs stand before a line of foreign text: of a diff, a list, a quotation or a table.
+const signs = "+->|"
+
+// space is white space. A sign between two is one of a line, whose break may have been
+// folded away.
+func (r *reader) space() {
+	last := len(r.raw) - 1
+	if r.alphabet == letters && last >= 0 && r.raw[last].alone && strings.IndexByte(signs, r.bytes[last]) >= 0 {
+		r.pop(1)
+	}
+	r.blank = true
+}
+
 // between reports whether b is a character that may stand between any two.
 func (r *reader) between(b byte) bool {
 	switch b {
-	case '*', '`', '~', '>', '|':
+	case '*', '`', '~':
 		return r.alphabet != visible
-	case '_', '+', '-':
+	case '_':
 		return r.alphabet == letters
 	}
 	return false

@@ -21,9 +21,12 @@
 //     after it in the same Base64, when the piece has 5 bytes or more;
 //   - any of these, with white space, line breaks, control, zero-width,
 //     bidirectional and other invisible characters between any two characters, or
-//     the Markdown characters * _ ` ~ + - > | and backslash. In Base64 _ + - are
-//     letters, and between others only + and - after a line break, with a space
-//     behind them.
+//     the Markdown characters * _ ` ~ and backslash, and after a line break the
+//     signs + - > | with a space behind them. An underscore within Base64 is a
+//     letter of the URL alphabet.
+//   - as it is or with characters escaped, with the signs + - > | where white space is
+//     on both sides, as a line break that was folded or escaped leaves it. A sign of
+//     the piece's own must not stand like that.
 //
 // A piece is found without its own Markdown characters, too, when 8 others remain.
 // Nothing else in the text changes.
