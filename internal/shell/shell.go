@@ -6,17 +6,50 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
 )
 
+// The parser goes down the stack for every bracket, and makes up to a kilobyte for two
+// bytes. Who may edit an environment gives it a megabyte of them: that would end the
+// process, which no recover prevents. What is longer or deeper cannot be parsed.
+const (
+	// longest is the longest command in bytes: 8 MB when it is parsed.
+	longest = 16 << 10
+	// deepest is how many calls may be on the stack: some two hundred brackets.
+	deepest = 2000
+	// deepestScript is how many scripts may be in one another: each is parsed while
+	// the ones around it are in memory.
+	deepestScript = 4
+)
+
+var (
+	errLong = fmt.Errorf("it is longer than %d KiB", longest>>10)
+	errDeep = errors.New("its brackets are too deep in one another")
+)
+
 // parse reads command as bash, which is what Oz's images start.
 func parse(command string) (*syntax.File, error) {
-	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(strings.NewReader(command), "")
+	if len(command) > longest {
+		return nil, errLong
+	}
+	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(shallow{strings.NewReader(command)}, "")
+}
+
+// shallow is what a parser reads, a kilobyte at a time, until it is too deep.
+type shallow struct{ io.Reader }
+
+func (s shallow) Read(p []byte) (int, error) {
+	if runtime.Callers(deepest, make([]uintptr, 1)) > 0 {
+		return 0, errDeep
+	}
+	return s.Reader.Read(p)
 }
 
 // Check checks the syntax of one command, which an interactive bash will run. The
@@ -211,9 +244,11 @@ func Chain(command string) []Call {
 }
 
 // walk visits every node of command, and of the scripts that it hands to a shell.
-func walk(command string, visit func(syntax.Node)) {
+func walk(command string, visit func(syntax.Node)) { walkScript(command, 0, visit) }
+
+func walkScript(command string, depth int, visit func(syntax.Node)) {
 	file, err := parse(command)
-	if err != nil {
+	if err != nil || depth > deepestScript {
 		return
 	}
 	syntax.Walk(file, func(node syntax.Node) bool {
@@ -222,7 +257,7 @@ func walk(command string, visit func(syntax.Node)) {
 		}
 		visit(node)
 		if expr, ok := node.(*syntax.CallExpr); ok {
-			walk(callOf(expr).script(), visit)
+			walkScript(callOf(expr).script(), depth+1, visit)
 		}
 		return true
 	})

@@ -2,6 +2,7 @@ package shell_test
 
 import (
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -191,6 +192,39 @@ func TestIn(t *testing.T) {
 			assert.Equal(t, tt.want, shell.In(tt.directory, tt.command))
 		})
 	}
+}
+
+// TestHostileCommands are a megabyte of what the parser goes down the stack for, or
+// makes much of. Each would end the process, or take gigabytes.
+func TestHostileCommands(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"(", "((", "$(", `"$(`, "{ ", "if ", "<(", "f()", "time ", "coproc ", "${a:-", "a|", "a&&", "a;", "eval ", "sh -c ", "`", "case x in x) "} {
+		for _, size := range []int{1 << 20, 16 << 10, 8 << 10, 2 << 10} {
+			command := strings.Repeat(text, size/len(text)) + "a"
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := shell.Check(command)
+			calls := shell.Calls(command)
+			runtime.ReadMemStats(&after)
+			assert.Less(t, max(after.Sys, before.Sys)-before.Sys, uint64(100<<20), "%q, %d bytes", text, size)
+			if size == 1<<20 {
+				require.EqualError(t, err, "it is longer than 16 KiB")
+				assert.Empty(t, calls)
+			}
+		}
+	}
+	for _, deep := range []string{strings.Repeat("(", 2000) + "a" + strings.Repeat(")", 2000), strings.Repeat("a $(", 2000) + strings.Repeat(")", 2000)} {
+		require.EqualError(t, shell.Check(deep), "its brackets are too deep in one another")
+		assert.Empty(t, shell.Calls(deep))
+		assert.Empty(t, shell.Chain(deep))
+		assert.Empty(t, shell.Variables(deep))
+		assert.False(t, shell.IsAndList(deep))
+		assert.False(t, shell.OpensDocument(deep))
+	}
+	for _, fine := range []string{strings.Repeat("(", 50) + "a" + strings.Repeat(")", 50), "cat > f <<E\n" + strings.Repeat("0123456789abcde\n", 1000) + "E"} {
+		require.NoError(t, shell.Check(fine))
+	}
+	assert.Equal(t, "git", shell.Calls(`eval "sh -c 'eval git fetch'"`)[0].Program())
 }
 
 // Whatever a user's command is, it is one command that a shell can read, and
