@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // place is where a file lies: an open directory, and the file's name in it. The
@@ -71,7 +72,7 @@ func find(path string) (place, error) {
 // descend opens the directory of below, a path in directory, part by part and
 // without following a link. Errors name path.
 func descend(directory, below, path string) (place, error) {
-	root, err := os.OpenRoot(directory)
+	root, err := openRoot(directory)
 	p := place{root, ".", path}
 	if err != nil {
 		return place{}, p.because(err)
@@ -92,11 +93,21 @@ func descend(directory, below, path string) (place, error) {
 
 // enter opens the directory at the place.
 func (p place) enter() (*os.Root, error) {
-	if at, err := p.directory.Lstat(p.name); err == nil && at.Mode()&fs.ModeSymlink != 0 {
+	at, err := p.directory.Lstat(p.name)
+	switch {
+	case err != nil:
+		return nil, err
+	case at.Mode()&fs.ModeSymlink != 0:
 		return nil, refusedError{p.path, "below " + p.name + ", a symbolic link"}
+	case !at.IsDir(): // a FIFO would wait for a writer
+		return nil, syscall.ENOTDIR
 	}
 	return p.directory.OpenRoot(p.name)
 }
+
+// openRoot is os.OpenRoot, which waits for a writer where there is a FIFO. The dot
+// has the system refuse what is not a directory.
+func openRoot(directory string) (*os.Root, error) { return os.OpenRoot(directory + "/.") }
 
 // there reports whether there is a file, and refuses what is not regular.
 func (p place) there() (fs.FileInfo, error) {
@@ -194,8 +205,12 @@ func (p place) replace(text string) error {
 // because names the whole path in an error about its last part.
 func (p place) because(err error) error {
 	var part *fs.PathError
-	if errors.As(err, &part) {
+	var bare syscall.Errno
+	switch {
+	case errors.As(err, &part):
 		return &fs.PathError{Op: "open", Path: p.path, Err: part.Err}
+	case errors.As(err, &bare):
+		return &fs.PathError{Op: "open", Path: p.path, Err: bare}
 	}
 	return err
 }
@@ -204,4 +219,31 @@ func (p place) because(err error) error {
 func whole(file io.WriteCloser, text string) error {
 	_, err := io.WriteString(file, text)
 	return errors.Join(err, file.Close())
+}
+
+const (
+	// longestFile is the most of a file that an input names: a system's bundle of
+	// certificates has 250 KB.
+	longestFile = 4 << 20
+	// writerTimeout is for whoever writes into a pipe: a shell's <(...) or /dev/stdin.
+	writerTimeout = 10 * time.Second
+)
+
+// readFile reads a file that an input names. It may be a pipe, which is open already
+// where somebody writes into it: a FIFO without a writer is empty, and is not waited for.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	_ = file.SetReadDeadline(time.Now().Add(writerTimeout)) // a regular file has none
+	content, err := io.ReadAll(io.LimitReader(file, longestFile+1))
+	if err == nil && len(content) > longestFile {
+		err = &fs.PathError{Op: "read", Path: path, Err: syscall.EFBIG}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content, nil
 }

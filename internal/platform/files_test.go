@@ -1,11 +1,13 @@
 package platform_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -181,4 +183,64 @@ func TestAMountedFile(t *testing.T) {
 	left, err := os.ReadDir(directory)
 	require.NoError(t, err)
 	assert.Len(t, left, 2)
+}
+
+// TestAFIFOInPlaceOfADirectory is not waited for: opening one takes a writer.
+func TestAFIFOInPlaceOfADirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir("clone", 0o700))
+	for _, path := range []string{"fifo", "clone/.oz-bitbucket", filepath.Join(t.TempDir(), "fifo")} {
+		if filepath.IsAbs(path) {
+			here = filepath.Dir(path)
+		}
+		require.NoError(t, syscall.Mkfifo(path, 0o600))
+	}
+	for _, path := range []string{"fifo/out.env", here + "/fifo/out.env", "clone/.oz-bitbucket/a/out.env"} {
+		require.EqualError(t, start().Emit(facts(), path), "write output_file: open "+path+": not a directory")
+	}
+	for _, clone := range []string{"clone", "fifo", here + "/fifo"} {
+		j := start("BITBUCKET_BUILD_NUMBER=7", "BITBUCKET_CLONE_DIR="+clone)
+		require.NoError(t, j.Emit(facts(), ""))
+		assert.Contains(t, j.log.String(), "WARNING: the outputs are not in .oz-bitbucket/outputs.env, only in the JSON line: ")
+		assert.Contains(t, j.log.String(), "not a directory")
+	}
+}
+
+// TestAFileOfAnInputThatDoesNotEnd is given up. What a shell's <(...) gives is read.
+func TestAFileOfAnInputThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	read := func(path string) ([]byte, error) { return start().ReadFile(path) }
+	path := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	content, err := read(path)
+	require.NoError(t, err)
+	assert.Empty(t, content, "nobody writes")
+
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	defer reader.Close()
+	began := time.Now()
+	time.AfterFunc(100*time.Millisecond, func() {
+		_, _ = writer.WriteString("secret\n")
+		_ = writer.Close()
+	})
+	content, err = read(fmt.Sprintf("/dev/fd/%d", reader.Fd()))
+	require.NoError(t, err)
+	assert.Equal(t, "secret\n", string(content))
+
+	silent, held, err := os.Pipe()
+	require.NoError(t, err)
+	defer silent.Close()
+	defer held.Close()
+	_, err = read(fmt.Sprintf("/dev/fd/%d", silent.Fd()))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	assert.Less(t, time.Since(began), 30*time.Second)
+
+	long := filepath.Join(t.TempDir(), "long")
+	require.NoError(t, os.WriteFile(long, nil, 0o600))
+	require.NoError(t, os.Truncate(long, 1<<40))
+	_, err = read(long)
+	require.ErrorIs(t, err, syscall.EFBIG)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
@@ -120,7 +119,7 @@ func (p pipelines) toLaterCommands(outputs []report.Output) error {
 
 // writeSource writes sourceFile below a directory, anew.
 func writeSource(directory, text string) error {
-	root, err := os.OpenRoot(directory)
+	root, err := openRoot(directory)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ package platform
 import (
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -127,7 +126,7 @@ func (h host) ownRepository() string {
 	return "https://bitbucket.org/" + workspace + "/" + slug + ".git"
 }
 
-func (host) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+func (host) ReadFile(path string) ([]byte, error) { return readFile(path) }
 
 func (h host) Mask(_ []report.Output, secrets ...sensitive.String) {
 	h.out.hide(secrets...)
