@@ -73,16 +73,22 @@ func (d Desired) secretsFor(commands, listed []string) []string {
 	if d.SecretGiven {
 		return []string{d.SecretName}
 	}
-	candidates := append([]string{d.SecretName}, listed...)
-	for _, command := range commands {
-		for _, match := range expansion.FindAllStringSubmatch(command, -1) { // in quotes, too: a helper's shell reads those
-			candidates = append(candidates, match[1])
-		}
-	}
 	var found []string
-	for _, name := range candidates {
-		if name != "" && !slices.Contains(found, name) && len(setup.UsageOf(commands, name).Uses) > 0 {
+	tried, presents := map[string]bool{}, setup.Presents(commands)
+	try := func(name string) {
+		if !tried[name] && presents(name) {
 			found = append(found, name)
+		}
+		tried[name] = true
+	}
+	try(d.SecretName)
+	for _, name := range listed {
+		try(name)
+	}
+	for _, command := range commands {
+		for at := expansion.FindStringSubmatchIndex(command); at != nil; at = expansion.FindStringSubmatchIndex(command) { // in quotes, too: a helper's shell reads those
+			try(command[at[2]:at[3]])
+			command = command[at[1]:]
 		}
 	}
 	return found

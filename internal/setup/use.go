@@ -35,10 +35,15 @@ type Usage struct {
 func UsageOf(commands []string, variable string) Usage {
 	var usage Usage
 	clones, logins := read(commands)
+	logins = slices.DeleteFunc(logins, func(l login) bool { return !shell.Names(l.text, variable) })
 	for _, c := range clones {
 		if shell.Names(c.with, variable) {
 			usage.Uses = append(usage.Uses, c.Use)
 		}
+	}
+	found, presented := map[string]bool{}, origins(logins)
+	for _, use := range usage.Uses {
+		found[use.Repository.Origin()] = true
 	}
 	for _, command := range commands {
 		known := slices.ContainsFunc(usage.Uses, func(use Use) bool { return use.Command == command })
@@ -47,14 +52,12 @@ func UsageOf(commands []string, variable string) Usage {
 			_, tells := loginOf(call)
 			known = known || tells && shell.Names(call.Source, variable)
 			for _, origin := range elsewhere(call) {
-				presents := shell.Names(call.Source, variable) ||
-					slices.ContainsFunc(logins, func(l login) bool { return shell.Names(l.text, variable) && l.isFor(origin) })
-				if presents && !usage.names(origin) {
+				if !found[origin] && (shell.Names(call.Source, variable) || presented[origin] || presented[everywhere]) {
+					found[origin] = true
 					usage.Elsewhere = append(usage.Elsewhere, origin)
 				}
 			}
-			opaque = opaque || !tells && len(clonesOf(call)) == 0 && (shell.Names(call.Source, variable) ||
-				slices.ContainsFunc(logins, func(l login) bool { return shell.Names(l.text, variable) && l.mayServe(call.Source) }))
+			opaque = opaque || !tells && len(clonesOf(call)) == 0 && (shell.Names(call.Source, variable) || mayServe(logins, call.Source))
 		}
 		if opaque || !known && shell.Names(command, variable) {
 			usage.Opaque = append(usage.Opaque, command)
@@ -63,9 +66,20 @@ func UsageOf(commands []string, variable string) Usage {
 	return usage
 }
 
-// names reports whether an origin is known.
-func (u Usage) names(origin string) bool {
-	return slices.Contains(u.Elsewhere, origin) || slices.ContainsFunc(u.Uses, func(use Use) bool { return use.Repository.Origin() == origin })
+// Presents returns a function that reports whether commands clone over HTTP with a
+// variable, as UsageOf finds it. It reads the commands once, for any number of variables.
+func Presents(commands []string) func(variable string) bool {
+	clones, _ := read(commands)
+	with, words := map[string]bool{}, map[string]bool{}
+	for _, c := range clones {
+		if !with[c.with] {
+			with[c.with] = true
+			for _, word := range shell.Words(c.with) {
+				words[word] = true
+			}
+		}
+	}
+	return func(variable string) bool { return words[variable] }
 }
 
 // cloning is a repository that a command clones over HTTP.
@@ -215,24 +229,42 @@ func loginOf(c shell.Call) (l login, ok bool) {
 // userOf finds what stands before the host of a URL.
 var userOf = regexp.MustCompile(`://[^/@]*@`)
 
-// mayServe reports whether git may present the login to what a call, that is
+// mayServe reports whether git may present one of the logins to what a call, that is
 // neither a clone nor a login that we can read, names or hides in a variable.
-func (l login) mayServe(source string) bool {
-	_, server, _ := strings.Cut(l.prefix, "://")
-	host, _, _ := strings.Cut(strings.TrimPrefix(server, "*."), "/")
-	if strings.Contains(source, "://") {
-		return shell.Names(source, "git") && strings.Contains(strings.ToLower(source), host)
+func mayServe(logins []login, source string) bool {
+	if len(logins) == 0 || !shell.Names(source, "git") {
+		return false
 	}
-	return shell.Names(source, "git") && shell.Names(source, "clone") && strings.Contains(source, "$")
+	if !strings.Contains(source, "://") {
+		return shell.Names(source, "clone") && strings.Contains(source, "$")
+	}
+	source = strings.ToLower(source)
+	return slices.ContainsFunc(logins, func(l login) bool { return strings.Contains(source, l.host()) })
 }
 
-// isFor reports whether git presents the login to an origin whatever it asks: it is the
-// login's own, or the login is a header for everyone.
-func (l login) isFor(origin string) bool {
-	if l.prefix == "" {
-		return strings.Contains(strings.ToLower(l.text), "extraheader")
+// host is whom the login is for, empty for all.
+func (l login) host() string {
+	_, server, _ := strings.Cut(l.prefix, "://")
+	host, _, _ := strings.Cut(strings.TrimPrefix(server, "*."), "/")
+	return host
+}
+
+// everywhere stands for all origins, in a header that git sends to each of them.
+const everywhere = ""
+
+// origins are where git presents the logins, whatever it asks there.
+func origins(logins []login) map[string]bool {
+	at := map[string]bool{}
+	for _, l := range logins {
+		origin := bitbucket.OriginOf(l.prefix)
+		switch {
+		case origin != "":
+			at[origin] = true
+		case l.prefix == "" && strings.Contains(strings.ToLower(l.text), "extraheader"):
+			at[everywhere] = true
+		}
 	}
-	return bitbucket.OriginOf(l.prefix) == origin
+	return at
 }
 
 // loginFor is the text of the last login for a repository, empty for none.

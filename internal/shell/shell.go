@@ -140,11 +140,13 @@ func Variables(command string) []string {
 // Names reports whether the variable's name stands anywhere in command as a
 // word of its own: expanded, in quotes that another shell will read, as an
 // argument, or in text that cannot be parsed.
-func Names(command, variable string) bool {
-	other := func(r rune) bool {
+func Names(command, variable string) bool { return slices.Contains(Words(command), variable) }
+
+// Words are the words of which Names looks for one: letters, digits and "_".
+func Words(command string) []string {
+	return strings.FieldsFunc(command, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}
-	return slices.Contains(strings.FieldsFunc(command, other), variable)
+	})
 }
 
 // Call is a simple command.
