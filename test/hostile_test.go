@@ -236,6 +236,26 @@ func TestABombIsSmallInMemory(t *testing.T) {
 	}
 }
 
+// TestALongRefusalIsSmallInMemory: what an answer says in place of data is as long as
+// a list may be.
+func TestALongRefusalIsSmallInMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, _ *http.Request, op string) bool {
+		if op == "GetCloudEnvironments" {
+			repeat(a, `{"errors":[{"message":"`, "x", 30<<20, `"}]}`)
+		}
+		return op == "GetCloudEnvironments"
+	})
+	r, memory := w.start(w.inputs(map[string]string{"warp_server_url": at, "smoke_test": "false"})).within(2 * time.Minute)
+	t.Logf("%d MB", memory/1e6)
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.log, "list environments: POST /graphql/v2?op=GetCloudEnvironments: xxx")
+	assert.Less(t, len(r.log), 10_000)
+	assert.Less(t, memory, int64(most))
+	w.requireClean()
+}
+
 // TestTenThousandEnvironments of 2 KB each are no attack.
 func TestTenThousandEnvironments(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,9 @@ const (
 	// longestReason is how much is read of an answer that is not 2xx.
 	longestReason = 64 << 10
 
+	// longestWords is how much is kept of why a server refuses.
+	longestWords = 2000
+
 	// mostModels bounds the models of all the environments that one job reads whole, in
 	// bytes. They are kept: 2 KB each, of ten thousand, twice over.
 	mostModels = 48 << 20

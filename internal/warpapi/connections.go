@@ -28,13 +28,16 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 		return nil, err
 	}
 	if list.Message != "" { // Warp's client shows this in place of the list
-		return nil, &warp.Refusal{Status: http.StatusOK, Message: list.Message}
+		return nil, &warp.Refusal{Status: http.StatusOK, Message: beginning(list.Message)}
 	}
 	if list.Integrations == nil {
 		return nil, errors.New("the answer holds no list of integrations")
 	}
 	integrations := make([]warp.Integration, len(list.Integrations))
 	for i, found := range list.Integrations {
+		if !plainID.MatchString(found.IntegrationConfig.EnvironmentUid) {
+			return nil, errors.New("the list holds an integration in an environment with what is no UID")
+		}
 		integrations[i] = warp.Integration{Provider: found.ProviderSlug, EnvironmentID: found.IntegrationConfig.EnvironmentUid}
 		for _, secret := range found.IntegrationConfig.Secrets {
 			integrations[i].Secrets = append(integrations[i].Secrets, secret.Name)

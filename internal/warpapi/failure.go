@@ -29,7 +29,7 @@ func failure(answer *http.Response, content []byte) error {
 	}
 	refusal := refusal(answer.StatusCode, content)
 	if code := answer.Header.Get("X-Warp-Error-Code"); code != "" {
-		refusal.Kind = code
+		refusal.Kind = beginning(code)
 	}
 	if answer.StatusCode == http.StatusUnauthorized {
 		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off"
@@ -65,7 +65,16 @@ func refusal(status int, content []byte) *warp.Refusal {
 		code = strings.ReplaceAll(path.Base(strings.TrimRight(document.Type, "/")), "-", "_")
 	}
 	message := cmp.Or(document.UserDisplayMessage, document.Detail, document.Title, document.Error)
-	return &warp.Refusal{Status: status, Kind: code, Message: cmp.Or(message, excerpt(content))}
+	return &warp.Refusal{Status: status, Kind: beginning(code), Message: cmp.Or(beginning(message), excerpt(content))}
+}
+
+// beginning is as much of a server's words as people read. An answer may be megabytes
+// long, and what it becomes on its way to the log many times that.
+func beginning(words string) string {
+	if len(words) > longestWords {
+		return strings.ToValidUTF8(words[:longestWords], "") + " ..."
+	}
+	return words
 }
 
 func host(answer *http.Response) string {

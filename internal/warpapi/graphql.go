@@ -102,10 +102,10 @@ func refusalOf(messages string) *warp.Refusal {
 	if strings.Contains(messages, "User not in context: Not found") {
 		return &warp.Refusal{
 			Status:  http.StatusUnauthorized,
-			Message: messages + "; the owner of warp_api_key is unknown: the account may be disabled or deleted",
+			Message: beginning(messages) + "; the owner of warp_api_key is unknown: the account may be disabled or deleted",
 		}
 	}
-	return &warp.Refusal{Status: http.StatusOK, Message: messages}
+	return &warp.Refusal{Status: http.StatusOK, Message: beginning(messages)}
 }
 
 // userFacingError is the error of a UserFacingError. Its kinds are an open list.
@@ -126,7 +126,7 @@ func output[T any](union any, err error) (T, error) {
 		return answer, nil
 	case interface{ GetError() userFacingError }:
 		refused := answer.GetError()
-		return none, &warp.Refusal{Status: http.StatusOK, Kind: refused.Kind, Message: cmp.Or(refused.Message, "no reason given")}
+		return none, &warp.Refusal{Status: http.StatusOK, Kind: beginning(refused.Kind), Message: cmp.Or(beginning(refused.Message), "no reason given")}
 	}
 	return none, errors.New("the answer holds neither an output nor an error")
 }
