@@ -256,6 +256,33 @@ func TestALongRefusalIsSmallInMemory(t *testing.T) {
 	w.requireClean()
 }
 
+// TestFourTranscriptsAtOnce: a rotation tests four environments at a time.
+func TestFourTranscriptsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	for i := range 4 {
+		w.must(w.inputs(map[string]string{"smoke_test": "false", "environment_name": fmt.Sprint("app-", i)}))
+	}
+	var asked atomic.Int32
+	at := hostile(t, w.oz.URL(), func(a http.ResponseWriter, _ *http.Request, op string) bool {
+		if !strings.HasSuffix(op, "/conversation") {
+			return false
+		}
+		asked.Add(1)
+		text := bufio.NewWriterSize(a, 1<<16)
+		repeat(text, `{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"`+strings.Repeat("0", 40)+`"}]},{"role":"user","content":"`, "x", 60<<20, `"}]}]}`)
+		_ = text.Flush()
+		return true
+	})
+	r, memory := w.start(w.inputs(map[string]string{"warp_server_url": at, "mode": "rotate", "repo_url": "", "smoke_test": "all"})).within(2 * time.Minute)
+	t.Logf("%d MB", memory/1e6)
+	assert.Equal(t, 3, r.code, r.log)
+	assert.Contains(t, r.log, "the agent found commit "+strings.Repeat("0", 40))
+	assert.GreaterOrEqual(t, asked.Load(), int32(4))
+	assert.Less(t, memory, int64(most))
+	w.requireClean()
+}
+
 // TestTenThousandEnvironments of 2 KB each are no attack.
 func TestTenThousandEnvironments(t *testing.T) {
 	t.Parallel()

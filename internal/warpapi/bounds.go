@@ -25,7 +25,7 @@ var (
 	// factories is for one page; transport.Pages bounds the list.
 	factories = transport.Bound{Bytes: 4 << 20, Elements: 20_000, Members: 100_000}
 
-	// conversation is for all that an agent said, did and saw.
+	// conversation is for all that an agent said, did and saw. One at a time is in memory.
 	conversation = transport.Bound{Bytes: 64 << 20, Elements: 500_000, Members: 2_000_000}
 )
 

@@ -29,6 +29,7 @@ type Client struct {
 	queries, mutations graphqlClient
 	about              RequestContext
 	models             *atomic.Int64 // bytes of the models that were read so far
+	transcript         chan struct{} // held by who has one in memory
 }
 
 // New returns a client for the server at root, such as https://app.warp.dev. It
@@ -43,7 +44,8 @@ func New(root *url.URL, key sensitive.String, clients transport.Clients, version
 			ClientContext: ClientContext{Version: version},
 			OsContext:     OSContext{Category: "Linux", Name: "Linux"},
 		},
-		models: new(atomic.Int64),
+		models:     new(atomic.Int64),
+		transcript: make(chan struct{}, 1),
 	}
 }
 

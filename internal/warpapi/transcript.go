@@ -15,10 +15,17 @@ import (
 // none. While there is no transcript yet the request is refused with 404, and
 // with 422 when there will never be one. An error never holds the agent's words;
 // it wraps warp.ErrTooLong when the transcript is longer than 64 MiB, or the text
-// longer than 4 MiB.
+// longer than 4 MiB. Of several calls at the same time one asks, and the others wait:
+// four transcripts would not fit into the memory.
 //
 // Source: agent-api-openapi.yaml, GET /agent/runs/{runId}/conversation.
 func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
+	select {
+	case c.transcript <- struct{}{}:
+		defer func() { <-c.transcript }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	var found transcript
 	err := c.send(ctx, call{method: http.MethodGet, path: runPath(id) + "/conversation", out: &found, private: true, bound: conversation})
 	if err != nil {
