@@ -256,6 +256,34 @@ func TestALongRefusalIsSmallInMemory(t *testing.T) {
 	w.requireClean()
 }
 
+// TestACommandOfBracketsEndsNoJob: who may edit an environment gives it commands that no
+// parser can be given whole, and names as many variables as fit.
+func TestACommandOfBracketsEndsNoJob(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"brackets": "$(", "subshells": "((", "calls": "a;", "scripts": "eval ", "variables": "$A "} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plain, warpsim.Options{})
+			w.must(w.inputs(map[string]string{"smoke_test": "false"}))
+			w.oz.AddEnvironment(team, `{"name":"theirs","docker_image":"debian:13","github_repos":[],"setup_commands":["`+
+				strings.Repeat(text, (900<<10)/len(text))+`$BITBUCKET_API_TOKEN"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`)
+			for mode, changes := range map[string]map[string]string{
+				"apply":   {"smoke_test": "false"},
+				"rotate":  {"smoke_test": "false", "repo_url": ""},
+				"destroy": {"dry_run": "true", "environment_name": "theirs", "repo_url": "", "smoke_test": ""},
+			} {
+				inputs := w.inputs(changes)
+				inputs["mode"] = mode
+				r, memory := w.start(inputs).within(2 * time.Minute)
+				t.Logf("%s: %d, %d MB, %d bytes", mode, r.code, memory/1e6, len(r.log))
+				assert.Contains(t, []int{0, 1, 3}, r.code, mode)
+				assert.Less(t, memory, int64(most))
+			}
+			w.requireClean()
+		})
+	}
+}
+
 // TestFourTranscriptsAtOnce: a rotation tests four environments at a time.
 func TestFourTranscriptsAtOnce(t *testing.T) {
 	t.Parallel()
