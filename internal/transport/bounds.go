@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Everything that comes from outside is bounded here or in a Bound of an API's room.
+// Everything that comes from outside is bounded here, in a Bound of an API's room, or in
+// internal/shell, as a command that is parsed.
 const (
 	// requestTimeout bounds one attempt, from dialling to the last byte of the
 	// body, however slowly it drips: Oz and Bitbucket answer within seconds. A
