@@ -25,8 +25,20 @@ func (h handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h handler) Handle(_ context.Context, r slog.Record) error {
-	h.print(r.Level, redact.Lines(h.redact(h.about+r.Message)))
+	h.print(r.Level, redact.Lines(h.redact(h.about+cut(r.Message))))
 	return nil
+}
+
+// longestText is the most of a text that is printed, in bytes: what redaction makes of
+// it takes forty times as much. A name in an answer may be megabytes long.
+const longestText = 1 << 20
+
+// cut is the beginning of a text that nobody would read to its end.
+func cut(text string) string {
+	if len(text) > longestText {
+		return strings.ToValidUTF8(text[:longestText], "") + " ..."
+	}
+	return text
 }
 
 func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {

@@ -3,6 +3,7 @@ package platform_test
 import (
 	"log"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,4 +34,12 @@ func TestWhatGoPrintsIsInTheLog(t *testing.T) {
 		log.Printf("starting with ##vso[task.setvariable]x %s\n::error::y\rend\n", secret)
 		assert.Equal(t, want, j.out.String()[len(before):]+j.log.String(), host)
 	}
+}
+
+// TestALongTextIsCut before it becomes many times as much in memory.
+func TestALongTextIsCut(t *testing.T) {
+	t.Parallel()
+	j := start()
+	j.Log().Error("the name " + strings.Repeat("é", 5<<20))
+	assert.Len(t, j.log.String(), len("error: ")+1<<20-1+len(" ...\n"))
 }
