@@ -147,6 +147,5 @@ func (r run) works(ctx context.Context, w work) error {
 	if w.Verdict.Result == smoketest.Passed && !w.Plan.Secrets[0].Hidden {
 		return nil
 	}
-	_, err := r.bitbucket.Client(w.token.Value).ListRefs(ctx, w.made.repository, bitbucket.UploadPack, bitbucket.HTTPAccessToken.Login(), "")
-	return err
+	return r.bitbucket.Client(w.token.Value).CheckClone(ctx, w.made.repository, bitbucket.HTTPAccessToken.Login())
 }

@@ -53,10 +53,11 @@ func (r Refs) Commit(wanted string) string {
 // Refusal is Bitbucket's no, or an answer that does not come from a git server
 // at all.
 type Refusal struct {
-	Status int    // HTTP status; Data Center refuses with 200 too
-	Text   string // the server's words on one line, bounded
-	NotGit bool   // a login page, a proxy's page, a redirect
-	Hidden bool   // Text may hold a token that nobody knows yet: it is read, never shown
+	Status  int    // HTTP status; Data Center refuses with 200 too
+	Text    string // the server's words on one line, bounded
+	NotGit  bool   // a login page, a proxy's page, a redirect
+	MovedTo string // clone URL on the same host to which a redirect leads; empty: to none
+	Hidden  bool   // Text may hold a token that nobody knows yet: it is read, never shown
 }
 
 // ErrNotAsked stands for the answer to a question that was not asked: the token

@@ -55,11 +55,7 @@ type presenter struct {
 
 // send sends a request. One that presents the secret takes an attempt first. No
 // error repeats the secret; one that is unsent left before the request did.
-func (p presenter) send(request *http.Request) (*http.Response, error) {
-	client := p.clients.Reads
-	if request.Method != http.MethodGet {
-		client = p.clients.Writes
-	}
+func (p presenter) send(client *transport.Client, request *http.Request) (*http.Response, error) {
 	if request.Header.Get("Authorization") == "" {
 		return client.Do(request)
 	}

@@ -1,6 +1,18 @@
 // Package bitbucketapi asks Bitbucket as git will, by smart HTTP, with the same
 // host, user and credential, and where git cannot tell, its REST. It reveals one
-// sensitive value, the token, in one header, and follows no redirect.
+// sensitive value, the token, in one header.
+//
+// What it sends to git's addresses is what git sends, its User-Agent and its
+// version 2 of the protocol included. It differs in four ways:
+//
+//   - The credential goes out with the first request. Git asks without one first,
+//     so it never presents the token for a public repository.
+//   - A redirect is an error. Git follows the first one, and may take the
+//     credential along; here a credential goes to the host that it is meant for.
+//   - Git's own configuration (http.proxy, http.sslCAInfo, http.extraHeader) is not
+//     read. The agents' git runs on another machine and has another one.
+//   - TLS is Go's. It trusts the system's roots and ca_certificate, where git trusts
+//     what its libcurl was built with.
 package bitbucketapi
 
 import (
@@ -21,7 +33,7 @@ type Client struct{ presenter }
 
 // ListRefs asks for the refs of a repository as `git fetch` does for the
 // service git-upload-pack and `git push` for git-receive-pack. Of the first it
-// reads on until it knows HEAD and the wanted ref (a short name of a branch or
+// reads until it knows HEAD and the wanted ref (a short name of a branch or
 // tag, or empty); of the second only that there is a list, and Refs is empty.
 // The credential is sent at once, for a public repository never asks for it.
 // A refusal is a *bitbucket.Refusal: that holds for a login page, a proxy's page
@@ -30,29 +42,29 @@ type Client struct{ presenter }
 //
 // Source: https://git-scm.com/docs/http-protocol
 func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
-	// GET https://host/.../repo.git/info/refs?service=git-upload-pack
-	answer, err := c.get(ctx, r.CloneURL()+"/info/refs?service="+string(service), as)
+	offered, err := c.discover(ctx, r, service, as, wanted)
+	switch {
+	case err != nil:
+		return bitbucket.Refs{}, err
+	case offered.version2 == nil:
+		return offered.refs, nil
+	}
+	answer, err := c.post(ctx, r, as, lsRefs(*offered.version2, wanted))
 	if err != nil {
 		return bitbucket.Refs{}, err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode/100 != 2 {
-		return bitbucket.Refs{}, c.refusal(answer, r.Flavor)
-	}
-	// The type may have parameters, as in remote-curl.c of git.
-	said := answer.Header.Get("Content-Type")
-	if kind, _, err := mime.ParseMediaType(said); err != nil || kind != "application/x-"+string(service)+"-advertisement" {
-		return bitbucket.Refs{}, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.safeText(answer, fmt.Sprintf("the answer is %q, not git's", said))}
-	}
-	refs, err := readRefs(bufio.NewReader(answer.Body), service, wanted)
-	var refused *bitbucket.Refusal
-	if errors.As(err, &refused) {
-		refused.Text = c.safeText(answer, refused.Text)
-	}
-	if err == nil {
-		refs.Scopes = c.scopes(answer)
-	}
+	refs, err := readAs(c, answer, r, "application/x-git-upload-pack-result", func(body *bufio.Reader) (bitbucket.Refs, error) {
+		return readRefs(body, wanted)
+	})
+	refs.Scopes = offered.refs.Scopes
 	return refs, err
+}
+
+// CheckClone asks whether a clone would be let in. It does not ask for the refs.
+func (c *Client) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+	_, err := c.discover(ctx, r, bitbucket.UploadPack, as, "")
+	return err
 }
 
 // CheckPush asks whether a push would be taken. One that is not needed is not
@@ -60,16 +72,79 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
 	asking := *c
 	asking.spare = !needed
-	_, err := asking.ListRefs(ctx, r, bitbucket.ReceivePack, as, "")
+	_, err := asking.discover(ctx, r, bitbucket.ReceivePack, as, "")
 	return err
 }
 
-// get sends a request that presents the token, or nothing.
+// discover is git's first request.
+func (c *Client) discover(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (advertised, error) {
+	// GET https://host/.../repo.git/info/refs?service=git-upload-pack
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.CloneURL()+"/info/refs?service="+string(service), nil)
+	if err != nil {
+		return advertised{}, err
+	}
+	request.Header.Set("Accept", "*/*")
+	request.Header.Set("Pragma", "no-cache")
+	if service == bitbucket.UploadPack { // there is no version 2 of a push
+		request.Header.Set("Git-Protocol", "version=2")
+	}
+	answer, err := c.send(c.clients.Git, c.present(request, as))
+	if err != nil {
+		return advertised{}, err
+	}
+	defer answer.Body.Close()
+	offered, err := readAs(c, answer, r, "application/x-"+string(service)+"-advertisement", func(body *bufio.Reader) (advertised, error) {
+		return readAdvertisement(body, service, wanted)
+	})
+	if err == nil {
+		offered.refs.Scopes = c.scopes(answer)
+	}
+	return offered, err
+}
+
+// post is git's second request, in version 2. It changes nothing.
+func (c *Client) post(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, command string) (*http.Response, error) {
+	// POST https://host/.../repo.git/git-upload-pack
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.CloneURL()+"/git-upload-pack", strings.NewReader(command))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/x-git-upload-pack-result")
+	request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	request.Header.Set("Git-Protocol", "version=2")
+	return c.send(c.clients.Git, c.present(request, as))
+}
+
+// readAs reads an answer of git's, which has a type of its own. The type may have
+// parameters, as in remote-curl.c of git.
+func readAs[T any](c *Client, answer *http.Response, r bitbucket.Repository, wanted string, read func(*bufio.Reader) (T, error)) (T, error) {
+	var none T
+	if answer.StatusCode/100 != 2 {
+		return none, c.refusal(answer, r)
+	}
+	said := answer.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(said); err != nil || kind != wanted {
+		return none, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.safeText(answer, fmt.Sprintf("the answer is %q, not git's", said))}
+	}
+	content, err := read(bufio.NewReader(answer.Body))
+	var refused *bitbucket.Refusal
+	if errors.As(err, &refused) {
+		refused.Text = c.safeText(answer, refused.Text)
+	}
+	return content, err
+}
+
+// get sends a request to the REST that presents the token, or nothing.
 func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, err
 	}
+	return c.send(c.clients.Reads, c.present(request, as))
+}
+
+// present adds the token to a request, or nothing.
+func (c *Client) present(request *http.Request, as bitbucket.Login) *http.Request {
 	switch {
 	case as.Bearer:
 		// Authorization: Bearer BBDC-...
@@ -78,7 +153,7 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 		// Authorization: Basic base64(x-token-auth:ATCTT...)
 		request.SetBasicAuth(as.User, c.secret.Reveal())
 	}
-	return c.send(request)
+	return request
 }
 
 // refusal reads an answer other than 2xx. Bitbucket gives git its reasons in
@@ -86,7 +161,7 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 // path of the server. But a missing repository may be a page on Cloud.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
-func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucket.Refusal {
+func (c *Client) refusal(answer *http.Response, from bitbucket.Repository) *bitbucket.Refusal {
 	hiding := c.hiding(answer.Request)
 	content := beginning(answer.Body, hiding)
 	refused := &bitbucket.Refusal{Status: answer.StatusCode, Text: c.safeText(answer, cmp.Or(reasonOf([]byte(content)), content))}
@@ -98,10 +173,11 @@ func (c *Client) refusal(answer *http.Response, from bitbucket.Flavor) *bitbucke
 			refused.Text += " (Retry-After: " + c.safeText(answer, wait) + ")"
 		}
 	case http.StatusNotFound:
-		refused.NotGit = refused.Text == page && from == bitbucket.DataCenter
+		refused.NotGit = refused.Text == page && from.Flavor == bitbucket.DataCenter
 	}
 	if answer.Header.Get("Location") != "" {
-		refused.Text = strings.TrimSuffix("redirected to "+origin(answer, hiding), " to ")
+		refused.MovedTo = moved(answer, from, hiding)
+		refused.Text = strings.TrimSuffix("redirected to "+cmp.Or(refused.MovedTo, origin(answer, hiding)), " to ")
 		refused.NotGit = true
 	}
 	return refused

@@ -29,7 +29,7 @@ func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbu
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode/100 != 2 {
-		return nil, c.refusal(answer, r.Flavor)
+		return nil, c.refusal(answer, r)
 	}
 	var repository struct{ Slug string }
 	content, err := one.Read(answer.Body)

@@ -325,7 +325,11 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 		// Authorization: Bearer BBDC-...
 		request.Header.Set("Authorization", "Bearer "+t.secret.Reveal())
 	}
-	answer, err := t.send(request)
+	client := t.clients.Writes
+	if method == http.MethodGet {
+		client = t.clients.Reads
+	}
+	answer, err := t.send(client, request)
 	if err != nil && method == http.MethodPut {
 		err = wordless(err)
 	}

@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
@@ -38,12 +40,37 @@ func beginning(body io.Reader, hiding *redact.Redactor) string {
 // origin is where a redirect leads, "https://host", empty when it names none or
 // repeats the credential.
 func origin(answer *http.Response, hiding *redact.Redactor) string {
-	said := answer.Header.Get("Location")
-	at, err := answer.Location()
-	if err != nil || hiding.Redact(said) != said {
+	at := location(answer, hiding)
+	if at == nil {
 		return ""
 	}
 	return at.Scheme + "://" + at.Host
+}
+
+// moved is the clone URL to which a redirect leads from a repository's, empty when
+// it leads to another host or to what is no repository.
+func moved(answer *http.Response, from bitbucket.Repository, hiding *redact.Redactor) string {
+	at := location(answer, hiding)
+	if at == nil || !strings.EqualFold(at.Hostname(), answer.Request.URL.Hostname()) {
+		return ""
+	}
+	path, isGit := strings.CutSuffix(at.Path, "/info/refs")
+	to, err := bitbucket.Parse(at.Scheme+"://"+at.Host+path, from.Flavor)
+	if !isGit || err != nil || to.Same(from) && to.Origin() == from.Origin() {
+		return ""
+	}
+	return to.CloneURL()
+}
+
+// location is where a redirect leads, nil when that cannot be read or repeats the
+// credential.
+func location(answer *http.Response, hiding *redact.Redactor) *url.URL {
+	said := answer.Header.Get("Location")
+	at, err := answer.Location()
+	if err != nil || hiding.Redact(said) != said {
+		return nil
+	}
+	return at
 }
 
 // without is an error whose text lost the credential: net/http quotes what it

@@ -54,6 +54,8 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, refused *bitbucket.Refusal) string {
 	says := func(words ...string) bool { return hasAny(refused, words...) }
 	switch {
+	case refused.MovedTo != "":
+		return "the repository has moved, and a token is not sent after a redirect; give " + refused.MovedTo + " in repo_url, or in the environment that clones it"
 	case refused.NotGit:
 		return stranger(r, refused)
 	case refused.Status == 429:

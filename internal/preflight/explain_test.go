@@ -153,6 +153,10 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			httpToken, stranger(302, "redirected to https://sso.example"),
 			"302: redirected to https://sso.example: git's address does not move, so this is a sign-in proxy, or repo_url is an old one; the token is not sent on; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy",
 		},
+		"a repository that has moved": {
+			apiToken, &bitbucket.Refusal{Status: 301, NotGit: true, Text: "redirected to https://bitbucket.org/new/app.git", MovedTo: "https://bitbucket.org/new/app.git"},
+			"301: redirected to https://bitbucket.org/new/app.git: the repository has moved, and a token is not sent after a redirect; give https://bitbucket.org/new/app.git in repo_url, or in the environment that clones it",
+		},
 		"a proxy in front of Cloud": {
 			apiToken, stranger(200, `the answer is "text/html", not git's`),
 			`200: the answer is "text/html", not git's: that is not a git server's answer but a login page's or a proxy's; let bitbucket.org through the proxy of this network`,

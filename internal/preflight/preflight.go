@@ -20,6 +20,8 @@ import (
 type Server interface {
 	// ListRefs asks a repository for its refs, as git does.
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
+	// CheckClone asks whether a clone would be let in, and for no ref.
+	CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error
 	// CheckPush asks whether a push would be taken. What is not needed may not be
 	// asked.
 	CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error
@@ -263,8 +265,7 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	}
 	if primary.Flavor == bitbucket.DataCenter {
 		first = append(first, question{&c.basic, func(ctx context.Context) error {
-			_, err := c.server.ListRefs(ctx, primary, bitbucket.UploadPack, bitbucket.Login{User: c.token.Kind.User()}, "")
-			return err
+			return c.server.CheckClone(ctx, primary, bitbucket.Login{User: c.token.Kind.User()})
 		}, true})
 	}
 	if err := c.askAll(ctx, first); err != nil {

@@ -62,6 +62,11 @@ func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return refs, s.answer(ctx, r.Slug+" "+what+" "+login, r.Slug+" "+what, what+" "+login, what, "")
 }
 
+func (s *server) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+	_, err := s.ListRefs(ctx, r, bitbucket.UploadPack, as, "")
+	return err
+}
+
 func (s *server) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, _ bool) error {
 	_, err := s.ListRefs(ctx, r, bitbucket.ReceivePack, as, "")
 	return err
@@ -117,6 +122,10 @@ func (b bounded) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 		return err
 	})
 	return refs, err
+}
+
+func (b bounded) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
+	return b.attempt(ctx, as, false, func() error { return b.server.CheckClone(ctx, r, as) })
 }
 
 func (b bounded) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
@@ -562,6 +571,11 @@ type revoked struct {
 func (r *revoked) ListRefs(ctx context.Context, at bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
 	r.answered()
 	return r.server.ListRefs(ctx, at, service, as, wanted)
+}
+
+func (r *revoked) CheckClone(ctx context.Context, at bitbucket.Repository, as bitbucket.Login) error {
+	r.answered()
+	return r.server.CheckClone(ctx, at, as)
 }
 
 func (r *revoked) CheckPush(ctx context.Context, at bitbucket.Repository, as bitbucket.Login, needed bool) error {

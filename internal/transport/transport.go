@@ -29,7 +29,7 @@ import (
 // Options say whom to trust and where to report.
 type Options struct {
 	CACertificates []byte // PEM, trusted in addition to the system's roots
-	UserAgent      string
+	UserAgent      string // "oz-bitbucket/1.2.3"
 	Log            *slog.Logger
 
 	// Environ holds the proxy variables among others, as os.Environ does. They
@@ -38,8 +38,8 @@ type Options struct {
 	Environ []string
 }
 
-// Clients are two ways to send a request. They share connections and differ in
-// what they try again. Neither tries again when the answer asks to wait for
+// Clients are the ways to send a request. They share connections and differ in
+// what they try again. None tries again when the answer asks to wait for
 // more than 30 seconds.
 type Clients struct {
 	// Reads sends requests that change nothing: tried again on connection
@@ -48,7 +48,17 @@ type Clients struct {
 	// Writes sends requests that change something: tried again only when the
 	// server cannot have acted, which is when no connection was made and 429.
 	Writes *Client
+	// Git sends what Reads does, to git's addresses, under the name of git.
+	Git *Client
 }
+
+// gitAgent is the name under which git's addresses are asked. bitbucket.org and some
+// proxies have given smart HTTP only to a client whose name begins with "git/". The
+// version is the first with all that a clone with a Bearer token needs.
+//
+// Source: https://github.com/mirage/ocaml-git/issues/66 and
+// https://github.com/jelmer/dulwich/issues/562
+const gitAgent = "git/2.46.0"
 
 // New builds both clients. It opens no connection yet. It fails when the
 // certificates hold no certificate, and with the first of BadProxies.
@@ -84,9 +94,12 @@ func newClients(network *http.Transport, o Options) Clients {
 		Transport:     marking{staying{network}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	asGit := o
+	asGit.UserAgent = gitAgent + " (" + o.UserAgent + ")"
 	return Clients{
 		Reads:  newClient(plain, o, mayReadAgain),
 		Writes: newClient(plain, o, mayWriteAgain),
+		Git:    newClient(plain, asGit, mayReadAgain),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
@@ -34,7 +35,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, route route) {
 	s.inspect(r)
 	s.hold(r)
 
-	logged := &statusWriter{ResponseWriter: w}
+	logged := &statusWriter{ResponseWriter: w, sent: &s.sent}
 	defer func() { s.log.Printf("%s %s%s %d", r.Method, r.Host, r.URL.Path, logged.status) }()
 	f, struck := s.Script.Next(route.operation)
 	switch {
@@ -83,6 +84,13 @@ func (s *Server) hold(r *http.Request) {
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	sent   *atomic.Int64
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.sent.Add(int64(n))
+	return n, err
 }
 
 func (w *statusWriter) WriteHeader(status int) {

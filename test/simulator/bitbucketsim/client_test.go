@@ -99,6 +99,7 @@ func get(t *testing.T, s *bitbucketsim.Server, address, authorization string) re
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	require.NoError(t, err)
+	request.Header.Set("User-Agent", "git/2.39.5")
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}

@@ -34,10 +34,12 @@ const (
 	accessTokenUser = "x-token-auth"
 )
 
-// routeCloud routes a request to bitbucket.org.
+// routeCloud routes a request to bitbucket.org. Who does not call itself git gets the web site.
+//
+// Source: https://github.com/mirage/ocaml-git/issues/66, of 2014; nobody has said since that it ended.
 func (s *Server) routeCloud(r *http.Request) route {
 	call, isGit := parseGitCall(r, r.URL.Path)
-	if !isGit {
+	if !isGit || !strings.HasPrefix(r.UserAgent(), "git/") {
 		return route{serve: s.serveCloudPage}
 	}
 	return route{call.operation(), func(w http.ResponseWriter, r *http.Request) { s.serveCloudGit(w, r, call) }}
@@ -53,6 +55,9 @@ func (s *Server) serveCloudPage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveCloudGit(w http.ResponseWriter, r *http.Request, call gitCall) {
 	repository := s.repository(Cloud, call.owner, call.slug)
+	if repository.redirected(w, r, call) {
+		return
+	}
 	status, text := s.judgeCloudGit(credentialsOf(r), call, repository)
 	switch status {
 	case http.StatusOK:

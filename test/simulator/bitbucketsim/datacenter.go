@@ -149,6 +149,9 @@ func (s *Server) routeDataCenterGit(r *http.Request, path string) route {
 
 func (s *Server) serveDataCenterGit(w http.ResponseWriter, r *http.Request, call gitCall) {
 	repository := s.repository(DataCenter, call.owner, call.slug)
+	if repository.redirected(w, r, call) {
+		return
+	}
 	if repository.unchecked(call) {
 		s.serveGit(w, r, call, repository)
 		return

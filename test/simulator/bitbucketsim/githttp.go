@@ -64,6 +64,24 @@ func (c gitCall) contentType() string {
 	return "application/x-git-" + c.service + "-result"
 }
 
+// redirected answers a call to a repository that has moved. The repository may be nil.
+//
+// Source: https://support.atlassian.com/bitbucket-cloud/docs/change-a-repositorys-name/ and
+// https://confluence.atlassian.com/bitbucketserver/moving-a-repository-1063978905.html; both redirect, and
+// neither says with which status.
+func (r *Repository) redirected(w http.ResponseWriter, request *http.Request, call gitCall) bool {
+	if r == nil || r.MovedTo == "" {
+		return false
+	}
+	at := "/git-" + call.service
+	if call.refs {
+		at = "/info/refs?" + request.URL.RawQuery
+	}
+	w.Header().Set("Location", r.MovedTo+at)
+	w.WriteHeader(http.StatusMovedPermanently)
+	return true
+}
+
 // serveGit lets git http-backend answer a call that has been allowed.
 //
 // Source: https://git-scm.com/docs/git-http-backend
@@ -79,8 +97,10 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 	environment := append(isolation(s.root),
 		"GIT_PROJECT_ROOT="+filepath.Dir(repository.path),
 		"GIT_HTTP_EXPORT_ALL=1",
-		"GIT_PROTOCOL="+r.Header.Get("Git-Protocol"),
 	)
+	if !repository.Version0 {
+		environment = append(environment, "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
+	}
 	if call.service == ReceivePack {
 		environment = append(environment, "REMOTE_USER=simulator") // http-backend lets somebody push, not anybody
 	}

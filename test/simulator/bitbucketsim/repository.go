@@ -47,6 +47,11 @@ type Repository struct {
 	Empty bool
 	// Archived refuses pushes. Data Center only.
 	Archived bool
+	// Version0 is served by a git of before 2018, or through a proxy that drops the header Git-Protocol:
+	// every ref is advertised.
+	Version0 bool
+	// MovedTo is another repository's clone URL, to which every request of git is redirected.
+	MovedTo string
 
 	server *Server
 	path   string
@@ -151,6 +156,23 @@ func (r *Repository) Branch(name string) string {
 	r.commit.Lock()
 	defer r.commit.Unlock()
 	return r.extend(name, "Work on "+name)
+}
+
+// Crowd adds n branches, "crowd/000001" and on, that point to the default branch's commit. It writes git's file of
+// packed refs, for git itself takes minutes for a hundred thousand.
+//
+// Source: https://git-scm.com/docs/git-pack-refs
+func (r *Repository) Crowd(n int) {
+	r.commit.Lock()
+	defer r.commit.Unlock()
+	head := r.Head()
+	packed := []byte("# pack-refs with: peeled fully-peeled sorted \n")
+	for i := range n {
+		packed = fmt.Appendf(packed, "%s refs/heads/crowd/%06d\n", head, i+1)
+	}
+	if err := os.WriteFile(filepath.Join(r.path, "packed-refs"), packed, 0o600); err != nil {
+		panic(fmt.Errorf("add %d branches: %w", n, err))
+	}
 }
 
 // Tag tags the default branch's commit and returns the commit, also for an annotated tag.

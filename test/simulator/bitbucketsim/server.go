@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
@@ -52,6 +53,7 @@ type Server struct {
 	Journal fault.Journal
 
 	latency time.Duration
+	sent    atomic.Int64
 	log     *log.Logger
 	root    string // holds the repositories and the CA certificate
 	backend string // path of git http-backend
@@ -186,6 +188,9 @@ func (s *Server) enter() bool {
 	}
 	return !s.closed
 }
+
+// Sent counts the bytes of all bodies so far, of Cloud and Data Center together.
+func (s *Server) Sent() int64 { return s.sent.Load() }
 
 // CloudProxyURL is the HTTP proxy through which bitbucket.org, api.bitbucket.org and git.example.test are
 // reached, for HTTPS_PROXY. Every other use of it is answered 502 and is a violation.

@@ -136,6 +136,7 @@ func TestViolations(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cloudRefs, nil)
 			require.NoError(t, err)
 			request.Header["Authorization"] = []string{basic("ann", apiToken), basic("ann", apiToken)}
+			request.Header.Set("User-Agent", "git/2.39.5")
 			response, err := newClient(t, s).Do(request)
 			require.NoError(t, err)
 			response.Body.Close()
