@@ -15,16 +15,23 @@ import (
 )
 
 // proxies are what httpproxy.FromEnvironment would find if environ were the
-// process's environment.
+// process's environment, and ALL_PROXY for what is not set, as git follows it.
+//
+// Source: https://git-scm.com/docs/git-config, http.proxy, and
+// https://curl.se/docs/manpage.html, ENVIRONMENT.
 func proxies(environ []string) *httpproxy.Config {
 	variables := variablesOf(environ)
-	either := func(name string) string { return cmp.Or(variables[name], variables[strings.ToLower(name)]) }
 	return &httpproxy.Config{
-		HTTPProxy:  either("HTTP_PROXY"),
-		HTTPSProxy: either("HTTPS_PROXY"),
-		NoProxy:    either("NO_PROXY"),
+		HTTPProxy:  cmp.Or(either(variables, "HTTP_PROXY"), either(variables, "ALL_PROXY")),
+		HTTPSProxy: cmp.Or(either(variables, "HTTPS_PROXY"), either(variables, "ALL_PROXY")),
+		NoProxy:    either(variables, "NO_PROXY"),
 		CGI:        variables["REQUEST_METHOD"] != "",
 	}
+}
+
+// either is the value of a variable, or of the same in lower case.
+func either(variables map[string]string, name string) string {
+	return cmp.Or(variables[name], variables[strings.ToLower(name)])
 }
 
 func variablesOf(environ []string) map[string]string {
@@ -45,11 +52,16 @@ func (b BadProxy) Error() string { return b.Variable + ": " + b.Reason + "; " + 
 
 // BadProxies lists the variables, in both spellings and whether or not the other
 // counts, that httpproxy would ignore or take for something else: a request would
-// then go out without the proxy.
+// then go out without the proxy. ALL_PROXY is among them only where it counts, for
+// it may be meant for other programs.
 func BadProxies(environ []string) []BadProxy {
 	variables := variablesOf(environ)
+	names := []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
+	if either(variables, "HTTPS_PROXY") == "" || either(variables, "HTTP_PROXY") == "" {
+		names = append(names, "ALL_PROXY", "all_proxy")
+	}
 	var bad []BadProxy
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+	for _, name := range names {
 		if value := variables[name]; value != "" {
 			if reason := badProxy(value); reason != "" {
 				bad = append(bad, BadProxy{name, reason, "give it as http://host:port, with a user and password escaped as in a URL, or unset it"})
@@ -99,7 +111,7 @@ func isNoHost(element string) bool {
 }
 
 // ProxyPasswords are the passwords in the proxy variables, also in those that are
-// bad and in ALL_PROXY, which is not followed: as they are, and unescaped.
+// bad or do not count: as they are, and unescaped.
 func ProxyPasswords(environ []string) []sensitive.String {
 	var passwords []sensitive.String
 	for _, entry := range environ {

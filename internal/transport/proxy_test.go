@@ -95,6 +95,11 @@ func TestProxyVariables(t *testing.T) {
 		{"a loopback address needs none", plain.URL, 407, []string{"HTTP_PROXY=PROXY", "HTTPS_PROXY=PROXY"}, 0, direct, ""},
 		{"HTTP_PROXY is asked for the page itself", remote, 407, []string{"HTTP_PROXY=PROXY"}, 1, answer{status: 407}, ""},
 		{"so is http_proxy", remote, 407, []string{"http_proxy=PROXY"}, 1, answer{status: 407}, ""},
+		{"ALL_PROXY is for https", secret, 200, []string{"ALL_PROXY=PROXY"}, 1, through, ""},
+		{"so is all_proxy", secret, 200, []string{"HTTPS_PROXY=", "all_proxy=PROXY"}, 1, through, ""},
+		{"and for http", remote, 407, []string{"ALL_PROXY=PROXY"}, 1, answer{status: 407}, ""},
+		{"ALL_PROXY stands back", secret, 200, []string{"ALL_PROXY=http://127.0.0.1:1", "https_proxy=PROXY"}, 1, through, ""},
+		{"NO_PROXY is heard against it", remote, 407, []string{"ALL_PROXY=PROXY", "NO_PROXY=0.0.0.0"}, 0, direct, ""},
 		{"HTTPS_PROXY is not for http", remote, 407, []string{"HTTPS_PROXY=PROXY"}, 0, direct, ""},
 		{"NO_PROXY is heard", remote, 407, []string{"HTTP_PROXY=PROXY", "NO_PROXY=0.0.0.0"}, 0, direct, ""},
 		{"so is no_proxy", remote, 407, []string{"HTTP_PROXY=PROXY", "no_proxy=example.com,0.0.0.0"}, 0, direct, ""},
@@ -233,7 +238,7 @@ func TestBadProxiesAreNotIgnored(t *testing.T) {
 		"http://proxy.test:0":                  noPort,
 		"http://proxy.test:65536":              noPort,
 	} {
-		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 			environ := []string{"NO_PROXY=example.com", name + "=" + value}
 			bad := transport.BadProxies(environ)
 			require.Len(t, bad, 1, value)
@@ -265,7 +270,8 @@ func TestGoodProxies(t *testing.T) {
 	for _, value := range []string{"*", "a.test,.b.test, *.c.test,", "10.0.0.0/8,fd00::/8,::1,[::1]:80,10.0.0.1:8080"} {
 		assert.Empty(t, transport.BadProxies([]string{"NO_PROXY=" + value}), value)
 	}
-	assert.Empty(t, transport.BadProxies([]string{"ALL_PROXY=%", "HTTPS_PROXY=%", "HTTPS_PROXY=proxy.test"}), "what does not count")
+	assert.Empty(t, transport.BadProxies([]string{"ALL_PROXY=socks4://x", "HTTPS_PROXY=%", "HTTPS_PROXY=proxy.test", "http_proxy=proxy.test"}), "what does not count")
+	assert.Len(t, transport.BadProxies([]string{"ALL_PROXY=socks4://x", "HTTPS_PROXY=proxy.test"}), 1, "what counts for http")
 }
 
 func TestProxyPasswords(t *testing.T) {

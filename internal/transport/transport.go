@@ -33,8 +33,9 @@ type Options struct {
 	Log            *slog.Logger
 
 	// Environ holds the proxy variables among others, as os.Environ does. They
-	// are HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lower case. Of
-	// two entries for one variable the later counts. No entry means no proxy.
+	// are HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lower case, and
+	// ALL_PROXY for one of the first two that is not set. Of two entries for one
+	// variable the later counts. No entry means no proxy.
 	Environ []string
 }
 
