@@ -70,7 +70,9 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		Err:             err,
 	}
 	on.Mask(facts.Outputs(), job.Secrets()...)
-	if err == nil {
+	if err != nil {
+		warn(log, entry.Warnings) // one of them may say why
+	} else {
 		facts = start(ctx, job, on, environ, facts)
 	}
 	facts.ExitCode = exitCode(ctx, job, facts)
@@ -91,6 +93,7 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 	inputs := on.Inputs(names, strings.Join(args[:min(1, len(args))], ""))
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	job, err := config.Parse(inputs, on.ReadFile)
+	mistyped(on.Strays(names), &job)
 	var list problem.List
 	surroundings(args, environ, &list)
 	if list.Err() == nil {
@@ -100,6 +103,19 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 		list.Add(found.Input, found.Summary, found.Remedy)
 	}
 	return job, list.Err()
+}
+
+// mistyped adds to a job what there is to say about variables that are no input.
+func mistyped(found []platform.Stray, job *config.Job) {
+	var strays []config.Stray
+	for _, stray := range found {
+		strays = append(strays, config.Stray(stray))
+	}
+	warnings, pasted := config.Mistyped(strays)
+	job.Pasted = append(job.Pasted, pasted...)
+	for i := range job.Entries {
+		job.Entries[i].Warnings = append(warnings, job.Entries[i].Warnings...)
+	}
 }
 
 // start opens the ways to Oz and Bitbucket and runs the pipeline.

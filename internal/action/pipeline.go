@@ -77,6 +77,9 @@ func (r run) converge(ctx context.Context, w work) work {
 		case w.Err == nil:
 			return w
 		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
+			if !w.shown {
+				r.warn(r.entry.Warnings) // one of them may say why
+			}
 			if remedy := r.addressRemedy(ctx, w.Err); remedy != "" {
 				w.Err = fmt.Errorf("%w\n%s", w.Err, remedy)
 			}
@@ -174,9 +177,11 @@ func (r run) show(w work) work {
 	return w
 }
 
-func (r run) warn(warnings []string) {
+func (r run) warn(warnings []string) { warn(r.log, warnings) }
+
+func warn(log *slog.Logger, warnings []string) {
 	for _, warning := range warnings {
-		r.log.Warn(warning)
+		log.Warn(warning)
 	}
 }
 

@@ -43,7 +43,7 @@ type Job struct {
 	DetailedExitcode bool
 	OutputFile       string
 
-	Pasted []sensitive.String // what looks like a token in an input that is shown; such inputs are refused
+	Pasted []sensitive.String // what looks like a token in an input that is shown, which is refused, or in a variable that is no input
 
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL

@@ -5,6 +5,7 @@ package platform
 import (
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type Platform interface {
 	// has one element a line. A mode that is not empty takes the place of the
 	// input.
 	Inputs(names []string, mode string) map[string]string
+	// Strays returns the variables that are no input and stand where one may.
+	Strays(names []string) []Stray
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
 	// Mask keeps secrets out of everything that is printed from now on. outputs
@@ -69,12 +72,7 @@ type host struct {
 // Bitbucket Pipelines an input may be a list, and the pipeline's own repository
 // is the default for repo_url, but in a rotation, which it would narrow.
 func (h host) Inputs(names []string, mode string) map[string]string {
-	prefix := ""
-	for _, name := range names {
-		if h.variables["INPUT_"+strings.ToUpper(name)] != "" {
-			prefix = "INPUT_"
-		}
-	}
+	prefix := h.prefix(names)
 	inputs := make(map[string]string)
 	for _, name := range names {
 		if value := h.input(prefix + strings.ToUpper(name)); strings.TrimSpace(value) != "" {
@@ -92,6 +90,14 @@ func (h host) Inputs(names []string, mode string) map[string]string {
 		inputs["repo_url"] = own
 	}
 	return inputs
+}
+
+// prefix is INPUT_ when any input is set that way, else empty.
+func (h host) prefix(names []string) string {
+	if slices.ContainsFunc(names, func(name string) bool { return h.variables["INPUT_"+strings.ToUpper(name)] != "" }) {
+		return "INPUT_"
+	}
+	return ""
 }
 
 // input reads a variable or, in a Bitbucket pipeline, the list X_COUNT, X_0, ...

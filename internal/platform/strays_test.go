@@ -1,0 +1,56 @@
+package platform_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+func TestStrays(t *testing.T) {
+	t.Parallel()
+	const (
+		onGitHub = "GITHUB_ACTIONS=true"
+		pipeline = "BITBUCKET_BUILD_NUMBER=7"
+		pipe     = "BITBUCKET_PIPE_STORAGE_DIR=/x"
+	)
+	stray := func(prefix, name string, alone bool) platform.Stray {
+		return platform.Stray{Prefix: prefix, Name: name, Alone: alone, Value: sensitive.New("x")}
+	}
+	for name, tt := range map[string]struct {
+		environ []string
+		want    []platform.Stray // but for those that are set to choose the host
+	}{
+		"inputs are none":           {[]string{"REPO_URL=x", "MODE=x"}, nil},
+		"others are":                {[]string{"REPO_URL=x", "HOME=x"}, []platform.Stray{stray("", "HOME", false)}},
+		"not without a value":       {[]string{"HOME=", "REPO_ULR= \n"}, nil},
+		"INPUT_ where it is unused": {[]string{"REPO_URL=x", "INPUT_MOD=x"}, []platform.Stray{stray("INPUT_", "MOD", false)}},
+		"plain ones are not read beside INPUT_": {
+			[]string{"INPUT_MODE=x", "REPO_ULR=x", "WARP_APIKEY=x"}, []platform.Stray{stray("", "WARP_APIKEY", false)},
+		},
+		"INPUT_ on GitHub": {
+			[]string{onGitHub, "INPUT_MODE=x", "INPUT_WHO=x", "INPUT_ARGS=x", "INPUT_ENTRYPOINT=x"}, []platform.Stray{stray("INPUT_", "WHO", true)},
+		},
+		"plain ones on GitHub": {[]string{onGitHub, "REPO_ULR=x"}, []platform.Stray{stray("", "REPO_ULR", false)}},
+		"a pipeline":           {[]string{pipeline, "REPO_ULR=x"}, []platform.Stray{stray("", "REPO_ULR", false)}},
+		"a pipe":               {[]string{pipeline, pipe, "REPO_ULR=x", "BITBUCKET_TAG=x"}, []platform.Stray{stray("", "BITBUCKET_TAG", false), stray("", "REPO_ULR", true)}},
+		"lists of a pipeline": {
+			[]string{pipeline, "REPO_URL_COUNT=x", "REPO_URL_0=x", "REPO_ULR_COUNT=x", "REPO_ULR_1=x", "A_1=x"},
+			[]platform.Stray{stray("", "A_1", false), stray("", "REPO_ULR", false), stray("", "REPO_ULR", false)},
+		},
+		"no lists elsewhere": {[]string{"REPO_URL_COUNT=x"}, []platform.Stray{stray("", "REPO_URL_COUNT", false)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []platform.Stray
+			for _, stray := range start(tt.environ...).Strays([]string{"mode", "repo_url"}) {
+				if stray.Value.Reveal() == "x" {
+					got = append(got, stray)
+				}
+			}
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
