@@ -12,7 +12,7 @@ func (p *parser) rotation() {
 	c, in := &p.config, p.in
 	r := &c.Rotation
 	r.PreviousToken = p.secret("previous_token", in.PreviousToken, in.PreviousTokenFile)
-	r.Password = p.valueOrFile("bitbucket_password", in.BitbucketPassword, in.BitbucketPassFile)
+	r.Password = p.password("bitbucket_password", in.BitbucketPassword, in.BitbucketPassFile)
 	r.Mint = p.boolean("mint", in.Mint)
 	if c.Mode != Rotate {
 		if r.Mint {
@@ -68,7 +68,7 @@ func (p *parser) minting() {
 	case c.Flavor == "":
 		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not tell that this is Data Center, which mint needs")
 	}
-	if (r.Username == "") != r.Password.IsEmpty() {
+	if hasPassword := !in.BitbucketPassword.IsEmpty() || in.BitbucketPassFile != ""; hasPassword != (r.Username != "") {
 		p.add("bitbucket_username", "give both, or bitbucket_token alone", "and bitbucket_password belong together")
 	}
 	days, err := strconv.Atoi(in.TokenExpiryDays)

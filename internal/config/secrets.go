@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -39,6 +38,11 @@ func (p *parser) secret(name string, value sensitive.String, path string) sensit
 		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
 		return sensitive.String{} // a name is not to be hidden
 	}
+	if is, remedy := p.pastedFor(name, value.Reveal()); is != "" {
+		p.hide(is, value.Reveal())
+		p.add(name, remedy, "%s", is)
+		return sensitive.String{} // so that nothing else is said about it
+	}
 	p.bare(name, value.Reveal())
 	return value
 }
@@ -68,39 +72,24 @@ func (p *parser) valueOrFile(name string, value sensitive.String, path string) s
 	return value
 }
 
-// Forms in which a variable's name comes through instead of its value: $NAME,
-// ${NAME}, ${{ secrets.NAME }}, $(NAME), %NAME%.
-var unexpanded = regexp.MustCompile(`^(?:\$[A-Za-z_{(].*|%[A-Za-z_][A-Za-z0-9_]*%)$`)
-
-// authentication is the scheme of an Authorization header, perhaps with the
-// header's name.
-var authentication = regexp.MustCompile(`(?i)^(?:authorization *:|bearer\s|basic\s)`)
-
 // bare refuses what comes around or in place of a secret when it is pasted or
 // passed on wrongly, and says which of these it is. The value is never shown.
 func (p *parser) bare(name, value string) {
-	const bare = "pass the bare value"
 	bad := strings.IndexFunc(value, bitbucket.NotInToken)
 	switch {
 	case value == "":
-	case unexpanded.MatchString(value):
-		p.add(name, "pass the variable's value; check that it is defined for this job", "is the name of a variable, which nothing has replaced by its value")
-	case len(value) > 1 && strings.ContainsRune("\"'`", rune(value[0])) && value[0] == value[len(value)-1]:
-		p.add(name, bare, "has quotes around it")
-	case authentication.MatchString(value):
-		p.add(name, "pass what follows", "begins with the name of an HTTP header or scheme")
 	case strings.ContainsRune(value, '\n'):
-		p.add(name, bare+", on one line", "holds a line break")
+		p.add(name, passBare+", on one line", "holds a line break")
 	case strings.ContainsAny(value, " \t"):
-		p.add(name, bare, "holds white space")
+		p.add(name, passBare, "holds white space")
 	case bad >= 0:
-		p.add(name, bare+": printable ASCII without white space, quotes, backslash, $ or backquote",
+		p.add(name, passBare+": printable ASCII without white space, quotes, backslash, $ or backquote",
 			"holds a character that no token has, at position %d", bad+1)
 	}
 }
 
 // secretVariables are the names that variables with one of the secrets have.
-var secretVariables = []string{"WARP_API_KEY", cloudSecretName, dataCenterSecretName}
+var secretVariables = []string{"WARP_API_KEY", "PREVIOUS_TOKEN", "BITBUCKET_PASSWORD", cloudSecretName, dataCenterSecretName}
 
 // kind decides the kind of the token and checks that it fits the flavor.
 func (p *parser) kind() {

@@ -57,7 +57,7 @@ func TestPastedSecretsAreRefusedWithWhatHappened(t *testing.T) {
 		"`ATATT3secret`":                quotes,
 		"Bearer ATATT3secret":           scheme,
 		"bearer\tATATT3secret":          scheme,
-		"Basic QVRBVFQz":                scheme,
+		"Basic QVRBVFQz":                "is the credentials of HTTP's scheme Basic, in which user and token are encoded together; pass the token or key itself",
 		"Authorization: Bearer ATATT3s": scheme,
 		"ATATT3\nsecret":                "holds a line break; pass the bare value, on one line",
 		"ATATT3\r\n secret":             "holds a line break; pass the bare value, on one line",
@@ -77,7 +77,7 @@ func TestPastedSecretsAreRefusedWithWhatHappened(t *testing.T) {
 	}
 	for value, at := range map[string]string{
 		`ab"cd`: "3", "ab'cd": "3", `ab\cd`: "3", "$1": "1", "ab$cd": "3", "ab`cd": "3", "\"abc": "1",
-		"\ufeffabc": "1", "tök": "2", "ab\x00": "3", "ab\x7f": "3", "ab\u00a0c": "3",
+		"tök": "2", "ab\x00": "3", "ab\x7f": "3",
 	} {
 		assert.Equal(t, []string{"bitbucket_token: holds a character that no token has, at position " + at +
 			"; pass the bare value: printable ASCII without white space, quotes, backslash, $ or backquote"},

@@ -1,0 +1,179 @@
+package config
+
+import (
+	"encoding/base64"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// paste is what people paste in place of a secret, or with one inside. Its words say
+// what it is and never show it.
+type paste struct {
+	form       *regexp.Regexp
+	is, remedy string
+}
+
+// Remedies that several pastes have.
+const (
+	passBare   = "pass the bare value"
+	passItself = "pass the token or key itself"
+	passAfter  = "pass what follows"
+	passURL    = "pass the token itself; the URL belongs into repo_url"
+)
+
+// pastes are tried in order: the first that fits says what was pasted. None fits a
+// token of Bitbucket or Warp, which holds letters, digits and + / = _ - . @ and no
+// white space.
+var pastes = []paste{
+	{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", "pass what follows the equals sign"},
+	// $NAME, ${NAME}, ${{ secrets.NAME }}, $(NAME), $[variables.NAME], %NAME%, {{ .NAME }}
+	{regexp.MustCompile(`(?s)^(?:\$[A-Za-z_{(\[].*|%[A-Za-z_][A-Za-z0-9_]*%|\{\{.*\}\})$`),
+		"is the name of a variable, which nothing has replaced by its value", "pass the variable's value; check that it is defined for this job"},
+	{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key"},
+	{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself},
+	{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare},
+	{regexp.MustCompile(`^-----BEGIN `), "is a key or certificate in PEM", passItself},
+	{regexp.MustCompile(`^(?:ssh-[a-z0-9]+|ecdsa-\S+) `), "is an SSH key", passItself},
+	{regexp.MustCompile(`^machine\s`), "is a line of .netrc", "pass what follows the word password"},
+	{regexp.MustCompile(`^(?:git|curl|wget|docker|oz)\s`), "is a whole command", "pass only the token or key inside"},
+	{regexp.MustCompile(`(?i)^(?:export|set|setx|env|declare|arg|-e|--env)\s|^(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]*)\s*=\s*[^=\s]|^(?:\w*_)?(?:token|key|password|secret)\s*=\s*[^=\s]`),
+		"is an assignment to a variable", "pass what follows the equals sign"},
+	{regexp.MustCompile(`(?i)^(?:-H\s+|http\.\S*extraheader\s*[=:]?\s*)?['"]?(?:authorization\s*:\s*)?basic\s`),
+		"is the credentials of HTTP's scheme Basic, in which user and token are encoded together", passItself},
+	{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter},
+	{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter},
+	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s]*@|^[^:/\s]+:[^\s]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
+		"is a URL with credentials in it", "pass only what is between the user's colon and the @"},
+	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://|^(?:www\.)?bitbucket\.org/`), "is a URL", passURL},
+	{regexp.MustCompile(`^git@|^[^\s:@]+@[^\s:@]+:\S+\.git$`), "is the SSH address of a repository", passURL},
+	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[^\s:@/]+:`), "begins with an e-mail address", "pass what follows the colon"},
+	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[A-Za-z]{2,}$`), "is an e-mail address", passItself},
+	{regexp.MustCompile(`^x-(?:bitbucket-api-)?token-auth\b`), "begins with a user name", "pass what follows the colon"},
+	{regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), "is the path of a file", ""}, // the remedy is pathRemedy
+}
+
+// pastedFor says what a secret's value is when it is none, and what to do. Files are
+// looked for by the value's name.
+func (p *parser) pastedFor(input, value string) (is, remedy string) {
+	if value == "" || beginsLikeToken(value) {
+		return "", ""
+	}
+	for _, paste := range pastes {
+		if paste.form.MatchString(value) {
+			is, remedy = paste.is, paste.remedy
+			break
+		}
+	}
+	switch {
+	case is == "" && isEncoded(value):
+		return "is a token in Base64", "decode it first, and pass the token alone, without a user"
+	case is == "" && followsUser(value):
+		return "begins with a user name", "pass what follows the colon"
+	case is == "" && p.isFile(value):
+		is = "is the path of a file"
+	}
+	if is == "is the path of a file" {
+		remedy = pathRemedy(input)
+	}
+	return is, remedy
+}
+
+// pathRemedy is where a path belongs.
+func pathRemedy(input string) string {
+	if strings.HasSuffix(input, "_file") {
+		return "put the secret itself into the file"
+	}
+	return "use " + input + "_file, which takes a path"
+}
+
+// password reads a password. It may be anything but what cannot be one.
+func (p *parser) password(name string, value sensitive.String, path string) sensitive.String {
+	value = p.valueOrFile(name, value, path)
+	if path != "" {
+		name += "_file"
+	}
+	text := value.Reveal()
+	device := strings.HasPrefix(text, "/dev/") || strings.HasPrefix(text, "/proc/") // which may have no end
+	switch {
+	case slices.Contains(secretVariables, text):
+		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
+		return sensitive.String{} // a name is not to be hidden
+	case strings.Contains(text, "\n"):
+		p.add(name, passBare+", on one line", "holds a line break")
+	case strings.HasPrefix(text, "/") && !device && p.isFile(text):
+		p.add(name, pathRemedy(name), "is the path of a file")
+	}
+	return value
+}
+
+// longestPath is the bytes of a path that Linux takes.
+const longestPath = 4095
+
+// isFile reports whether a value without a path's form names a file all the same,
+// such as token.txt.
+func (p *parser) isFile(value string) bool {
+	if len(value) > longestPath || strings.ContainsAny(value, "\n\x00") {
+		return false
+	}
+	_, err := p.readFile(value)
+	return err == nil
+}
+
+// followsUser reports whether a value is user:token.
+func followsUser(value string) bool {
+	_, token, found := strings.Cut(value, ":")
+	return found && beginsLikeToken(token)
+}
+
+func beginsLikeToken(text string) bool {
+	return bitbucket.ForeignKind("", func(prefix string) bool { return strings.HasPrefix(text, prefix) }) != ""
+}
+
+// isEncoded reports whether a value is the Base64 of a token, as a Secret of
+// Kubernetes has it, or of user:token, as Basic has it.
+func isEncoded(value string) bool {
+	plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	return err == nil && (beginsLikeToken(string(plain)) || followsUser(string(plain)))
+}
+
+// publicPastes hold no secret: to hide them would hide ordinary words of the log.
+var publicPastes = []string{"is the path of a file", "is a URL", "is an e-mail address", "is the SSH address of a repository"}
+
+// hide keeps what was pasted wrongly out of all that is printed, but for names of
+// variables in it: to hide those would hide the names of inputs in messages.
+func (p *parser) hide(is, value string) {
+	if slices.Contains(publicPastes, is) && len(lookalikes(value)) == 0 && !strings.ContainsAny(value, "?#") {
+		return
+	}
+	parts := variables.Split(value, -1)
+	for i, part := range parts {
+		parts[i] = strings.Trim(part, "\"'`=:{}[]<>, \r\n\t")
+	}
+	longest := slices.MaxFunc(parts, func(a, b string) int { return len(a) - len(b) })
+	for _, part := range parts {
+		if len(part) >= shortestPiece || part == longest && part != "" {
+			p.config.Pasted = append(p.config.Pasted, sensitive.New(part))
+		}
+	}
+}
+
+// shortestPiece is the length from which a part of a wrong paste is hidden, where
+// there is more than one.
+const shortestPiece = 12
+
+// variables finds the names of inputs and of secrets' variables that are no ordinary
+// words.
+var variables = func() *regexp.Regexp {
+	names := slices.Clone(secretVariables)
+	for _, input := range Inputs() {
+		if strings.Contains(input.Name, "_") {
+			names = append(names, input.Name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+	return regexp.MustCompile(`(?i)` + strings.Join(names, "|"))
+}()
