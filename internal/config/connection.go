@@ -23,8 +23,13 @@ func (p *parser) connection() {
 	}
 	c.CACertificate = []byte(in.CACertificate)
 	if !strings.Contains(in.CACertificate, "-----BEGIN") {
-		if c.CACertificate, err = p.readFile(in.CACertificate); err != nil {
+		content, err := p.readFile(in.CACertificate)
+		if err != nil {
 			p.add("ca_certificate", "give one of the two", "is neither PEM text nor a file that the job can read")
+			return
+		}
+		text, ok := p.decoded("ca_certificate", content)
+		if c.CACertificate = []byte(text); !ok {
 			return
 		}
 	}

@@ -106,6 +106,8 @@ func (p *parser) password(name string, value sensitive.String, path string) sens
 		p.add(name, passBare+", on one line", "holds a line break")
 	case strings.HasPrefix(text, "/") && !device && p.isFile(text):
 		p.add(name, pathRemedy(name), "is the path of a file")
+	case slices.ContainsFunc(findings(text), func(f finding) bool { return !f.looksLikeAnother() }):
+		p.warn("%s holds a character that nobody sees; check what was pasted", name) // and not which: it may be meant
 	}
 	return value
 }

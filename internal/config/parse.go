@@ -44,6 +44,7 @@ type config struct {
 }
 
 func (p *parser) parse() {
+	p.unseen()
 	p.pasted()
 	p.mode()
 	p.secrets()

@@ -65,7 +65,11 @@ func (p *parser) valueOrFile(name string, value sensitive.String, path string) s
 		p.add(name+"_file", "give the path of a file that the job can read, not the secret itself", "cannot be read")
 		return sensitive.String{}
 	}
-	value = sensitive.New(trim(string(content)))
+	text, ok := p.decoded(name+"_file", content)
+	if !ok {
+		return sensitive.String{}
+	}
+	value = sensitive.New(trim(text))
 	if value.IsEmpty() {
 		p.add(name+"_file", "put the secret into it", "names an empty file")
 	}
@@ -75,9 +79,11 @@ func (p *parser) valueOrFile(name string, value sensitive.String, path string) s
 // bare refuses what comes around or in place of a secret when it is pasted or
 // passed on wrongly, and says which of these it is. The value is never shown.
 func (p *parser) bare(name, value string) {
-	bad := strings.IndexFunc(value, bitbucket.NotInToken)
+	bad, unseen := strings.IndexFunc(value, bitbucket.NotInToken), findings(value)
 	switch {
 	case value == "":
+	case len(unseen) > 0:
+		p.refuse(name, unseen[0])
 	case strings.ContainsRune(value, '\n'):
 		p.add(name, passBare+", on one line", "holds a line break")
 	case strings.ContainsAny(value, " \t"):
