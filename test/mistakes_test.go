@@ -27,7 +27,7 @@ func TestWhatIsPastedInPlaceOfACredential(t *testing.T) {
 			"Bearer " + cloudToken:           "begins with the name of an HTTP header or scheme",
 			"x-token-auth:" + cloudToken:     "begins with a user name",
 			"https://x-token-auth:" + cloudToken + "@bitbucket.org/acme/sample.git": "is a URL with credentials in it",
-			w.cloud.CloneURL():                      "is a URL; pass the token itself",
+			w.cloud.CloneURL():                      "is a URL; pass the token or key itself",
 			`{"token": "` + cloudToken + `"}`:       "is JSON",
 			"export BITBUCKET_TOKEN=" + cloudToken:  "is an assignment to a variable",
 			"export BITBUCKET_TOKEN='" + cloudToken: "is an assignment to a variable",

@@ -43,7 +43,9 @@ type Job struct {
 	DetailedExitcode bool
 	OutputFile       string
 
-	Pasted []sensitive.String // what looks like a token in an input that is shown, which is refused, or in a variable that is no input
+	// Pasted is what looks like a token and is none of the job's: in an input that is
+	// shown and in a secret's place, which are refused, and in variables that are no input.
+	Pasted []sensitive.String
 
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL

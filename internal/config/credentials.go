@@ -22,7 +22,7 @@ const (
 	passBare   = "pass the bare value"
 	passItself = "pass the token or key itself"
 	passAfter  = "pass what follows"
-	passURL    = "pass the token itself; the URL belongs into repo_url"
+	passURL    = "pass the token or key itself; a repository's URL belongs in repo_url"
 )
 
 // pastes are tried in order: the first that fits says what was pasted. None fits a

@@ -127,21 +127,32 @@ func (f finding) String() string {
 	return fmt.Sprintf("U+%04X %s", f.rune, cmp.Or(f.name, "(a character without a shape)"))
 }
 
-// findings are the characters of text that are known, but for those that its language
-// needs: a joiner or a wide space beside letters that are not Latin.
+// findings are the characters of text that are known, but for spaces at the ends of a
+// line, which are trimmed, and for what a script that is not Latin needs.
 func findings(text string) []finding {
 	var found []finding
-	line, column, before := 1, 0, rune(0)
-	for _, r := range text {
-		column++
-		if c, ok := known(r); ok && !(before > 0xff && (r == 0x200c || r == 0x200d || r == 0x3000)) {
-			found = append(found, finding{r, line, column, c})
-		}
-		if before = r; r == '\n' {
-			line, column = line+1, 0
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		end := len(strings.TrimRightFunc(line, unicode.IsSpace))
+		column, before := 0, ' '
+		for at, r := range line {
+			column++
+			c, ok := known(r)
+			atEnd := c.kind == isSpace && (at >= end || strings.TrimSpace(line[:at]) == "")
+			if ok && !atEnd && !(before > 0xff && isJoiner(r, c)) {
+				found = append(found, finding{r, number, column, c})
+			}
+			before = r
 		}
 	}
 	return found
+}
+
+// isJoiner reports whether letters that are not Latin may need a character beside
+// them: emoji that are joined, marks of direction, a space as wide as they are.
+func isJoiner(r rune, c character) bool {
+	return 0x200c <= r && r <= 0x200f || r == 0x061c || r == 0x3000 || c.name == ""
 }
 
 // What an input holds, as far as it matters which characters may be in it.
@@ -168,7 +179,7 @@ func (p *parser) unseen() {
 
 // seen is the value of an input without what is refused.
 func (p *parser) seen(input, value string) string {
-	if !utf8.ValidString(value) {
+	if !utf8.ValidString(value) && input != "ca_certificate" { // which may have comments
 		p.add(input, "pass it in UTF-8", "line %d holds a byte that is not UTF-8", lineOfByte(value))
 		return strings.ToValidUTF8(value, "")
 	}

@@ -58,7 +58,7 @@ func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
 	})
 	assert.Contains(t, problems(t, cloud(with("ca_certificate", "ca\u200b.pem")), nil)[0], "ca_certificate: line 1 holds U+200B ZERO WIDTH SPACE at column 3"+takeOut)
 	assert.Equal(t, []string{"description: line 2 holds a byte that is not UTF-8; pass it in UTF-8"}, problems(t, cloud(with("description", "a\ncaf\xe9")), nil))
-	for name, value := range map[string]string{"team": "Anna’s – team", "environment_name": "名前\u3000二", "branch": "feature–x"} {
+	for name, value := range map[string]string{"team": "Anna’s – team", "environment_name": "名前\u3000二", "branch": "feature–x", "environment_secrets": "A\u00a0\n\u00a0B"} {
 		parse(t, cloud(with(name, value)))
 	}
 }
@@ -102,7 +102,7 @@ func TestCharactersThatMayBeMeantDrawAWarning(t *testing.T) {
 	assert.Len(t, many.Warnings, 6)
 	assert.Equal(t, "setup_commands holds such characters in further lines", many.Warnings[5])
 
-	for input, value := range map[string]string{"smoke_test_prompt": "👩\u200d💻 “naïve” – 日本\u3000語 می\u200cخواهم", "setup_commands": "echo '👩\u200d💻'\n# a\u00a0b"} {
+	for input, value := range map[string]string{"smoke_test_prompt": "👩\u200d💻 “naïve” – 日本\u3000語 می\u200cخواهم", "setup_commands": "echo '👩\u200d💻'\n# a\u00a0b\n\u00a0make\u00a0\nmake 🏴\U000e0067 שלום\u200f"} {
 		assert.Empty(t, parse(t, cloud(with(input, value))).Warnings, value)
 	}
 	assert.Equal(t, []string{"setup_commands: line 1 holds U+FEFF BYTE ORDER MARK at column 1" + takeOut}, problems(t, cloud(with("setup_commands", "\ufeffnpm ci\nmake")), nil))
