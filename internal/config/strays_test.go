@@ -98,7 +98,7 @@ func TestMistyped(t *testing.T) {
 		{Name: "HOME", Value: sensitive.New(token)},
 		{Prefix: "INPUT_", Name: "SMOKETEST", Alone: true, Value: sensitive.New("true")},
 		{Prefix: "INPUT_", Name: "WHO_TO_GREET", Alone: true, Value: sensitive.New("you")},
-		{Prefix: "INPUT_", Name: "WHO_TO_GREET", Value: sensitive.New("you")},
+		{Prefix: "INPUT_", Name: "ANOTHER_TASKS", Value: sensitive.New("you")},
 		{Prefix: "INPUT_", Name: token, Alone: true, Value: sensitive.New("x")},
 	})
 	assert.Equal(t, []string{

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
 const (
@@ -63,6 +64,22 @@ func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
 	}
 }
 
+// TestATokenIsFoundBehindWhatNobodySees, in an input that is shown.
+func TestATokenIsFoundBehindWhatNobodySees(t *testing.T) {
+	t.Parallel()
+	const token = "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"
+	job, err := config.Parse(cloud(with("team", token[:10]+"\u200b"+token[10:])), files{}.read)
+	require.ErrorContains(t, err, "team: line 1 holds U+200B ZERO WIDTH SPACE at column 11"+takeOut)
+	require.ErrorContains(t, err, "team: holds what looks like a Bitbucket Cloud access token")
+	assert.Contains(t, job.Secrets(), sensitive.New(token))
+}
+
+func TestCommentsOfACertificateMayBeInLatin1(t *testing.T) {
+	t.Parallel()
+	found := problems(t, cloud(with("ca_certificate", "Andr\xe9\n-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----")), nil)
+	assert.Equal(t, []string{"ca_certificate: holds no PEM certificate; give the certificate of the authority, from BEGIN CERTIFICATE to END CERTIFICATE"}, found)
+}
+
 func TestCharactersThatNobodySeesInASecret(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"bitbucket_token", "warp_api_key", "previous_token"} {
@@ -105,7 +122,7 @@ func TestCharactersThatMayBeMeantDrawAWarning(t *testing.T) {
 	for input, value := range map[string]string{"smoke_test_prompt": "👩\u200d💻 “naïve” – 日本\u3000語 می\u200cخواهم", "setup_commands": "echo '👩\u200d💻'\n# a\u00a0b\n\u00a0make\u00a0\nmake 🏴\U000e0067 שלום\u200f"} {
 		assert.Empty(t, parse(t, cloud(with(input, value))).Warnings, value)
 	}
-	assert.Equal(t, []string{"setup_commands: line 1 holds U+FEFF BYTE ORDER MARK at column 1" + takeOut}, problems(t, cloud(with("setup_commands", "\ufeffnpm ci\nmake")), nil))
+	assert.Equal(t, []string{"setup_commands: line 1 holds U+FEFF BYTE ORDER MARK at column 1" + takeOut}, problems(t, cloud(with("setup_commands", "\ufeff# it's\nmake")), nil))
 }
 
 // wide is text in UTF-16.
