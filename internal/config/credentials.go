@@ -15,71 +15,76 @@ import (
 type paste struct {
 	form       *regexp.Regexp
 	is, remedy string
+	public     bool // holds no secret: to hide it would hide ordinary words of the log
 }
+
+// path is the paste that a GitLab job makes of a File variable. Its remedy is
+// pathRemedy.
+var path = paste{form: regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), is: "is the path of a file", public: true}
 
 // Remedies that several pastes have.
 const (
-	passBare   = "pass the bare value"
-	passItself = "pass the token or key itself"
-	passAfter  = "pass what follows"
-	passURL    = "pass the token or key itself; a repository's URL belongs in repo_url"
+	passBare        = "pass the bare value"
+	passItself      = "pass the token or key itself"
+	passAfter       = "pass what follows"
+	passAfterColon  = "pass what follows the colon"
+	passAfterEquals = "pass what follows the equals sign"
+	passURL         = "pass the token or key itself; a repository's URL belongs in repo_url"
 )
 
 // pastes are tried in order: the first that fits says what was pasted. None fits a
 // token of Bitbucket or Warp, which holds letters, digits and + / = _ - . @ and no
 // white space.
 var pastes = []paste{
-	{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", "pass what follows the equals sign"},
+	{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", passAfterEquals, false},
 	// $NAME, ${NAME}, ${{ secrets.NAME }}, $(NAME), $[variables.NAME], %NAME%, {{ .NAME }}
 	{regexp.MustCompile(`(?s)^(?:\$[A-Za-z_{(\[].*|%[A-Za-z_][A-Za-z0-9_]*%|\{\{.*\}\})$`),
-		"is the name of a variable, which nothing has replaced by its value", "pass the variable's value; check that it is defined for this job"},
-	{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key"},
-	{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself},
-	{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare},
-	{regexp.MustCompile(`^-----BEGIN `), "is a key or certificate in PEM", passItself},
-	{regexp.MustCompile(`^(?:ssh-[a-z0-9]+|ecdsa-\S+) `), "is an SSH key", passItself},
-	{regexp.MustCompile(`^machine\s`), "is a line of .netrc", "pass what follows the word password"},
-	{regexp.MustCompile(`^(?:git|curl|wget|docker|oz)\s`), "is a whole command", "pass only the token or key inside"},
+		"is the name of a variable, which nothing has replaced by its value", "pass the variable's value; check that it is defined for this job", false},
+	{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key", false},
+	{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself, false},
+	{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare, false},
+	{regexp.MustCompile(`^-----BEGIN `), "is a key or certificate in PEM", passItself, false},
+	{regexp.MustCompile(`^(?:ssh-[a-z0-9]+|ecdsa-\S+) `), "is an SSH key", passItself, false},
+	{regexp.MustCompile(`^machine\s`), "is a line of .netrc", "pass what follows the word password", false},
+	{regexp.MustCompile(`^(?:git|curl|wget|docker|oz)\s`), "is a whole command", "pass only the token or key inside", false},
 	{regexp.MustCompile(`(?i)^(?:export|set|setx|env|declare|arg|-e|--env)\s|^(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]*)\s*=\s*[^=\s]|^(?:\w*_)?(?:token|key|password|secret)\s*=\s*[^=\s]`),
-		"is an assignment to a variable", "pass what follows the equals sign"},
+		"is an assignment to a variable", passAfterEquals, false},
 	{regexp.MustCompile(`(?i)^(?:-H\s+|http\.\S*extraheader\s*[=:]?\s*)?['"]?(?:authorization\s*:\s*)?basic\s`),
-		"is the credentials of HTTP's scheme Basic, in which user and token are encoded together", passItself},
-	{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter},
-	{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter},
-	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s]*@|^[^:/\s]+:[^\s]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
-		"is a URL with credentials in it", "pass only what is between the user's colon and the @"},
-	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://|^(?:www\.)?bitbucket\.org/`), "is a URL", passURL},
-	{regexp.MustCompile(`^git@|^[^\s:@]+@[^\s:@]+:\S+\.git$`), "is the SSH address of a repository", passURL},
-	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[^\s:@/]+:`), "begins with an e-mail address", "pass what follows the colon"},
-	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[A-Za-z]{2,}$`), "is an e-mail address", passItself},
-	{regexp.MustCompile(`^x-(?:bitbucket-api-)?token-auth\b`), "begins with a user name", "pass what follows the colon"},
-	{regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), "is the path of a file", ""}, // the remedy is pathRemedy
+		"is the credentials of HTTP's scheme Basic, in which user and token are encoded together", passItself, false},
+	{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter, false},
+	{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter, false},
+	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s:@]*:\S*@|^[^:/\s]+:[^/\s]\S*@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
+		"is a URL with credentials in it", "pass only what is between the user's colon and the @", false},
+	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://\S*@`), "is a URL with a user in it", passURL, false},
+	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://|^(?:www\.)?bitbucket\.org/`), "is a URL", passURL, true},
+	{regexp.MustCompile(`^git@|^[^\s:@]+@[^\s:@]+:\S+\.git$`), "is the SSH address of a repository", passURL, true},
+	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[^\s:@/]+:`), "begins with an e-mail address", passAfterColon, false},
+	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[A-Za-z]{2,}$`), "is an e-mail address", passItself, true},
+	{regexp.MustCompile(`^x-(?:bitbucket-api-)?token-auth\b`), "begins with a user name", passAfterColon, false},
+	path,
 }
 
-// pastedFor says what a secret's value is when it is none, and what to do. Files are
-// looked for by the value's name.
-func (p *parser) pastedFor(input, value string) (is, remedy string) {
+// pastedFor says what a secret's value is when it is none. Files are looked for by the
+// value's name.
+func (p *parser) pastedFor(input, value string) (found paste, ok bool) {
 	if value == "" || beginsLikeToken(value) {
-		return "", ""
+		return paste{}, false
 	}
-	for _, paste := range pastes {
-		if paste.form.MatchString(value) {
-			is, remedy = paste.is, paste.remedy
-			break
-		}
-	}
+	at := slices.IndexFunc(pastes, func(known paste) bool { return known.form.MatchString(value) })
 	switch {
-	case is == "" && isEncoded(value):
-		return "is a token in Base64", "decode it first, and pass the token alone, without a user"
-	case is == "" && followsUser(value):
-		return "begins with a user name", "pass what follows the colon"
-	case is == "" && p.isFile(value):
-		is = "is the path of a file"
+	case at >= 0:
+		found = pastes[at]
+	case isEncoded(value):
+		found = paste{is: "is a token in Base64", remedy: "decode it first, and pass the token alone, without a user"}
+	case followsUser(value):
+		found = paste{is: "begins with a user name", remedy: passAfterColon}
+	case p.isFile(value):
+		found = path
 	}
-	if is == "is the path of a file" {
-		remedy = pathRemedy(input)
+	if found.is == path.is {
+		found.remedy = pathRemedy(input)
 	}
-	return is, remedy
+	return found, found.is != ""
 }
 
 // pathRemedy is where a path belongs.
@@ -91,9 +96,9 @@ func pathRemedy(input string) string {
 }
 
 // password reads a password. It may be anything but what cannot be one.
-func (p *parser) password(name string, value sensitive.String, path string) sensitive.String {
-	value = p.valueOrFile(name, value, path)
-	if path != "" {
+func (p *parser) password(name string, value sensitive.String, file string) sensitive.String {
+	value = p.valueOrFile(name, value, file)
+	if file != "" {
 		name += "_file"
 	}
 	text := value.Reveal()
@@ -105,7 +110,7 @@ func (p *parser) password(name string, value sensitive.String, path string) sens
 	case strings.Contains(text, "\n"):
 		p.add(name, passBare+", on one line", "holds a line break")
 	case strings.HasPrefix(text, "/") && !device && p.isFile(text):
-		p.add(name, pathRemedy(name), "is the path of a file")
+		p.add(name, pathRemedy(name), "%s", path.is)
 	case slices.ContainsFunc(findings(text), func(f finding) bool { return !f.looksLikeAnother() }):
 		p.warn("%s holds a character that nobody sees; check what was pasted", name) // and not which: it may be meant
 	}
@@ -138,19 +143,14 @@ func beginsLikeToken(text string) bool {
 // isEncoded reports whether a value is the Base64 of a token, as a Secret of
 // Kubernetes has it, or of user:token, as Basic has it.
 func isEncoded(value string) bool {
-	plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
-	return err == nil && (beginsLikeToken(string(plain)) || followsUser(string(plain)))
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	text := strings.TrimSpace(string(decoded))
+	return err == nil && !strings.ContainsFunc(text, bitbucket.NotInToken) && (beginsLikeToken(text) || followsUser(text))
 }
-
-// publicPastes hold no secret: to hide them would hide ordinary words of the log.
-var publicPastes = []string{"is the path of a file", "is a URL", "is an e-mail address", "is the SSH address of a repository"}
 
 // hide keeps what was pasted wrongly out of all that is printed, but for names of
 // variables in it: to hide those would hide the names of inputs in messages.
-func (p *parser) hide(is, value string) {
-	if slices.Contains(publicPastes, is) && len(lookalikes(value)) == 0 && !strings.ContainsAny(value, "?#") {
-		return
-	}
+func (p *parser) hide(value string) {
 	parts := variables.Split(value, -1)
 	for i, part := range parts {
 		parts[i] = strings.Trim(part, "\"'`=:{}[]<>, \r\n\t")

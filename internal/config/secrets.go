@@ -38,9 +38,11 @@ func (p *parser) secret(name string, value sensitive.String, path string) sensit
 		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
 		return sensitive.String{} // a name is not to be hidden
 	}
-	if is, remedy := p.pastedFor(name, value.Reveal()); is != "" {
-		p.hide(is, value.Reveal())
-		p.add(name, remedy, "%s", is)
+	if found, ok := p.pastedFor(name, value.Reveal()); ok {
+		if !found.public || len(lookalikes(value.Reveal())) > 0 || strings.ContainsAny(value.Reveal(), "?#") {
+			p.hide(value.Reveal())
+		}
+		p.add(name, found.remedy, "%s", found.is)
 		return sensitive.String{} // so that nothing else is said about it
 	}
 	p.bare(name, value.Reveal())
