@@ -162,7 +162,7 @@ func TestComponentAgreesWithTheAction(t *testing.T) {
 			continue
 		}
 		if input.Name == "output_file" {
-			assert.Equal(t, "oz-bitbucket.env", *declared.Default)
+			assert.Equal(t, ".oz-bitbucket/oz.env", *declared.Default)
 			continue
 		}
 		assert.Equal(t, input.Default, *declared.Default, input.Name)

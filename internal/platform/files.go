@@ -31,7 +31,7 @@ func (e refusedError) Error() string {
 
 // replaceFile writes a file anew, whole or not at all.
 func replaceFile(path, text string) error {
-	p, err := find(path)
+	p, err := findOutput(path)
 	if err != nil {
 		return err
 	}

@@ -135,8 +135,7 @@ func TestFilesAreMadeAnew(t *testing.T) {
 		require.NoError(t, err)
 		assert.EqualValues(t, 3, old.Size(), "whoever has the old file open keeps it")
 	}
-	assert.Equal(t, "*\n", read(t, filepath.Join(clone, ".oz-bitbucket", ".gitignore")))
-	for _, path := range []string{output, filepath.Join(clone, ".oz-bitbucket", "outputs.env"), filepath.Join(clone, ".oz-bitbucket", ".gitignore")} {
+	for _, path := range []string{output, filepath.Join(clone, ".oz-bitbucket", "outputs.env")} {
 		about, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), about.Mode(), path)

@@ -3,8 +3,8 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
@@ -81,11 +81,8 @@ func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 }
 
 // sourceFile is below BITBUCKET_CLONE_DIR, the one directory that a pipe shares
-// with its step, in a directory that git does not see.
-const (
-	sourceDirectory = ".oz-bitbucket"
-	sourceFile      = sourceDirectory + "/outputs.env"
-)
+// with its step.
+const sourceFile = ourDirectory + "/outputs.env"
 
 // toLaterCommands writes a file that a POSIX shell can source:
 //
@@ -119,30 +116,16 @@ func (p pipelines) toLaterCommands(outputs []report.Output) error {
 
 // writeSource writes sourceFile below a directory, anew.
 func writeSource(directory, text string) error {
-	root, err := openRoot(directory)
+	above, err := descend(directory, ourDirectory, sourceFile)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	switch err := root.Mkdir(sourceDirectory, 0o755); {
-	case err == nil:
-		if owner, ok := ownerOf(root); ok {
-			_ = root.Lchown(sourceDirectory, int(owner.Uid), int(owner.Gid))
-		}
-	case !errors.Is(err, fs.ErrExist):
-		return err
-	}
-	file, err := descend(directory, sourceFile, sourceFile)
+	defer above.directory.Close()
+	file, err := above.ours(filepath.Base(sourceFile))
 	if err != nil {
 		return err
 	}
 	defer file.directory.Close()
-	ignore := place{file.directory, ".gitignore", sourceDirectory + "/.gitignore"}
-	if _, err := ignore.there(); errors.Is(err, fs.ErrNotExist) {
-		if err := ignore.replace("*\n"); err != nil {
-			return err
-		}
-	}
 	return file.replace(text)
 }
 
