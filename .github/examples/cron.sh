@@ -6,9 +6,9 @@ set -eu
 : "${REPO_URL:?}"
 credentials=${CREDENTIALS:-$HOME/.config/oz-bitbucket}
 
-# The log goes to stderr, which cron sends by mail; the last line of stdout is
-# the outputs as JSON. Use the digest of a release.
+# The log goes to stderr, which cron sends by mail; stdout is the outputs as one
+# line of JSON. Use the digest of a release.
 docker run --rm --volume "$credentials:/secrets:ro" \
 	--env WARP_API_KEY_FILE=/secrets/warp-api-key --env BITBUCKET_TOKEN_FILE=/secrets/bitbucket-token \
 	--env REPO_URL --env SETUP_COMMANDS \
-	"${IMAGE:-ghcr.io/oz-bitbucket/oz-bitbucket:latest}" | tail -n 1
+	"${IMAGE:-ghcr.io/oz-bitbucket/oz-bitbucket:latest}"
