@@ -62,6 +62,8 @@ func inImages(bash []string) [][]string {
 var (
 	// calls finds the program in a script.
 	calls = regexp.MustCompile(`(?m)(?:^|[\s;&|('"])(?:oz-bitbucket|docker run)(?:[\s;&|)'"]|$)`)
+	// begins is where a command calls it.
+	begins = regexp.MustCompile(`(?m)(?:^|[;&|(])\s*(?:\w+=\S* )*(?:oz-bitbucket|docker run)(?:[\s;&|)]|$)`)
 	// called is a call in a trace.
 	called = regexp.MustCompile(`^(?:\w+=\S* )*(?:oz-bitbucket|docker run)(?: |$)`)
 	// piped is a call whose exit code a pipe hides.
@@ -310,6 +312,9 @@ func documents[T any](t *testing.T, where, content string) (trees []T) {
 
 var fenced = regexp.MustCompile("(?ms)^([ \t]*)```([^\n]*)\n(.*?)^[ \t]*```[ \t]*$")
 
+// joined is a script with each command on one line.
+func joined(script string) string { return strings.ReplaceAll(script, "\\\n", "") }
+
 // missed says what of a text speaks of the program and is in no snippet, or
 // tells the host to go on after a failure.
 func missed(t *testing.T, where, language, content string, found []snippet) string {
@@ -319,6 +324,15 @@ func missed(t *testing.T, where, language, content string, found []snippet) stri
 	}
 	if said := goesOn.FindString(content); said != "" && len(found) > 0 {
 		return "the host is told to go on: " + said
+	}
+	for _, s := range found {
+		count := 0
+		for _, step := range s.steps {
+			count += len(begins.FindAllString(joined(step.script), -1))
+		}
+		if count > 1 {
+			return "the program is called twice, and only the first call is tried: make two snippets of it"
+		}
 	}
 	var scripts []string
 	switch language {
@@ -450,7 +464,7 @@ func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints
 		if failed && !step.always {
 			continue
 		}
-		if piped.MatchString(strings.ReplaceAll(step.script, "\\\n", "")) {
+		if piped.MatchString(joined(step.script)) {
 			say("a pipe hides the exit code")
 		}
 		file := filepath.Join(temporary, fmt.Sprintf("step-%d", i))
@@ -589,7 +603,10 @@ func TestSnippetsThatNothingRuns(t *testing.T) {
 		"GitLab, going on":         {"yaml", "a: {script: oz-bitbucket, allow_failure: true}", "the host is told to go on: allow_failure"},
 		"Azure, going on":          {"yaml", "steps: [{script: oz-bitbucket, continueOnError: true}]", "the host is told to go on: continueOnError"},
 		"Jenkins":                  {"groovy", "// oz-bitbucket\nsh(label: 'x', script: 'oz-bitbucket')", ""},
-		"Bitbucket, parallel":      {"yaml", "pipelines: {default: [{parallel: {steps: [{step: {script: [oz-bitbucket]}}]}}, {parallel: [{step: {script: [oz-bitbucket plan]}}]}]}", ""},
+		"Bitbucket, parallel":      {"yaml", "pipelines: {default: [{parallel: {steps: [{step: {script: [oz-bitbucket]}}]}}, {parallel: [{step: {script: [make]}}]}]}", ""},
+		"two calls":                {"sh", "oz-bitbucket plan\noz-bitbucket || true", "the program is called twice"},
+		"two calls in two steps":   {"yaml", "pipelines: {default: [{parallel: [{step: {script: [oz-bitbucket]}}, {step: {script: [oz-bitbucket]}}]}]}", "the program is called twice"},
+		"a build and a call":       {"sh", "docker build -t oz-bitbucket .\ndocker run --rm \\\n  oz-bitbucket plan", ""},
 		"another program":          {"yaml", "a: {script: make}", ""},
 	} {
 		got := missed(t, name, tt.language, tt.content, snippetsOf(t, name, tt.language, tt.content))
