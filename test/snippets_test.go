@@ -40,7 +40,7 @@ type step struct {
 //
 // Sources: https://docs.github.com/actions/reference/workflow-syntax-for-github-actions#jobsjob_idstepsshell;
 // GitLab's runner, shells/bash.go; azure-pipelines-tasks, CmdLineV2; Jenkins'
-// durable-task, BourneShellScript.java. Bitbucket's shell is seen in its logs.
+// durable-task, BourneShellScript.java. Bitbucket's shell is not verified.
 var (
 	withoutErrexit = []string{"bash"}                                                  // a user's terminal, Azure
 	bashErrexit    = []string{"bash", "-e"}                                            // GitHub without shell:, Bitbucket
