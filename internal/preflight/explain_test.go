@@ -145,6 +145,10 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			httpToken, fmt.Errorf("%w; set ca_certificate", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
 			"tls: failed to verify certificate: x509: certificate signed by unknown authority; set ca_certificate",
 		},
+		"a server that says what to do": {
+			httpToken, fmt.Errorf("GET x: %w", mendable{}),
+			"GET x: no; do that",
+		},
 		"a wrong context path": {
 			httpToken, stranger(404, "a page of HTML"),
 			"404: a page of HTML: that is not a git server's answer but a login page's or a proxy's; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy",
@@ -225,3 +229,9 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+// mendable is an error as transport makes it.
+type mendable struct{}
+
+func (mendable) Error() string  { return "no; do that" }
+func (mendable) Remedy() string { return "do that" }

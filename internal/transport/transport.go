@@ -20,6 +20,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,7 +81,7 @@ func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
 		Proxy:                  func(request *http.Request) (*url.URL, error) { return proxy(request.URL) },
 		OnProxyConnectResponse: tunnelled,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate},
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    8,
@@ -92,7 +93,7 @@ func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
 func newClients(network *http.Transport, o Options) Clients {
 	plain := &http.Client{
 		Timeout:       requestTimeout,
-		Transport:     marking{staying{network}},
+		Transport:     marking{demanding{staying{network}, new(sync.Map)}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	asGit := o
@@ -122,6 +123,7 @@ func pool(pem []byte) (*x509.CertPool, error) {
 type Client struct {
 	retrying  *retryablehttp.Client
 	userAgent string
+	given     bool // a ca_certificate
 }
 
 func newClient(plain *http.Client, o Options, again func(*http.Response, error) bool) *Client {
@@ -150,7 +152,7 @@ func newClient(plain *http.Client, o Options, again func(*http.Response, error) 
 		}
 		return nil
 	}
-	return &Client{retrying: retrying, userAgent: o.UserAgent}
+	return &Client{retrying: retrying, userAgent: o.UserAgent, given: len(o.CACertificates) > 0}
 }
 
 // Do sends a request and returns the last answer, whatever its status, or the
@@ -167,7 +169,7 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		if answer != nil {
 			_ = answer.Body.Close()
 		}
-		return nil, fmt.Errorf("%s %s: %w", request.Method, request.URL.Redacted(), explain(cause(err)))
+		return nil, fmt.Errorf("%s %s: %w", request.Method, request.URL.Redacted(), explain(cause(err), c.given))
 	}
 	return answer, nil
 }
@@ -261,7 +263,7 @@ func (e unsentError) Unwrap() error { return e.error }
 // final reports whether an error would be the same the next time.
 func final(err error) bool {
 	var refused *proxyError
-	return distrusted(err) || errors.As(err, &switched{}) ||
+	return distrusted(err) || errors.As(err, &demandError{}) || errors.As(err, &tls.RecordHeaderError{}) || errors.As(err, &switched{}) ||
 		errors.As(err, &refused) && refused.code < 500 && refused.code != http.StatusRequestTimeout && refused.code != http.StatusTooManyRequests
 }
 
@@ -284,14 +286,6 @@ func tunnelled(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.
 		return nil
 	}
 	return &proxyError{proxy.Host, answer.Status, answer.StatusCode}
-}
-
-// explain adds what to do to an error that a user can mend.
-func explain(err error) error {
-	if distrusted(err) {
-		return fmt.Errorf("%w; set ca_certificate when the server or a proxy uses a private certificate authority", err)
-	}
-	return err
 }
 
 func reason(answer *http.Response, err error) string {
