@@ -3,8 +3,11 @@ package config
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -21,21 +24,51 @@ func (p *parser) connection() {
 	if in.CACertificate == "" {
 		return
 	}
-	c.CACertificate = []byte(in.CACertificate)
-	if !strings.Contains(in.CACertificate, "-----BEGIN") {
-		content, err := p.readFile(in.CACertificate)
+	text := in.CACertificate
+	if !holdsPEM(text) {
+		content, err := p.readFile(text)
 		if err != nil {
 			p.add("ca_certificate", "give one of the two", "is neither PEM text nor a file that the job can read")
 			return
 		}
-		text, ok := p.decoded("ca_certificate", content)
-		if c.CACertificate = []byte(text); !ok {
+		var ok bool
+		if text, ok = p.decoded("ca_certificate", content); !ok {
 			return
 		}
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(bytes.Clone(c.CACertificate)) {
+	c.CACertificate = certificates(text)
+	if !x509.NewCertPool().AppendCertsFromPEM(c.CACertificate) {
 		p.add("ca_certificate", "give the certificate of the authority, from BEGIN CERTIFICATE to END CERTIFICATE", "holds no PEM certificate")
 	}
+}
+
+// certificates are those in text as PEM. CI variables hold PEM with \n or nothing for
+// its line breaks, or in Base64.
+func certificates(text string) []byte {
+	var list bytes.Buffer
+	for _, found := range certificate.FindAllString(plainPEM(text), -1) {
+		body := strings.TrimSuffix(strings.TrimPrefix(found, "-----BEGIN CERTIFICATE-----"), "-----END CERTIFICATE-----")
+		if der, err := base64.StdEncoding.DecodeString(joined(body)); err == nil {
+			list.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		}
+	}
+	return list.Bytes()
+}
+
+// joined is Base64 without line breaks and what stands in their place.
+func joined(text string) string { return lineBreak.ReplaceAllString(text, "") }
+
+var lineBreak = regexp.MustCompile(`\\+[rn]|\s`)
+
+func holdsPEM(text string) bool { return strings.Contains(plainPEM(text), "-----BEGIN") }
+
+// plainPEM is text, or what it says in Base64 if that is PEM.
+func plainPEM(text string) string {
+	decoded, err := base64.StdEncoding.DecodeString(joined(text))
+	if err == nil && bytes.Contains(decoded, []byte("-----BEGIN")) {
+		return string(decoded)
+	}
+	return text
 }
 
 func loopback(host string) bool {

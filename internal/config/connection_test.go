@@ -4,8 +4,12 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,17 +47,49 @@ func TestCACertificate(t *testing.T) {
 	for _, value := range []string{authority, "/etc/ca.pem", "subject=CN\n" + authority} {
 		c, err := config.Parse(cloud(with("ca_certificate", value)), read.read)
 		require.NoError(t, err)
-		assert.Contains(t, string(c.CACertificate), "-----BEGIN CERTIFICATE-----")
+		assert.Equal(t, authority, string(c.CACertificate))
 	}
 	const none = "ca_certificate: holds no PEM certificate; give the certificate of the authority, from BEGIN CERTIFICATE to END CERTIFICATE"
 	for value, want := range map[string]string{
 		"/etc/none.pem":  "ca_certificate: is neither PEM text nor a file that the job can read; give one of the two",
 		"/etc/empty.pem": none,
 		"/etc/key.pem":   none,
-		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----": none,
-		"-----BEGIN CERTIFICATE-----":                                  none,
+		base64.StdEncoding.EncodeToString([]byte(read["/etc/key.pem"])): none,
+		base64.StdEncoding.EncodeToString([]byte("no PEM")):             "ca_certificate: is neither PEM text nor a file that the job can read; give one of the two",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----":  none,
+		"-----BEGIN CERTIFICATE-----":                                   none,
 	} {
 		assert.Equal(t, []string{want}, problems(t, cloud(with("ca_certificate", value)), read), value)
+	}
+}
+
+// TestCACertificateAsVariablesHoldIt: what a CI's page or a shell made of PEM.
+func TestCACertificateAsVariablesHoldIt(t *testing.T) {
+	t.Parallel()
+	first, second := certificate(t), certificate(t)
+	bundle := first + second
+	encoded := base64.StdEncoding.EncodeToString([]byte(bundle))
+	wrapped := regexp.MustCompile(`.{1,76}`).ReplaceAllString(encoded, "$0\n")
+	for name, value := range map[string]string{
+		"literal \\n":             strings.ReplaceAll(bundle, "\n", `\n`),
+		"literal \\r\\n":          strings.ReplaceAll(bundle, "\n", `\r\n`),
+		"escaped twice":           strings.ReplaceAll(bundle, "\n", `\\n`),
+		"a JSON string":           strconv.Quote(bundle),
+		"spaces":                  strings.ReplaceAll(bundle, "\n", " "),
+		"no line breaks":          strings.ReplaceAll(bundle, "\n", ""),
+		"line breaks of Windows":  strings.ReplaceAll(bundle, "\n", "\r\n"),
+		"indented":                strings.ReplaceAll(bundle, "\n", "\n    "),
+		"Base64":                  encoded,
+		"Base64 in lines":         wrapped,
+		"Base64 with literal \\n": strings.ReplaceAll(wrapped, "\n", `\n`),
+		"Base64 of literal \\n":   base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll(bundle, "\n", `\n`))),
+	} {
+		read := files{"/etc/ca.pem": value}
+		for _, given := range []string{value, "/etc/ca.pem"} {
+			c, err := config.Parse(cloud(with("ca_certificate", given)), read.read)
+			require.NoError(t, err, name)
+			assert.Equal(t, bundle, string(c.CACertificate), name)
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ type inputs struct {
 	WarpAPIKey         sensitive.String `env:"WARP_API_KEY" help:"Warp API key"`
 	WarpAPIKeyFile     string           `env:"WARP_API_KEY_FILE" help:"file to read warp_api_key from"`
 	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`
-	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text or path, trusted in addition to the system's roots"`
+	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text, also in Base64, or path; trusted in addition to the system's roots"`
 	TrustedHosts       string           `env:"TRUSTED_HOSTS" help:"origins that credentials may be sent to beside repo_url's, one a line"`
 	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees no file in a directory named .oz-bitbucket, which is made"`
 }
