@@ -54,7 +54,7 @@ func TestProxyAndCertificateServeEveryConnection(t *testing.T) {
 		inputs["ca_certificate"] = w.bitbucket.CACertificatePEM()
 		r := w.run(inputs)
 		assert.Equal(t, 1, r.code)
-		assert.Contains(t, r.log, "set ca_certificate")
+		assert.Contains(t, r.log, `add the certificate of "O=Acme Co"`)
 	})
 }
 

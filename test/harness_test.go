@@ -90,6 +90,7 @@ func newWorld(t testing.TB, d dialect, options warpsim.Options) *world {
 	options.RunEnviron = w.bitbucket.Environ()
 	w.oz = warpsim.Start(options)
 	t.Cleanup(w.oz.Close)
+	w.oz.SetImage(w.bitbucket.TrustEnviron()...) // Cloud's real authority is one that every image trusts
 	teams := []warpsim.Team{{UID: teamUID, Name: "Acme"}}
 	w.oz.AddKey(apiKey, warpsim.Principal{UID: userUID, Teams: teams})
 	w.oz.AddKey(serviceKey, warpsim.Principal{UID: "robot", ServiceAccount: true, Teams: teams})

@@ -122,8 +122,10 @@ func (r run) plan(ctx context.Context, w work) work {
 		return w
 	}
 	plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.job, r.entry, w.proof)}, world)
-	if note != "" {
-		plan.Notes = append(plan.Notes, note)
+	for _, note := range []string{note, r.authorityNote()} {
+		if note != "" {
+			plan.Notes = append(plan.Notes, note)
+		}
 	}
 	if w.Plan, w.Err = &plan, plan.Err(); w.Err == nil && plan.Mode == reconcile.Rotation {
 		w.Err = r.refuseStrangers(plan)

@@ -41,7 +41,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 				log = log.With("environment", e.Name)
 			}
 			test := r.testOf(w, e, w.Applied.Environments[i])
-			verdicts[i] = r.withRoad(ctx, test.Run(ctx, r.oz.For(e.Owner), log))
+			verdicts[i] = r.withRoad(ctx, r.withAuthority(e, test.Run(ctx, r.oz.For(e.Owner), log)))
 			return nil
 		})
 	}

@@ -23,6 +23,9 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 		return Verdict{Result: Cancelled, Reason: "someone cancelled the run in Oz; run the job again", Run: run}
 	case warp.Failed, warp.Errored:
 		w.log.Info("Oz says: " + clean(run.Message))
+		if refused := ofCertificate(strings.ReplaceAll(run.Message, w.failed(run.Message).Text, "")); refused != "" {
+			return Verdict{Result: Failed, Reason: refused, Run: run}
+		}
 		reason, suspect := w.whyEnded(run)
 		clone := run.ErrorCode == setupFailed && w.failed(run.Message).Clone
 		return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: suspect, Clone: clone}
@@ -83,7 +86,11 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	if reported := hashes(reply); len(reported) > 0 {
 		reason = fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported[0], w.Commit)
 	}
-	return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: true}
+	refused := ofCertificate(reply)
+	if refused != "" {
+		reason += "; " + refused
+	}
+	return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: refused == ""}
 }
 
 // reply reads the agent's last text. A transcript may come a little later than

@@ -50,7 +50,7 @@ type Verdict struct {
 	Reason  string   // one sentence without a full stop; never the agent's words
 	Run     warp.Run // its Usage is that of every run that the test started
 	Suspect bool     // the token can be why the test did not pass
-	Clone   bool     // a clone failed
+	Clone   bool     // a clone failed, and nothing says why
 }
 
 // Worst returns the verdict that decides over the rest: one that suspects the

@@ -76,7 +76,7 @@ const noRoots = "this machine has no certificate authorities; install them (the 
 func unknownAuthority(err error, unknown x509.UnknownAuthorityError, given bool) string {
 	issuer := nameOf(unknown.Cert.Issuer)
 	if given {
-		return fmt.Sprintf("ca_certificate does not hold the authority that signed it; give the certificate of %s, which the server's chain names as its issuer", issuer)
+		return fmt.Sprintf("ca_certificate does not hold the authority that signed it; add the certificate of %s, which the server's chain names as its issuer", issuer)
 	}
 	if system, err := x509.SystemCertPool(); err != nil || system.Equal(x509.NewCertPool()) {
 		return noRoots

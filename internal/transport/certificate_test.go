@@ -122,12 +122,12 @@ func TestEachCertificateThatIsRefusedHasItsWords(t *testing.T) {
 		{"an unknown authority, with its intermediate", chain, nil, `its issuer is "Acme Root"; ` + setCA},
 		{"itself", sign(t, nil, "Self", asItIs), nil, `its issuer is "Self"; ` + setCA},
 		{"another authority than the one given", sign(t, &root, "leaf", asItIs), stranger.pem(),
-			`ca_certificate does not hold the authority that signed it; give the certificate of "Acme Root", which the server's chain names as its issuer`},
-		{"an intermediate that is missing", sign(t, &between, "leaf", asItIs), root.pem(), `give the certificate of "Acme Issuing", which the server's chain names as its issuer`},
-		{"another server's certificate than the one given", sign(t, nil, "Self", asItIs), plain.pem(), `give the certificate of "Self", which the server's chain names as its issuer`},
-		{"a long name", sign(t, nil, strings.Repeat("é", 200), asItIs), stranger.pem(), `give the certificate of "` + strings.Repeat("é", 100) + ` ...", which the server's chain names as its issuer`},
-		{"a name of two lines", sign(t, nil, "a\nb", asItIs), stranger.pem(), `give the certificate of "a\nb", which the server's chain names as its issuer`},
-		{"no common name", sign(t, nil, "", func(c *x509.Certificate) { c.Subject.Organization = []string{"Acme"} }), stranger.pem(), `give the certificate of "O=Acme", which the server's chain names as its issuer`},
+			`ca_certificate does not hold the authority that signed it; add the certificate of "Acme Root", which the server's chain names as its issuer`},
+		{"an intermediate that is missing", sign(t, &between, "leaf", asItIs), root.pem(), `add the certificate of "Acme Issuing", which the server's chain names as its issuer`},
+		{"another server's certificate than the one given", sign(t, nil, "Self", asItIs), plain.pem(), `add the certificate of "Self", which the server's chain names as its issuer`},
+		{"a long name", sign(t, nil, strings.Repeat("é", 200), asItIs), stranger.pem(), `add the certificate of "` + strings.Repeat("é", 100) + ` ...", which the server's chain names as its issuer`},
+		{"a name of two lines", sign(t, nil, "a\nb", asItIs), stranger.pem(), `add the certificate of "a\nb", which the server's chain names as its issuer`},
+		{"no common name", sign(t, nil, "", func(c *x509.Certificate) { c.Subject.Organization = []string{"Acme"} }), stranger.pem(), `add the certificate of "O=Acme", which the server's chain names as its issuer`},
 		{"another host", sign(t, &root, "leaf", func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"git.acme.test"} }), root.pem(),
 			`the certificate is for another host; check the address, or have the certificate issued for "127.0.0.1" as well`},
 		{"a name only in CN", sign(t, &root, "127.0.0.1", func(c *x509.Certificate) { c.IPAddresses = nil }), root.pem(),
@@ -139,7 +139,7 @@ func TestEachCertificateThatIsRefusedHasItsWords(t *testing.T) {
 			`the certificate of "leaf" is not valid yet; the clock of this machine may be wrong`},
 		{"not for servers", sign(t, &root, "leaf", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), root.pem(),
 			`the certificate of "leaf" is not for servers; have it issued again with the extended key usage serverAuth`},
-		{"signed by what is no authority", sign(t, &plain, "leaf", asItIs), plain.pem(), `give the certificate of "Plain", which the server's chain names as its issuer`},
+		{"signed by what is no authority", sign(t, &plain, "leaf", asItIs), plain.pem(), `add the certificate of "Plain", which the server's chain names as its issuer`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

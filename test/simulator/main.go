@@ -35,6 +35,7 @@ func run(args []string) int {
 
 	oz := warpsim.Start(warpsim.Options{RunEnviron: bitbucket.Environ()})
 	defer oz.Close()
+	oz.SetImage(bitbucket.TrustEnviron()...)
 	oz.AddKey(apiKey, warpsim.Principal{UID: "demo", Teams: []warpsim.Team{{UID: teamID, Name: "Demo"}}})
 
 	variables := append(bitbucket.Environ(),

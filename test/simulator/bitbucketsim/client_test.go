@@ -37,7 +37,7 @@ type workstation struct {
 func newWorkstation(t *testing.T, s *bitbucketsim.Server) workstation {
 	t.Helper()
 	home := t.TempDir()
-	environ := append(s.Environ(),
+	environ := append(append(s.Environ(), s.TrustEnviron()...),
 		"PATH="+os.Getenv("PATH"), "HOME="+home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.test",

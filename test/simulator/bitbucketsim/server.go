@@ -214,15 +214,18 @@ func (s *Server) CACertificate() string { return filepath.Join(s.root, "ca.pem")
 // CACertificatePEM is the text of that file.
 func (s *Server) CACertificatePEM() string { return string(s.ca.certificatePEM) }
 
-// Environ returns the NAME=value pairs with which git, curl and Go programs reach the simulator.
-// SSL_CERT_FILE is not among them: it would replace the system's roots in other programs too.
+// Environ returns the NAME=value pairs with which git, curl and Go programs reach the simulator. None of them
+// makes anybody trust its authority.
 func (s *Server) Environ() []string {
 	return []string{
 		"HTTPS_PROXY=" + s.CloudProxyURL(), "https_proxy=" + s.CloudProxyURL(),
 		"NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
-		"GIT_SSL_CAINFO=" + s.CACertificate(),
 	}
 }
+
+// TrustEnviron returns the NAME=value pairs with which git trusts [Server.CACertificate]. SSL_CERT_FILE is not
+// among them: it would replace the system's roots in other programs too.
+func (s *Server) TrustEnviron() []string { return []string{"GIT_SSL_CAINFO=" + s.CACertificate()} }
 
 // SetPolicy replaces Data Center's policy, also for tokens and repositories that exist.
 func (s *Server) SetPolicy(p DataCenterPolicy) {

@@ -7,7 +7,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +184,8 @@ func TestCertificateAuthorityIsNeeded(t *testing.T) {
 	t.Parallel()
 	s, repository := cloudWith(t, bitbucketsim.Token{})
 	machine := newWorkstation(t, s)
-	machine.environ = append(machine.environ, "GIT_SSL_CAINFO="+filepath.Join(machine.directory, "none.pem"))
+	require.Contains(t, machine.environ, s.TrustEnviron()[0])
+	machine.environ = slices.DeleteFunc(machine.environ, func(variable string) bool { return variable == s.TrustEnviron()[0] })
 
 	machine.refused("ls-remote", repository.CloneURL())
 

@@ -111,6 +111,14 @@ func (s *Server) Behave(b ...Behaviour) {
 	s.behaviours = append(s.behaviours, b...)
 }
 
+// SetImage replaces the NAME=value variables that every image brings along, as ENV in a Dockerfile does. None
+// brings any unless a test says so.
+func (s *Server) SetImage(environ ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.image = environ
+}
+
 // Runs returns the runs, oldest first.
 func (s *Server) Runs() []Run {
 	s.mu.Lock()
@@ -239,15 +247,15 @@ func (s *Server) launch(in order, o *cloudObject) *run {
 	return r
 }
 
-// environ is the environment of a run: what the worker sets, and the listed secrets that the run may read.
+// environ is the environment of a run: the image's, what the worker sets, and the listed secrets that the run may read.
 // The caller holds the lock.
 func (s *Server) environ(r *run, names []string) []string {
 	r.Workspace = filepath.Join(s.workspaces, r.ID, "workspace")
 	r.Home = filepath.Join(s.workspaces, r.ID, "home")
-	environ := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + r.Home, "LANG=C.UTF-8", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
-		"TASK_ID=" + r.ID, "OZ_RUN_ID=" + r.ID, "IS_SANDBOX=1",
-	}
+	environ := append(slices.Clone(s.image),
+		"PATH="+os.Getenv("PATH"), "HOME="+r.Home, "LANG=C.UTF-8", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
+		"TASK_ID="+r.ID, "OZ_RUN_ID="+r.ID, "IS_SANDBOX=1",
+	)
 	owners := s.lenders(r)
 	for _, name := range names {
 		for _, owner := range owners {

@@ -112,6 +112,18 @@ func TestCommandLimit(t *testing.T) {
 	assert.Equal(t, "FAILED", c.ended().State)
 }
 
+func TestTheImageBringsItsVariablesAlong(t *testing.T) {
+	t.Parallel()
+	c := start(t, warpsim.Options{RunEnviron: []string{"SET=by the worker"}})
+	uid := c.oz.AddEnvironment(team, environment("", `echo "$TRUSTED, $SET."`))
+	require.Equal(t, 200, c.startRun(uid, ""))
+	assert.Equal(t, ", by the worker.", strings.TrimSpace(c.ended().Steps[0].Output))
+
+	c.oz.SetImage("TRUSTED=by the image", "SET=by the image")
+	require.Equal(t, 200, c.startRun(uid, ""))
+	assert.Equal(t, "by the image, by the worker.", strings.TrimSpace(c.ended().Steps[0].Output))
+}
+
 func TestRunSeesOnlyTheListedSecrets(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{RunEnviron: []string{"FIXED=of the worker"}})

@@ -95,6 +95,7 @@ type Server struct {
 	rejections   int
 	behaviours   []Behaviour
 	runs         []*run
+	image        []string // NAME=value
 	schedules    []*schedule
 	integrations []*integration
 	factories    []factory
