@@ -81,9 +81,11 @@ func TestEachCertificateHasItsWords(t *testing.T) {
 		client tls.ClientAuthType
 		tls    uint16
 		given  string
+		roots  string // the system's; empty: those of this machine
 		says   string
 	}{
 		{name: "an unknown authority", says: `its issuer is "Acme Root"; ` + setCA},
+		{name: "a machine without authorities", roots: "/nonexistent", says: "this machine has no certificate authorities; install them (the package ca-certificates), or set ca_certificate"},
 		{name: "another authority", given: other.pem(), says: `ca_certificate does not hold the authority that signed it; add the certificate of "Acme Root"`},
 		{name: "a wrong host", given: acme.pem(), change: func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"git.acme.test"} },
 			says: `the certificate is for another host; check the address, or have the certificate issued for "127.0.0.1" as well`},
@@ -103,6 +105,9 @@ func TestEachCertificateHasItsWords(t *testing.T) {
 			w := newWorld(t, plain, warpsim.Options{})
 			if tt.change == nil {
 				tt.change = asItIs
+			}
+			if tt.roots != "" {
+				w.environ = []string{"SSL_CERT_FILE=" + tt.roots, "SSL_CERT_DIR=" + tt.roots}
 			}
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusBadRequest)
