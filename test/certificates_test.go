@@ -200,6 +200,7 @@ func TestAnImageThatDoesNotTrustTheAuthority(t *testing.T) {
 			w.requireRun(r, "failed", state)
 			assert.Contains(t, r.log, untrusted)
 			assert.NotContains(t, r.log, "if it could not connect")
+			assert.NotContains(t, r.log, "if git does not trust")
 		}
 		w.must(inputs)
 

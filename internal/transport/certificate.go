@@ -193,10 +193,10 @@ func missed(answer *http.Response) bool {
 	return bytes.Contains(beginning, []byte("No required SSL certificate was sent"))
 }
 
-// isClosed reports whether err is the end of a connection that somebody ended.
-func isClosed(err error) bool {
+// isTimeout reports whether err is that nothing came in time.
+func isTimeout(err error) bool {
 	network, found := errors.AsType[net.Error](err)
-	return !(found && network.Timeout()) && !errors.Is(err, context.Canceled)
+	return found && network.Timeout()
 }
 
 // demanding finds out that a request failed for want of a client certificate. Servers
@@ -217,7 +217,7 @@ func (d demanding) RoundTrip(request *http.Request) (*http.Response, error) {
 	case asked && err == nil && missed(answer):
 		_ = answer.Body.Close()
 		return nil, unsentError{demandError{errors.New(answer.Status)}}
-	case asked && err != nil && !known.answered.Load() && isClosed(err):
+	case asked && err != nil && !known.answered.Load() && request.Context().Err() == nil && !isTimeout(err):
 		return nil, closedError{err}
 	case err == nil:
 		known.answered.Store(true)

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"math/big"
@@ -255,6 +257,23 @@ func TestAClientCertificateMayBeMissing(t *testing.T) {
 			assert.NotContains(t, send(t.Context(), clients.Writes, server.URL).err.Error(), "client certificate", "it has answered before")
 		}
 	}
+}
+
+// TestAStopIsNoWantOfACertificate: the connection was fine, and the job was told to stop.
+func TestAStopIsNoWantOfACertificate(t *testing.T) {
+	t.Parallel()
+	own := sign(t, nil, "Self", asItIs)
+	ctx, stop := context.WithCancelCause(t.Context())
+	server, _ := tlsServer(t, &tls.Config{Certificates: []tls.Certificate{own.Certificate}, ClientAuth: tls.RequestClientCert}, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client leaves
+		stop(errors.New("told to stop"))
+		<-r.Context().Done()
+	})
+	clients, err := transport.New(transport.Options{CACertificates: own.pem()})
+	require.NoError(t, err)
+	got := send(ctx, clients.Reads, server.URL)
+	require.Error(t, got.err)
+	assert.NotContains(t, got.err.Error(), "client certificate")
 }
 
 // TestAPortThatSpeaksNoTLS: there is no certificate to speak of.
