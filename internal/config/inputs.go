@@ -67,7 +67,7 @@ type inputs struct {
 	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`
 	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text, also in Base64, or path; trusted in addition to the system's roots"`
 	TrustedHosts       string           `env:"TRUSTED_HOSTS" help:"origins that credentials may be sent to beside repo_url's, one a line"`
-	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees no file in a directory named .oz-bitbucket, which is made"`
+	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees none below .oz-bitbucket/"`
 }
 
 // Input is one row of the table of inputs.
