@@ -331,16 +331,25 @@ func TestTheContextEndsARequest(t *testing.T) {
 // what it returns is well-formed.
 func FuzzListRefs(f *testing.F) {
 	for _, service := range []bitbucket.Service{bitbucket.UploadPack, bitbucket.ReceivePack} {
-		f.Add([]byte(advertisement(service, one+" HEAD", two+" refs/heads/main", two+" refs/tags/main^{}")), "main", service == bitbucket.ReceivePack)
-		f.Add([]byte(line("# service="+string(service)+"\n")+flush+line("ERR no\n\x00\xff")), "", service == bitbucket.ReceivePack)
-		f.Add([]byte(line("# service="+string(service)+"\n")+flush+"0001fffe"), "^{}", service == bitbucket.ReceivePack)
+		push := service == bitbucket.ReceivePack
+		f.Add([]byte(advertisement(service, one+" HEAD", two+" refs/heads/main", two+" refs/tags/main^{}")), []byte{}, "main", push)
+		f.Add([]byte(line("# service="+string(service)+"\n")+flush+line("ERR no\n\x00\xff")), []byte{}, "", push)
+		f.Add([]byte(line("# service="+string(service)+"\n")+flush+"0001fffe"), []byte{}, "^{}", push)
+		f.Add([]byte(can+line("object-format=sha1\n")+flush), []byte(lines(one+" HEAD", two+" refs/tags/main peeled:"+three)), "main", push)
+		f.Add([]byte(line("# service="+string(service)+"\n")+flush+can+flush), []byte(line("ERR no\n")), "\n0000", push)
 	}
-	var body atomic.Pointer[[]byte]
+	var body, list atomic.Pointer[[]byte]
 	client, repository := against(f, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			_, _ = w.Write(*list.Load())
+			return
+		}
 		git(bitbucket.Service(r.URL.Query().Get("service")), string(*body.Load()))(w, r)
 	})
-	f.Fuzz(func(t *testing.T, answer []byte, wanted string, push bool) {
+	f.Fuzz(func(t *testing.T, answer, refsAnswer []byte, wanted string, push bool) {
 		body.Store(&answer)
+		list.Store(&refsAnswer)
 		service := bitbucket.UploadPack
 		if push {
 			service = bitbucket.ReceivePack
@@ -352,7 +361,7 @@ func FuzzListRefs(f *testing.F) {
 		var refused *bitbucket.Refusal
 		switch {
 		case err == nil:
-			assert.Contains(t, string(answer), "# service="+string(service))
+			assert.Regexp(t, "# service="+string(service)+"|version 2", string(answer))
 		case errors.As(err, &refused):
 			assert.LessOrEqual(t, len([]rune(refused.Text)), 304)
 			assert.NotContains(t, refused.Text, "\n")
