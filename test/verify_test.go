@@ -56,7 +56,7 @@ func (w *world) startsNothing(inputs map[string]string, words ...string) {
 
 // proved are the requests to Bitbucket that the program itself has sent since the n-th.
 func (w *world) proved(n int) []fault.Request {
-	return slices.DeleteFunc(w.bitbucket.Journal.All()[n:], func(r fault.Request) bool { return !strings.HasPrefix(r.Header.Get("User-Agent"), "oz-bitbucket/") })
+	return slices.DeleteFunc(w.bitbucket.Journal.All()[n:], func(r fault.Request) bool { return !strings.Contains(r.Header.Get("User-Agent"), "oz-bitbucket/") })
 }
 
 const noCommit = "there is no commit to compare with"
