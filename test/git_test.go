@@ -45,7 +45,7 @@ func TestTheProofSpeaksAsGitSpeaks(t *testing.T) {
 	}
 
 	git := exec.Command("git", "-c", "credential.helper=!f() { echo username=x-bitbucket-api-token-auth; echo password="+cloudToken+"; }; f", "ls-remote", w.cloud.CloneURL(), "HEAD")
-	git.Env = append(w.bitbucket.Environ(), "PATH="+os.Getenv("PATH"), "HOME="+w.home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
+	git.Env = append(append(w.bitbucket.Environ(), w.bitbucket.TrustEnviron()...), "PATH="+os.Getenv("PATH"), "HOME="+w.home, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
 	out, err := git.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	real := asked()
