@@ -230,3 +230,34 @@ func TestARedirectNamesTheCloneURL(t *testing.T) {
 		})
 	}
 }
+
+// TestTheFirstAnswerTellsTheScopes, of which the second says nothing.
+func TestTheFirstAnswerTellsTheScopes(t *testing.T) {
+	t.Parallel()
+	server := &version2{advertisement: can + flush, list: lines(one + " HEAD")}
+	client, repository := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("X-OAuth-Scopes", "repository")
+		}
+		server.ServeHTTP(w, r)
+	})
+	refs, err := client.ListRefs(t.Context(), repository, bitbucket.UploadPack, bearer, "")
+	require.NoError(t, err)
+	assert.Equal(t, bitbucket.Refs{Head: one, Scopes: []string{"repository"}}, refs)
+}
+
+// TestAPushThatIsNotNeededSparesTheLastRefusal: when the token has been refused once, it is
+// not presented for it.
+func TestAPushThatIsNotNeededSparesTheLastRefusal(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	client, repository := against(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		http.Error(w, "no", http.StatusUnauthorized)
+	})
+	require.Error(t, client.CheckClone(t.Context(), repository, bearer))
+	require.ErrorIs(t, client.CheckPush(t.Context(), repository, bearer, false), bitbucket.ErrNotAsked)
+	assert.Equal(t, 1, asked)
+	require.NotErrorIs(t, client.CheckPush(t.Context(), repository, bearer, true), bitbucket.ErrNotAsked)
+	assert.Equal(t, 2, asked)
+}
