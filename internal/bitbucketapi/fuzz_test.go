@@ -133,7 +133,6 @@ func FuzzAnswers(f *testing.F) {
 		next.Store(&answer{status % 1000, headers, body})
 		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond) // less than the first wait before another try
 		defer stop()
-		began := time.Now()
 		call %= uint8(len(calls))
 		hiding := withToken
 		if call == 4 || call >= 6 {
@@ -141,7 +140,6 @@ func FuzzAnswers(f *testing.F) {
 		}
 		var got told
 		err := calls[call](ctx, asker{bitbucketapi.New(clients), repository, sensitive.New(mine), "123456789012"}, &got)
-		require.Less(t, time.Since(began), 20*time.Second)
 		if err != nil {
 			text := strings.ReplaceAll(err.Error(), server.URL, "")
 			assert.Equal(t, hiding.Redact(text), text)

@@ -220,7 +220,6 @@ func TestAFileOfAnInputThatDoesNotEnd(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	require.NoError(t, err)
 	defer reader.Close()
-	began := time.Now()
 	time.AfterFunc(100*time.Millisecond, func() {
 		_, _ = writer.WriteString("secret\n")
 		_ = writer.Close()
@@ -235,7 +234,6 @@ func TestAFileOfAnInputThatDoesNotEnd(t *testing.T) {
 	defer held.Close()
 	_, err = read(fmt.Sprintf("/dev/fd/%d", silent.Fd()))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	assert.Less(t, time.Since(began), 30*time.Second)
 
 	long := filepath.Join(t.TempDir(), "long")
 	require.NoError(t, os.WriteFile(long, nil, 0o600))

@@ -243,11 +243,9 @@ func FuzzAnswers(f *testing.F) {
 		next.Store(&answer{status % 1000, headers, body})
 		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond) // less than the first wait before another try
 		defer stop()
-		began := time.Now()
 		var got told
 		asked := *about
 		err := calls[int(call)%len(calls)](ctx, client, &asked, &got)
-		require.Less(t, time.Since(began), 20*time.Second)
 		if err != nil {
 			assert.NotContains(t, err.Error(), apiKey[3:])
 			return
