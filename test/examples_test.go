@@ -374,7 +374,7 @@ func TestExamplesAreValid(t *testing.T) {
 						return values[name]
 					})
 				}
-				_, err := config.Parse(inputs, os.ReadFile)
+				_, err := config.Parse(inputs, os.ReadFile, os.Getenv)
 				assert.NoError(t, err, "%s: job %s", path, name)
 			}
 		}

@@ -92,16 +92,14 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 	}
 	inputs := on.Inputs(names, strings.Join(args[:min(1, len(args))], ""))
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
-	job, err := config.Parse(inputs, on.ReadFile)
+	job, err := config.Parse(inputs, on.ReadFile, on.Variable)
 	mistyped(on.Strays(names), &job)
 	var list problem.List
 	surroundings(args, environ, &list)
 	if list.Err() == nil {
 		return job, err
 	}
-	for _, found := range problem.All(err) {
-		list.Add(found.Input, found.Summary, found.Remedy)
-	}
+	list.Append(problem.All(err)...)
 	return job, list.Err()
 }
 

@@ -27,9 +27,14 @@ const (
 type Job struct {
 	Mode    Mode
 	DryRun  bool    // show the plan and write nothing; always in the mode plan
-	Entries []Entry // one from the inputs; none when those could not be read
+	Entries []Entry // one from the inputs, or those of the manifest that this job is about; none when those could not be read
+
+	Manifest    string // its path; empty: the entry is from the inputs
+	Concurrency int    // environments that are worked on at a time
+	Shard       Shard  // the zero value is the whole manifest
 
 	SmokeTestAll     bool // of a rotation: each environment, not the first alone
+	SmokeTestMax     int  // most agents that the job starts
 	SmokeTestTimeout time.Duration
 
 	Rotation Rotation
@@ -54,6 +59,8 @@ type Job struct {
 
 // Entry is what belongs to one environment and its secret.
 type Entry struct {
+	Place string // in the manifest, oz-environments.yml:12; empty without one
+
 	Repositories []bitbucket.Repository // the first is the primary one; none only in the modes test, rotate and destroy
 	Flavor       bitbucket.Flavor       // empty only in those: any
 	Token        sensitive.String       // empty only in the modes plan, test and destroy, or where Mint has a password
@@ -81,9 +88,10 @@ type Entry struct {
 	SetupCommandsGiven bool     // false: existing commands stay
 	EnvironmentSecrets []string
 
-	SmokeTest       bool
-	SmokeTestPrompt string
-	SmokeTestModel  string
+	SmokeTest        bool
+	SmokeTestChanged bool // with SmokeTest: only where something changed, and in one environment of each secret that was written
+	SmokeTestPrompt  string
+	SmokeTestModel   string
 
 	Schedule *Schedule // nil: schedules stay as they are
 
@@ -123,13 +131,21 @@ type Rotation struct {
 	RevokeAfter time.Duration // negative: never
 }
 
-// Secrets are the values that nobody may see, those that are not empty.
+// Shard is the i-th of n parts of a manifest.
+type Shard struct{ Part, Of int } // Part counts from one
+
+// Secrets are the values that nobody may see, each once, those that are not empty.
 func (j Job) Secrets() []sensitive.String {
 	all := append([]sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}, j.Pasted...)
 	for _, e := range j.Entries {
 		all = append(all, e.Token)
 	}
-	return slices.DeleteFunc(all, sensitive.String.IsEmpty)
+	known := map[string]bool{"": true}
+	return slices.DeleteFunc(all, func(secret sensitive.String) bool {
+		text := secret.Reveal()
+		defer func() { known[text] = true }()
+		return known[text]
+	})
 }
 
 // Trusts reports whether the inputs say that a token may be sent to the server of a

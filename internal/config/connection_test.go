@@ -45,7 +45,7 @@ func TestCACertificate(t *testing.T) {
 	authority := certificate(t)
 	read := files{"/etc/ca.pem": authority, "/etc/empty.pem": "", "/etc/key.pem": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}
 	for _, value := range []string{authority, "/etc/ca.pem", "subject=CN\n" + authority} {
-		c, err := config.Parse(cloud(with("ca_certificate", value)), read.read)
+		c, err := config.Parse(cloud(with("ca_certificate", value)), read.read, noVariable)
 		require.NoError(t, err)
 		assert.Equal(t, authority, string(c.CACertificate))
 	}

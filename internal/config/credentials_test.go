@@ -102,7 +102,7 @@ func TestNoDeviceIsReadInPlaceOfASecret(t *testing.T) {
 			_, _ = config.Parse(cloud(with(name, path)), func(path string) ([]byte, error) {
 				t.Errorf("%s was read", path)
 				return nil, nil
-			})
+			}, noVariable)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestAPastedSecretIsHiddenAndTheInputsNameIsNot(t *testing.T) {
 		"/builds/acme/api.tmp/TOKEN":         nil,
 		"user@example.com":                   nil,
 	} {
-		job, err := config.Parse(cloud(with("bitbucket_token", strings.ReplaceAll(form, "%", apiToken))), files{}.read)
+		job, err := config.Parse(cloud(with("bitbucket_token", strings.ReplaceAll(form, "%", apiToken))), files{}.read, noVariable)
 		require.Error(t, err, form)
 		var hidden []string
 		for _, secret := range job.Secrets() {

@@ -38,7 +38,7 @@ func (p *parser) names() {
 	}
 	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret, "fail", "warn"))
 	if c.SecretName != "" {
-		p.variable("secret_name", c.SecretName)
+		p.variableName("secret_name", c.SecretName)
 	}
 	if !c.Token.IsEmpty() && c.Token.Reveal() == c.SecretName {
 		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")
@@ -47,7 +47,7 @@ func (p *parser) names() {
 		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%d bytes)", length)
 	}
 	for _, name := range nonBlankLines(in.EnvironmentSecrets) {
-		p.variable("environment_secrets", name)
+		p.variableName("environment_secrets", name)
 		if name != c.SecretName && !slices.Contains(c.EnvironmentSecrets, name) {
 			c.EnvironmentSecrets = append(c.EnvironmentSecrets, name)
 		}
@@ -62,7 +62,7 @@ func (p *parser) names() {
 	}
 }
 
-func (p *parser) variable(input, name string) {
+func (p *parser) variableName(input, name string) {
 	if !variableName.MatchString(name) {
 		p.add(input, "use letters, digits and _, not beginning with a digit", "is not the name of an environment variable")
 	}

@@ -39,6 +39,7 @@ type inputs struct {
 	RequireWrite       string           `env:"REQUIRE_WRITE" envDefault:"false" help:"the token must also be able to push"`
 	AllowHTTP          string           `env:"ALLOW_HTTP" envDefault:"false" help:"accept an http:// Data Center URL that is not on a loopback address"`
 	SmokeTest          string           `env:"SMOKE_TEST" envDefault:"true" help:"run one cloud agent; rotate: in the first environment, with all in each"`
+	SmokeTestMax       string           `env:"SMOKE_TEST_MAX" envDefault:"20" help:"most agents that one job starts"`
 	SmokeTestPrompt    string           `env:"SMOKE_TEST_PROMPT" help:"added to the built-in prompt word for word"`
 	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" help:"Oz model ID"`
 	SmokeTestTimeout   string           `env:"SMOKE_TEST_TIMEOUT" envDefault:"20m" help:"Go duration or whole minutes, 1m to 6h"`
@@ -67,6 +68,7 @@ type inputs struct {
 	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`
 	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text, also in Base64, or path; trusted in addition to the system's roots"`
 	TrustedHosts       string           `env:"TRUSTED_HOSTS" help:"origins that credentials may be sent to beside repo_url's, one a line"`
+	Concurrency        string           `env:"CONCURRENCY" envDefault:"8" help:"environments worked on at a time, 1 to 64"`
 	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees none below .oz-bitbucket/"`
 }
 

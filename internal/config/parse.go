@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
@@ -12,14 +13,14 @@ import (
 // Parse reads inputs by name. The error holds every problem that the inputs
 // alone can tell (problem.All), none of which shows a secret, and the Job is then
 // filled as far as it could be. Files that inputs name are read with
-// readFile.
-func Parse(values map[string]string, readFile func(path string) ([]byte, error)) (Job, error) {
+// readFile, and variables of the job that are no inputs with variable.
+func Parse(values map[string]string, readFile func(path string) ([]byte, error), variable func(name string) string) (Job, error) {
 	in, err := read(values)
 	if err != nil {
 		return Job{}, err
 	}
 	job := Job{Entries: make([]Entry, 1)}
-	p := parser{in: in, readFile: readFile, config: config{&job, &job.Entries[0]}}
+	p := parser{in: in, readFile: readFile, variable: variable, config: config{&job, &job.Entries[0]}}
 	p.parse()
 	return job, p.problems.Err()
 }
@@ -30,6 +31,7 @@ func Parse(values map[string]string, readFile func(path string) ([]byte, error))
 type parser struct {
 	in       inputs
 	readFile func(string) ([]byte, error)
+	variable func(string) string
 	config   config
 	problems problem.List
 
@@ -83,6 +85,7 @@ func (p *parser) mode() {
 	c.RequireWrite = p.boolean("require_write", in.RequireWrite)
 	c.DetailedExitcode = p.boolean("detailed_exitcode", in.DetailedExitcode)
 	c.OutputFile = in.OutputFile
+	c.Concurrency = p.number("concurrency", in.Concurrency, 1, 64)
 }
 
 // onlyDestroy refuses an input that is set and is for the mode destroy alone.
@@ -137,6 +140,15 @@ func (p *parser) boolean(input, value string) bool {
 	}
 	p.add(input, "", "is neither true nor false")
 	return false
+}
+
+// number reads a whole number between two bounds.
+func (p *parser) number(input, value string, least, most int) int {
+	number, err := strconv.Atoi(value)
+	if err != nil || number < least || number > most {
+		p.add(input, "", "is no whole number from %d to %d", least, most)
+	}
+	return number
 }
 
 func (p *parser) oneLine(input, value string) {

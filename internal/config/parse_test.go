@@ -39,6 +39,9 @@ func (f files) read(path string) ([]byte, error) {
 	return []byte(content), nil
 }
 
+// noVariable is a job without variables beside its inputs.
+func noVariable(string) string { return "" }
+
 // cloud are the smallest inputs of a Cloud job, with changes.
 func cloud(changes ...map[string]string) map[string]string {
 	inputs := map[string]string{"repo_url": cloudURL, "bitbucket_token": apiToken, "warp_api_key": warpAPIKey}
@@ -59,7 +62,7 @@ func with(name, value string) map[string]string { return map[string]string{name:
 // parse reads inputs that must be valid.
 func parse(t *testing.T, inputs map[string]string) parsed {
 	t.Helper()
-	job, err := config.Parse(inputs, files{}.read)
+	job, err := config.Parse(inputs, files{}.read, noVariable)
 	require.NoError(t, err)
 	return one(t, job)
 }
@@ -81,7 +84,7 @@ func one(t *testing.T, job config.Job) parsed {
 // problems are what is wrong with inputs, one text each.
 func problems(t *testing.T, inputs map[string]string, read files) []string {
 	t.Helper()
-	_, err := config.Parse(inputs, read.read)
+	_, err := config.Parse(inputs, read.read, noVariable)
 	var found []string
 	for _, p := range problem.All(err) {
 		found = append(found, p.Error())
@@ -114,6 +117,8 @@ func TestDefaults(t *testing.T) {
 	want := parsed{
 		Job: config.Job{
 			Mode:             config.Apply,
+			Concurrency:      8,
+			SmokeTestMax:     20,
 			SmokeTestTimeout: 20 * time.Minute,
 			ExpiryWarning:    14 * 24 * time.Hour,
 			WarpAPIKey:       sensitive.New(warpAPIKey),
@@ -162,6 +167,8 @@ func TestEveryInputIsTaken(t *testing.T) {
 		Job: config.Job{
 			Mode:             config.Plan,
 			DryRun:           true,
+			Concurrency:      16,
+			SmokeTestMax:     3,
 			SmokeTestTimeout: 90 * time.Second,
 			ExpiryWarning:    3 * 24 * time.Hour,
 			FailOnExpiry:     true,
@@ -210,7 +217,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 		"docker_image": "ghcr.io/acme/image:1@sha256:" + strings.Repeat("a", 64), "setup_commands": "# first\r\n\r\n  npm ci\r\n#\nmake\r\n",
 		"branch": "release/1.0", "clone_depth": "5", "clone_auth": "url", "environment_secrets": "NPM_TOKEN\n_OTHER\nNPM_TOKEN\nMY_TOKEN",
 		"verify_token": "False", "require_write": "True", "allow_http": "TRUE", "smoke_test": "FALSE", "smoke_test_prompt": "Say\nhello",
-		"smoke_test_model": "auto", "smoke_test_timeout": "90s", "detailed_exitcode": "true", "warp_api_key": warpAPIKey,
+		"smoke_test_model": "auto", "smoke_test_timeout": "90s", "smoke_test_max": "3", "concurrency": "16", "detailed_exitcode": "true", "warp_api_key": warpAPIKey,
 		"warp_server_url": "http://127.0.0.1:8080/oz", "output_file": "out.env",
 		"trusted_hosts": "https://GIT.example.com:443/\n\nhttp://old.example.com:8080\nhttps://git.example.com", "schedule_cron": "0\t9  * * MON-FRI", "schedule_prompt": "Fix\nwhat is broken.", "schedule_name": "weekdays", "schedule_enabled": "false",
 		"token_expires_at": "2027-01-31", "expiry_warning": "3", "fail_on_expiry": "True",

@@ -56,7 +56,7 @@ func testPasted(t *testing.T, base map[string]string, token, value, kind string)
 		everywhere[input.Name] = value
 		inputs := maps.Clone(base)
 		inputs[input.Name] = value
-		job, err := config.Parse(inputs, files{}.read)
+		job, err := config.Parse(inputs, files{}.read, noVariable)
 		require.ErrorContains(t, err, kind, "%s: %s", input.Name, value)
 		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ spells out|holds what looks like) `, err.Error(), value)
 		requireNoPiece(t, token, err.Error())
@@ -65,7 +65,7 @@ func testPasted(t *testing.T, base map[string]string, token, value, kind string)
 		require.True(t, slices.ContainsFunc(job.Secrets(), func(secret sensitive.String) bool { return strings.Contains(secret.Reveal(), token) }),
 			"nothing hides the token of %s", input.Name)
 	}
-	_, err := config.Parse(everywhere, files{}.read)
+	_, err := config.Parse(everywhere, files{}.read, noVariable)
 	requireNoPiece(t, token, err.Error())
 }
 

@@ -17,7 +17,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	read := files{"/run/token": "\n" + apiToken + "\r\n", "/run/key": warpAPIKey + "\n"}
 	c, err := config.Parse(map[string]string{
 		"repo_url": cloudURL, "bitbucket_token_file": "/run/token", "warp_api_key_file": " /run/key ",
-	}, read.read)
+	}, read.read, noVariable)
 	require.NoError(t, err)
 	assert.Equal(t, apiToken, c.Entries[0].Token.Reveal())
 	assert.Equal(t, warpAPIKey, c.WarpAPIKey.Reveal())
@@ -246,7 +246,7 @@ func FuzzParse(f *testing.F) {
 				"setup_commands": strings.ReplaceAll(commands, "tok", token), "warp_server_url": strings.ReplaceAll(root, "key", key),
 				"smoke_test_timeout": timeout, "docker_image": strings.ReplaceAll(image, "tok", token),
 				"branch": strings.ReplaceAll(branch, "tok", token), "clone_auth": auth, "description": repo, "environment_secrets": commands,
-			}, files{}.read)
+			}, files{}.read, noVariable)
 			if err != nil {
 				assert.NotContains(t, strings.ToLower(err.Error()), "marker-t0k3n-")
 				assert.NotContains(t, strings.ToLower(err.Error()), "wk-marker-k3y-")

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// mostAgents bounds smoke_test_max: one for each entry of the longest manifest.
+const mostAgents = 10_000
+
 // Bounds of smoke_test_timeout.
 const (
 	shortestSmokeTest = time.Minute
@@ -20,6 +23,7 @@ func (p *parser) smokeTest() {
 	}
 	c.SmokeTestPrompt, c.SmokeTestModel = in.SmokeTestPrompt, in.SmokeTestModel
 	p.oneLine("smoke_test_model", in.SmokeTestModel)
+	c.SmokeTestMax = p.number("smoke_test_max", in.SmokeTestMax, 0, mostAgents)
 	timeout, err := time.ParseDuration(in.SmokeTestTimeout)
 	if minutes, notNumber := strconv.ParseUint(in.SmokeTestTimeout, 10, 16); notNumber == nil {
 		timeout, err = time.Duration(minutes)*time.Minute, nil

@@ -68,7 +68,7 @@ func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
 func TestATokenIsFoundBehindWhatNobodySees(t *testing.T) {
 	t.Parallel()
 	const token = "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"
-	job, err := config.Parse(cloud(with("team", token[:10]+"\u200b"+token[10:])), files{}.read)
+	job, err := config.Parse(cloud(with("team", token[:10]+"\u200b"+token[10:])), files{}.read, noVariable)
 	require.ErrorContains(t, err, "team: line 1 holds U+200B ZERO WIDTH SPACE at column 11"+takeOut)
 	require.ErrorContains(t, err, "team: holds what looks like a Bitbucket Cloud access token")
 	assert.Contains(t, job.Secrets(), sensitive.New(token))
@@ -95,7 +95,7 @@ func TestCharactersThatNobodySeesInASecret(t *testing.T) {
 			assert.Equal(t, []string{name + ": " + want}, problems(t, base, nil), value)
 		}
 	}
-	job, err := config.Parse(server(with("mode", "rotate"), with("mint", "true"), with("bitbucket_token", ""), with("bitbucket_username", "jane"), with("bitbucket_password", "pass\u00a0word")), files{}.read)
+	job, err := config.Parse(server(with("mode", "rotate"), with("mint", "true"), with("bitbucket_token", ""), with("bitbucket_username", "jane"), with("bitbucket_password", "pass\u00a0word")), files{}.read, noVariable)
 	require.NoError(t, err)
 	assert.Contains(t, job.Entries[0].Warnings, "bitbucket_password holds a character that nobody sees; check what was pasted")
 }
@@ -151,7 +151,7 @@ func TestFilesInOtherEncodings(t *testing.T) {
 			assert.Equal(t, []string{name + ": names a file in " + encoding + "; save the file as UTF-8"}, problems(t, base, files{"/run/file": text}), "%q", text)
 		}
 	}
-	job, err := config.Parse(cloud(with("bitbucket_token", ""), with("bitbucket_token_file", "/run/file")), files{"/run/file": "\ufeff" + apiToken + "\r\n"}.read)
+	job, err := config.Parse(cloud(with("bitbucket_token", ""), with("bitbucket_token_file", "/run/file")), files{"/run/file": "\ufeff" + apiToken + "\r\n"}.read, noVariable)
 	require.NoError(t, err)
 	assert.Equal(t, apiToken, job.Entries[0].Token.Reveal())
 	assert.Equal(t, []string{"bitbucket_token_file names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a mark"}, job.Entries[0].Warnings)
@@ -168,7 +168,7 @@ func FuzzUnseen(f *testing.F) {
 		const secret = "Qz7MARKERtoken9x4Lw"
 		value := strings.ReplaceAll(form, "%", secret)
 		inputs := cloud(with("bitbucket_token", secret), with(input, value))
-		job, err := config.Parse(inputs, files{value: value}.read)
+		job, err := config.Parse(inputs, files{value: value}.read, noVariable)
 		if err != nil {
 			requireNothingOf(t, []string{err.Error()}, secret)
 		}

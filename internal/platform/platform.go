@@ -20,6 +20,9 @@ type Platform interface {
 	// has one element a line. A mode that is not empty takes the place of the
 	// input.
 	Inputs(names []string, mode string) map[string]string
+	// Variable is the value of a variable of the job that is no input, empty when
+	// there is none.
+	Variable(name string) string
 	// Strays returns the variables that are no input and stand where one may.
 	Strays(names []string) []Stray
 	// ReadFile reads a file that an input names.
@@ -131,6 +134,8 @@ func (h host) ownRepository() string {
 	}
 	return "https://bitbucket.org/" + workspace + "/" + slug + ".git"
 }
+
+func (h host) Variable(name string) string { return h.variables[name] }
 
 func (host) ReadFile(path string) ([]byte, error) { return readFile(path) }
 

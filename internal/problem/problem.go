@@ -17,9 +17,28 @@ type Problem struct {
 	Input   string // the input's own name: "repo_url"
 	Summary string // what is wrong: lower case, no full stop, never a sensitive value
 	Remedy  string // what to do, imperative; empty when the summary says it all
+	Place   Place  // in a file with many inputs; the zero value when the input is the job's
 }
 
-// Error renders `input: summary; remedy`.
+// Place is where in a file a mistake stands.
+type Place struct {
+	File         string
+	Line, Column int    // from one
+	Text         string // the line itself, as far as it is shown; may be empty
+}
+
+// String is "oz-environments.yml:12:5", empty for no place.
+func (p Place) String() string {
+	if p.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Error renders `input: summary; remedy` or, of a mistake in a file:
+//
+//	oz-environments.yml:12:5: docker_image: "Node" is not an image; give a reference such as ubuntu:24.04
+//	    docker_image: Node
 func (p Problem) Error() string {
 	text := p.Summary
 	if p.Input != "" {
@@ -27,6 +46,12 @@ func (p Problem) Error() string {
 	}
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
+	}
+	if place := p.Place.String(); place != "" {
+		text = place + ": " + text
+	}
+	if p.Place.Text != "" {
+		text += "\n    " + p.Place.Text
 	}
 	return text
 }
@@ -37,7 +62,14 @@ type List struct{ found *multierror.Error }
 
 // Add appends a problem.
 func (l *List) Add(input, summary, remedy string) {
-	l.found = multierror.Append(l.found, Problem{input, summary, remedy})
+	l.Append(Problem{Input: input, Summary: summary, Remedy: remedy})
+}
+
+// Append appends problems as they are.
+func (l *List) Append(problems ...Problem) {
+	for _, p := range problems {
+		l.found = multierror.Append(l.found, p)
+	}
 }
 
 // Addf appends a problem whose summary is formatted and whose remedy is fixed.
@@ -46,7 +78,7 @@ func (l *List) Addf(input, remedy, summary string, args ...any) {
 }
 
 // Err returns nil when there is no problem, else an error that prints one
-// problem a line and from which All gets them back.
+// problem after the other and from which All gets them back.
 func (l *List) Err() error {
 	if l.found == nil {
 		return nil

@@ -28,9 +28,21 @@ func TestAllProblemsInOrder(t *testing.T) {
 		"clone_depth: \"x\" is not a number; give a positive integer\n"+
 		"nothing works")
 	assert.Equal(t, []problem.Problem{
-		{"repo_url", "is missing", "give an HTTPS clone URL"},
-		{"clone_depth", `"x" is not a number`, "give a positive integer"},
-		{"", "nothing works", ""},
+		{Input: "repo_url", Summary: "is missing", Remedy: "give an HTTPS clone URL"},
+		{Input: "clone_depth", Summary: `"x" is not a number`, Remedy: "give a positive integer"},
+		{Summary: "nothing works"},
 	}, problem.All(err))
 	assert.Nil(t, problem.All(errors.New("other")))
+}
+
+func TestAProblemInAFileNamesItsPlace(t *testing.T) {
+	t.Parallel()
+	p := problem.Problem{Input: "scope", Summary: "is not one of team, personal", Place: problem.Place{File: "oz.yml", Line: 12, Column: 5}}
+	assert.EqualError(t, p, "oz.yml:12:5: scope: is not one of team, personal")
+	p.Remedy, p.Place.Text = "say which", "scope: Team"
+	assert.EqualError(t, p, "oz.yml:12:5: scope: is not one of team, personal; say which\n    scope: Team")
+
+	var list problem.List
+	list.Append(p, p)
+	assert.Equal(t, []problem.Problem{p, p}, problem.All(list.Err()))
 }
