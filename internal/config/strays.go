@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
 
 // Stray is a variable of the job that is no input and stands where one may.
@@ -69,9 +70,9 @@ func (s Stray) nearest() string {
 			reach = max(1, len(name)/3, len(to)/3)
 		}
 		if max(len(name)-len(to), len(to)-len(name)) > reach {
-			continue // also because edits takes its time
+			continue // also because Edits takes its time
 		}
-		away := edits(name, to)
+		away := spelling.Edits(name, to)
 		isWord := !isOurs && len(to) < shortName && away > 0 && !sameLetters(name, to)
 		if away <= reach && away < least && !isWord {
 			nearest, least = input.Name, away
@@ -82,30 +83,4 @@ func (s Stray) nearest() string {
 
 func sameLetters(a, b string) bool {
 	return slices.Equal(slices.Sorted(slices.Values([]byte(a))), slices.Sorted(slices.Values([]byte(b))))
-}
-
-// edits is how many letters of a must be changed, put in, left out or exchanged with
-// the next one to get b: the optimal string alignment distance.
-func edits(a, b string) int {
-	rows := make([][]int, len(a)+1) // rows[i][j]: from a[:i] to b[:j]
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			change := rows[i-1][j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			rows[i][j] = min(change, rows[i-1][j]+1, rows[i][j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }

@@ -9,30 +9,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-func TestEdits(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0},
-		{"", "ABC", 3},
-		{"ABC", "", 3},
-		{"REPO_ULR", "REPO_URL", 1},
-		{"REPO_UR", "REPO_URL", 1},
-		{"REPO_URLS", "REPO_URL", 1},
-		{"REPO-URL", "REPO_URL", 1},
-		{"WARP_APIKEY", "WARP_API_KEY", 1},
-		{"TEAM", "TERM", 1},
-		{"AB", "BA", 1},
-		{"CA", "ABC", 3},
-		{"KITTEN", "SITTING", 3},
-	} {
-		assert.Equal(t, tt.want, edits(tt.a, tt.b), "%s %s", tt.a, tt.b)
-		assert.Equal(t, tt.want, edits(tt.b, tt.a), "%s %s", tt.b, tt.a)
-	}
-}
-
 func TestNearestInput(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -1,0 +1,50 @@
+// Package spelling finds the name that somebody meant. It touches nothing.
+package spelling
+
+// longestName bounds what is compared: Edits takes its time.
+const longestName = 64
+
+// Nearest is the name that another one may be meant for: at most a third of its
+// letters are wrong. It is empty for none.
+func Nearest(name string, names []string) string {
+	if len(name) > longestName {
+		return ""
+	}
+	nearest, least := "", longestName
+	for _, to := range names {
+		reach := max(1, len(name)/3, len(to)/3)
+		if max(len(name)-len(to), len(to)-len(name)) > reach {
+			continue
+		}
+		if away := Edits(name, to); away <= reach && away < least {
+			nearest, least = to, away
+		}
+	}
+	return nearest
+}
+
+// Edits is how many letters of a must be changed, put in, left out or exchanged with
+// the next one to get b: the optimal string alignment distance.
+func Edits(a, b string) int {
+	rows := make([][]int, len(a)+1) // rows[i][j]: from a[:i] to b[:j]
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := rows[i-1][j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			rows[i][j] = min(change, rows[i-1][j]+1, rows[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
