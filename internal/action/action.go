@@ -107,12 +107,14 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 func mistyped(found []platform.Stray, job *config.Job) {
 	var strays []config.Stray
 	for _, stray := range found {
-		strays = append(strays, config.Stray(stray))
+		if !slices.Contains(job.Variables, stray.Name) {
+			strays = append(strays, config.Stray(stray))
+		}
 	}
 	warnings, pasted := config.Mistyped(strays)
 	job.Pasted = append(job.Pasted, pasted...)
-	for i := range job.Entries {
-		job.Entries[i].Warnings = append(warnings, job.Entries[i].Warnings...)
+	if len(job.Entries) > 0 { // once, however many there are
+		job.Entries[0].Warnings = append(warnings, job.Entries[0].Warnings...)
 	}
 }
 

@@ -22,7 +22,7 @@ const notInURL = "/?#@%"
 
 func (p *parser) setup() {
 	c, in := &p.config, p.in
-	c.CloneAuth = setup.Auth(p.choice("clone_auth", in.CloneAuth, "helper", "url"))
+	c.CloneAuth = setup.Auth(p.choice("clone_auth", in.CloneAuth))
 	if c.CloneAuth == setup.URL {
 		p.cloneURL()
 	}
@@ -117,7 +117,7 @@ func (p *parser) command(number int, command string) {
 // spelledOut refuses a line, comments too, that holds what looks like a token and
 // is none of the job's own, which leaks refuses.
 func (p *parser) spelledOut(number int, line string) bool {
-	found := lookalikes(p.withoutDeclared(line))
+	found := p.undeclared(line)
 	if len(found) > 0 {
 		p.add("setup_commands", "revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME", "line %d spells out %s", number, found[0].kind)
 	}

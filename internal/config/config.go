@@ -52,6 +52,10 @@ type Job struct {
 	// shown and in a secret's place, which are refused, and in variables that are no input.
 	Pasted []sensitive.String
 
+	// Variables are the names of those that the manifest reads tokens from.
+	Variables []string
+	hidden    []sensitive.String // tokens of a manifest, those of entries that the job leaves out too
+
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL
 	CACertificate []byte // PEM
@@ -131,12 +135,9 @@ type Rotation struct {
 	RevokeAfter time.Duration // negative: never
 }
 
-// Shard is the i-th of n parts of a manifest.
-type Shard struct{ Part, Of int } // Part counts from one
-
 // Secrets are the values that nobody may see, each once, those that are not empty.
 func (j Job) Secrets() []sensitive.String {
-	all := append([]sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}, j.Pasted...)
+	all := append([]sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}, slices.Concat(j.Pasted, j.hidden)...)
 	for _, e := range j.Entries {
 		all = append(all, e.Token)
 	}

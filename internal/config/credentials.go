@@ -89,7 +89,10 @@ func (p *parser) pastedFor(input, value string) (found paste, ok bool) {
 
 // pathRemedy is where a path belongs.
 func pathRemedy(input string) string {
-	if strings.HasSuffix(input, "_file") {
+	switch {
+	case input == tokenVariable:
+		return "put the token itself into the variable"
+	case strings.HasSuffix(input, "_file"):
 		return "put the secret itself into the file"
 	}
 	return "use " + input + "_file, which takes a path"

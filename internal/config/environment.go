@@ -36,7 +36,7 @@ func (p *parser) names() {
 	if (c.Mode != Test && c.Mode != Destroy) || c.Flavor != "" {
 		c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
 	}
-	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret, "fail", "warn"))
+	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret))
 	if c.SecretName != "" {
 		p.variableName("secret_name", c.SecretName)
 	}
@@ -54,7 +54,7 @@ func (p *parser) names() {
 	}
 	c.Team = in.Team
 	c.Scope = warp.TeamOwner
-	if p.choice("scope", in.Scope, "team", "personal") == "personal" {
+	if p.choice("scope", in.Scope) == "personal" {
 		c.Scope = warp.UserOwner
 		if in.Team != "" {
 			p.add("team", "leave one of them out", "is given, but scope is personal")

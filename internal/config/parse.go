@@ -10,9 +10,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
-// Parse reads inputs by name. The error holds every problem that the inputs
-// alone can tell (problem.All), none of which shows a secret, and the Job is then
-// filled as far as it could be. Files that inputs name are read with
+// Parse reads inputs by name. The error holds every problem that the inputs and the
+// manifest alone can tell (problem.All), none of which shows a secret, and the Job is
+// then filled as far as it could be. Files that inputs name are read with
 // readFile, and variables of the job that are no inputs with variable.
 func Parse(values map[string]string, readFile func(path string) ([]byte, error), variable func(name string) string) (Job, error) {
 	in, err := read(values)
@@ -21,11 +21,15 @@ func Parse(values map[string]string, readFile func(path string) ([]byte, error),
 	}
 	job := Job{Entries: make([]Entry, 1)}
 	p := parser{in: in, readFile: readFile, variable: variable, config: config{&job, &job.Entries[0]}}
-	p.parse()
+	if in.Manifest != "" {
+		p.manifest()
+	} else {
+		p.does(ofJob | ofEntry)
+	}
 	return job, p.problems.Err()
 }
 
-// parser fills a Job with one entry, and collects what is wrong with it. Each step
+// parser fills a Job with its entries, and collects what is wrong with it. Each step
 // fills the part that its file is named for; a later step may use what an earlier
 // one has filled.
 type parser struct {
@@ -37,37 +41,66 @@ type parser struct {
 
 	redactor *redact.Redactor // of the first hidden secrets
 	hidden   int
+
+	many *many // nil without a manifest
 }
 
-// config is the job and its entry, whose fields have no name in common.
+// config is the job and one entry, whose fields have no name in common.
 type config struct {
 	*Job
 	*Entry
 }
 
-func (p *parser) parse() {
-	p.unseen()
-	p.pasted()
-	p.mode()
-	p.secrets()
-	p.repositories()
-	p.trust()
-	p.rotation()
-	p.kind()
-	p.names()
-	p.target()
-	p.environment()
-	p.setup()
-	p.smokeTest()
-	p.schedule()
-	p.connection()
-	p.expiry()
-	p.leaks()
+// part is what a step reads: inputs of the job, or those of one environment.
+type part int
+
+const (
+	ofJob part = 1 << iota
+	ofEntry
+)
+
+// steps are in order. Without a manifest all of them are done once; with one, those of
+// the job once, and those of an entry for each.
+var steps = []struct {
+	of   part
+	does func(*parser)
+}{
+	{ofJob, (*parser).unseen},
+	{ofJob, (*parser).pasted},
+	{ofJob, (*parser).mode},
+	{ofEntry, (*parser).demands},
+	{ofJob, (*parser).secrets},
+	{ofEntry, (*parser).ownToken},
+	{ofEntry, (*parser).repositories},
+	{ofEntry, (*parser).trust},
+	{ofJob, (*parser).rotation},
+	{ofEntry, (*parser).rotated},
+	{ofEntry, (*parser).kind},
+	{ofEntry, (*parser).names},
+	{ofEntry, (*parser).target},
+	{ofEntry, (*parser).environment},
+	{ofEntry, (*parser).setup},
+	{ofEntry, (*parser).smokeTest},
+	{ofJob, (*parser).smokeTests},
+	{ofEntry, (*parser).schedule},
+	{ofJob, (*parser).connection},
+	{ofJob, (*parser).expiry},
+	{ofEntry, (*parser).expires},
+	{ofJob, (*parser).shard},
+	{ofJob, (*parser).leaks},
+}
+
+func (p *parser) does(parts part) {
+	for _, step := range steps {
+		if step.of&parts != 0 {
+			step.does(p)
+		}
+	}
 }
 
 func (p *parser) mode() {
 	in, c := p.in, &p.config
-	c.Mode = Mode(p.choice("mode", in.Mode, "apply", "plan", "test", "rotate", "destroy"))
+	c.Mode = Mode(p.choice("mode", in.Mode))
 	c.DryRun = p.boolean("dry_run", in.DryRun)
 	switch {
 	case c.Mode == Plan, c.Mode == Apply && c.DryRun:
@@ -81,11 +114,15 @@ func (p *parser) mode() {
 		p.onlyDestroy("delete_secret", c.DeleteSecret)
 		p.onlyDestroy("force", c.Force)
 	}
-	c.VerifyToken = p.boolean("verify_token", in.VerifyToken)
-	c.RequireWrite = p.boolean("require_write", in.RequireWrite)
 	c.DetailedExitcode = p.boolean("detailed_exitcode", in.DetailedExitcode)
-	c.OutputFile = in.OutputFile
-	c.Concurrency = p.number("concurrency", in.Concurrency, 1, 64)
+	c.OutputFile, c.Manifest = in.OutputFile, in.Manifest
+	c.Concurrency = p.number("concurrency", in.Concurrency)
+}
+
+// demands reads what the token must be able to do.
+func (p *parser) demands() {
+	p.config.VerifyToken = p.boolean("verify_token", p.in.VerifyToken)
+	p.config.RequireWrite = p.boolean("require_write", p.in.RequireWrite)
 }
 
 // onlyDestroy refuses an input that is set and is for the mode destroy alone.
@@ -107,7 +144,11 @@ func (p *parser) target() {
 // add collects a problem. What it quotes of the inputs may hold a secret, which
 // is then not shown.
 func (p *parser) add(input, remedy, summary string, args ...any) {
-	p.problems.Add(input, p.redact(fmt.Sprintf(summary, args...)), p.redact(remedy))
+	found := problem.Problem{Input: input, Summary: p.redact(fmt.Sprintf(summary, args...)), Remedy: p.redact(remedy)}
+	if p.many != nil && !p.many.locate(&found) {
+		return
+	}
+	p.problems.Append(found)
 }
 
 func (p *parser) redact(text string) string {
@@ -118,15 +159,20 @@ func (p *parser) redact(text string) string {
 }
 
 func (p *parser) warn(format string, args ...any) {
-	p.config.Warnings = append(p.config.Warnings, p.redact(fmt.Sprintf(format, args...)))
+	warning := p.redact(fmt.Sprintf(format, args...))
+	if p.config.Place != "" {
+		warning = p.config.Place + ": " + warning
+	}
+	p.config.Warnings = append(p.config.Warnings, warning)
 }
 
-// choice reads one of several words.
-func (p *parser) choice(input, value string, allowed ...string) string {
-	if slices.Contains(allowed, value) {
+// choice reads one of the words that the table has.
+func (p *parser) choice(input, value string) string {
+	words := tableAt[input].words
+	if slices.Contains(words, value) {
 		return value
 	}
-	p.add(input, "", "is not one of %s", strings.Join(allowed, ", "))
+	p.add(input, "", "is not one of %s", strings.Join(words, ", "))
 	return ""
 }
 
@@ -142,11 +188,12 @@ func (p *parser) boolean(input, value string) bool {
 	return false
 }
 
-// number reads a whole number between two bounds.
-func (p *parser) number(input, value string, least, most int) int {
+// number reads a whole number within the bounds that the table has.
+func (p *parser) number(input, value string) int {
+	bounds := tableAt[input]
 	number, err := strconv.Atoi(value)
-	if err != nil || number < least || number > most {
-		p.add(input, "", "is no whole number from %d to %d", least, most)
+	if err != nil || number < bounds.min || number > bounds.max {
+		p.add(input, "", "is no whole number from %d to %d", bounds.min, bounds.max)
 	}
 	return number
 }

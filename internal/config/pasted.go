@@ -20,6 +20,14 @@ func (p *parser) pasted() {
 	}
 }
 
+// undeclared lists what looks like a token in text and is none of the job's own.
+func (p *parser) undeclared(text string) []lookalike {
+	if len(lookalikes(text)) == 0 {
+		return nil
+	}
+	return lookalikes(p.withoutDeclared(text))
+}
+
 // withoutDeclared is text without the values that inputs declare as secrets: about
 // those, leaks knows more to say.
 func (p *parser) withoutDeclared(text string) string {
@@ -52,6 +60,10 @@ const shortestToken = len("wk-") + 16
 // lookalikes lists the words of text, as it is and unescaped as a URL, that look
 // like a token of any kind that has a prefix.
 func lookalikes(text string) []lookalike {
+	escaped := strings.ContainsRune(text, '%')
+	if len(text) < shortestToken || !escaped && bitbucket.ForeignKind("", func(prefix string) bool { return strings.Contains(text, prefix) }) == "" {
+		return nil // which is quick
+	}
 	text = certificate.ReplaceAllString(text, "")
 	found := lookalikesIn(text)
 	if plain, err := url.PathUnescape(text); err == nil && plain != text {

@@ -60,11 +60,14 @@ func testPasted(t *testing.T, base map[string]string, token, value, kind string)
 		require.ErrorContains(t, err, kind, "%s: %s", input.Name, value)
 		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ spells out|holds what looks like) `, err.Error(), value)
 		requireNoPiece(t, token, err.Error())
-		entry := one(t, job)
-		requireNoPiece(t, token, strings.Join(entry.Warnings, "\n"), entry.SecretName, entry.EnvironmentName, entry.EnvironmentID, entry.OutputFile)
+		requireNoPiece(t, token, job.OutputFile, job.Manifest)
+		for _, entry := range job.Entries {
+			requireNoPiece(t, token, strings.Join(entry.Warnings, "\n"), entry.SecretName, entry.EnvironmentName, entry.EnvironmentID)
+		}
 		require.True(t, slices.ContainsFunc(job.Secrets(), func(secret sensitive.String) bool { return strings.Contains(secret.Reveal(), token) }),
 			"nothing hides the token of %s", input.Name)
 	}
+	delete(everywhere, "manifest") // so that the others are judged
 	_, err := config.Parse(everywhere, files{}.read, noVariable)
 	requireNoPiece(t, token, err.Error())
 }

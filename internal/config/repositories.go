@@ -8,7 +8,7 @@ import (
 )
 
 func (p *parser) repositories() {
-	flavor := bitbucket.Flavor(p.choice("flavor", p.in.Flavor, "auto", "cloud", "datacenter", "server"))
+	flavor := bitbucket.Flavor(p.choice("flavor", p.in.Flavor))
 	switch flavor {
 	case "auto":
 		flavor = ""

@@ -20,6 +20,15 @@ func (p *parser) rotation() {
 		}
 		return
 	}
+	p.minting()
+}
+
+// rotated checks that the token's value may be replaced, for one entry.
+func (p *parser) rotated() {
+	c, in, r := &p.config, p.in, &p.config.Rotation
+	if c.Mode != Rotate {
+		return
+	}
 	if c.Flavor == bitbucket.DataCenter && len(c.Repositories)+len(c.TrustedHosts) == 0 {
 		p.add("trusted_hosts", "give the server's origin, such as https://bitbucket.example.com, or repo_url", "is missing: nothing says to which Data Center the credentials may be sent")
 	}
@@ -29,7 +38,13 @@ func (p *parser) rotation() {
 	if !r.PreviousToken.IsEmpty() && r.PreviousToken.Reveal() == c.Token.Reveal() {
 		p.add("previous_token", "pass the token that is stored today", "is the same value as bitbucket_token")
 	}
-	p.minting()
+	switch {
+	case !r.Mint:
+	case c.Flavor == bitbucket.Cloud:
+		p.add("mint", "make a token at "+tokensPage+" and rotate to it with bitbucket_token", "is for Data Center: Bitbucket Cloud makes no tokens over REST")
+	case c.Flavor == "":
+		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not tell that this is Data Center, which mint needs")
+	}
 }
 
 // flavorOfToken is the flavor that the token's prefix tells, empty for none.
@@ -53,7 +68,7 @@ const tokensPage = "https://id.atlassian.com/manage-profile/security/api-tokens"
 func (p *parser) minting() {
 	c, in := &p.config, p.in
 	r := &c.Rotation
-	r.MintOwner = p.choice("mint_owner", in.MintOwner, "auto", "user", "project", "repository")
+	r.MintOwner = p.choice("mint_owner", in.MintOwner)
 	r.Username = in.BitbucketUsername
 	p.oneLine("bitbucket_username", in.BitbucketUsername)
 	if !r.Mint {
@@ -61,12 +76,6 @@ func (p *parser) minting() {
 			p.add("bitbucket_username", "set mint: true, or leave it and bitbucket_password out", "does nothing without mint: true")
 		}
 		return
-	}
-	switch {
-	case c.Flavor == bitbucket.Cloud:
-		p.add("mint", "make a token at "+tokensPage+" and rotate to it with bitbucket_token", "is for Data Center: Bitbucket Cloud makes no tokens over REST")
-	case c.Flavor == "":
-		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not tell that this is Data Center, which mint needs")
 	}
 	if hasPassword := !in.BitbucketPassword.IsEmpty() || in.BitbucketPassFile != ""; hasPassword != (r.Username != "") {
 		p.add("bitbucket_username", "give both, or bitbucket_token alone", "and bitbucket_password belong together")
@@ -96,7 +105,7 @@ func (p *parser) revokeAfter() time.Duration {
 	return after
 }
 
-// expiry reads when the token ends and when to say so.
+// expiry reads when to say that a token ends.
 func (p *parser) expiry() {
 	c, in := &p.config, p.in
 	c.FailOnExpiry = p.boolean("fail_on_expiry", in.FailOnExpiry)
@@ -105,6 +114,11 @@ func (p *parser) expiry() {
 		p.add("expiry_warning", "give a whole number from 0 to 3650", "is no number of days")
 	}
 	c.ExpiryWarning = time.Duration(days) * 24 * time.Hour
+}
+
+// expires reads when the token ends.
+func (p *parser) expires() {
+	c, in := &p.config, p.in
 	if in.TokenExpiresAt == "" {
 		return
 	}

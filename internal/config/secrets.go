@@ -16,15 +16,22 @@ func (p *parser) secrets() {
 	if p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
 		p.add("warp_api_key", "create an API key in Warp's settings and pass it as a secret", "is missing")
 	}
-	mintsByPassword := c.Mode == Rotate && p.in.BitbucketUsername != ""
-	needed := c.Mode == Apply || c.Mode == Rotate && !mintsByPassword
-	if needed && p.in.BitbucketToken.IsEmpty() && p.in.BitbucketTokenFile == "" {
-		p.add("bitbucket_token", "create a token that can read the repository and pass it as a secret", "is missing")
+	if p.many == nil {
+		p.needToken()
 	}
 	if !c.Token.IsEmpty() && c.Token.Reveal() == c.WarpAPIKey.Reveal() {
 		p.add("bitbucket_token", "pass the Bitbucket token", "is the same value as warp_api_key")
 	} else if kind := foreign("", c.WarpAPIKey); kind != "" && !c.WarpAPIKey.HasPrefix("wk-") {
 		p.add("warp_api_key", "pass the API key that Warp's settings show, which begins with wk-", "is %s", kind)
+	}
+}
+
+// needToken says that there is no token where the mode cannot do without.
+func (p *parser) needToken() {
+	mintsByPassword := p.config.Mode == Rotate && p.in.BitbucketUsername != ""
+	needed := p.config.Mode == Apply || p.config.Mode == Rotate && !mintsByPassword
+	if needed && p.in.BitbucketToken.IsEmpty() && p.in.BitbucketTokenFile == "" {
+		p.add("bitbucket_token", "create a token that can read the repository and pass it as a secret", "is missing")
 	}
 }
 
@@ -102,7 +109,7 @@ var secretVariables = []string{"WARP_API_KEY", "PREVIOUS_TOKEN", "BITBUCKET_PASS
 // kind decides the kind of the token and checks that it fits the flavor.
 func (p *parser) kind() {
 	c := &p.config
-	kind := bitbucket.TokenKind(p.choice("token_kind", p.in.TokenKind, "auto", "api_token", "access_token", "http_access_token"))
+	kind := bitbucket.TokenKind(p.choice("token_kind", p.in.TokenKind))
 	flavor := c.Flavor
 	if flavor == "" {
 		return
@@ -149,7 +156,7 @@ func (p *parser) leaks() {
 	}
 	isName := c.Token.Reveal() == c.SecretName // refused by names
 	for _, text := range texts {
-		if found := lookalikes(p.withoutDeclared(text.value)); len(found) > 0 && text.input != "setup_commands" { // which spelledOut refuses
+		if found := p.undeclared(text.value); len(found) > 0 && text.input != "setup_commands" { // which spelledOut refuses
 			remedy := "take it out, and revoke it if it is real"
 			if strings.HasSuffix(text.input, "_file") && text.input != "output_file" {
 				remedy = "give the path of a file that the job can read, not the secret itself, and revoke it if it is real"
@@ -176,7 +183,7 @@ func (p *parser) leaks() {
 // they would be written to.
 func (p *parser) forget() {
 	c := &p.config
-	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile} {
+	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile, &c.Manifest} {
 		if p.holdsSecret(*shown) {
 			*shown = ""
 		}
@@ -185,5 +192,8 @@ func (p *parser) forget() {
 
 // holdsSecret reports whether leaks will refuse text.
 func (p *parser) holdsSecret(text string) bool {
+	if p.many != nil && p.many.entry != nil {
+		return false // spelledInFile has taken those out
+	}
 	return len(lookalikes(text)) > 0 || slices.ContainsFunc(p.config.Secrets(), func(secret sensitive.String) bool { return secret.In(text) })
 }

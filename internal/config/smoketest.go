@@ -1,12 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 	"time"
 )
-
-// mostAgents bounds smoke_test_max: one for each entry of the longest manifest.
-const mostAgents = 10_000
 
 // Bounds of smoke_test_timeout.
 const (
@@ -14,16 +13,31 @@ const (
 	longestSmokeTest  = 6 * time.Hour
 )
 
+// smokeTest reads whether and how an environment is tested.
 func (p *parser) smokeTest() {
 	c, in := &p.config, p.in
-	c.SmokeTestAll = in.SmokeTest == "all"
-	c.SmokeTest = c.SmokeTestAll || p.boolean("smoke_test", in.SmokeTest)
-	if c.Mode == Test && !c.SmokeTest {
-		p.add("smoke_test", "leave it out", "is false, and mode test is the smoke test alone")
+	usual := "true"
+	if p.many != nil {
+		usual = "changed"
+	}
+	switch when := cmp.Or(in.SmokeTest, usual); when {
+	case "changed", "all":
+		c.SmokeTest, c.SmokeTestChanged = true, when == "changed" && c.Mode != Test // in which nothing changes
+	default:
+		c.SmokeTest = p.boolean("smoke_test", when)
 	}
 	c.SmokeTestPrompt, c.SmokeTestModel = in.SmokeTestPrompt, in.SmokeTestModel
 	p.oneLine("smoke_test_model", in.SmokeTestModel)
-	c.SmokeTestMax = p.number("smoke_test_max", in.SmokeTestMax, 0, mostAgents)
+}
+
+// smokeTests reads what is true of all smoke tests together.
+func (p *parser) smokeTests() {
+	c, in := &p.config, p.in
+	c.SmokeTestAll = in.SmokeTest == "all"
+	if c.Mode == Test && strings.EqualFold(in.SmokeTest, "false") {
+		p.add("smoke_test", "leave it out", "is false, and mode test is the smoke test alone")
+	}
+	c.SmokeTestMax = p.number("smoke_test_max", in.SmokeTestMax)
 	timeout, err := time.ParseDuration(in.SmokeTestTimeout)
 	if minutes, notNumber := strconv.ParseUint(in.SmokeTestTimeout, 10, 16); notNumber == nil {
 		timeout, err = time.Duration(minutes)*time.Minute, nil

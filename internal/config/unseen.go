@@ -159,7 +159,7 @@ func isJoiner(r rune, c character) bool {
 var (
 	prose    = []string{"description", "smoke_test_prompt", "schedule_prompt"}
 	commands = []string{"setup_commands"}
-	names    = []string{"team", "environment_name", "schedule_name", "branch", "bitbucket_username", "ca_certificate", "output_file"}
+	names    = []string{"team", "environment_name", "schedule_name", "branch", "bitbucket_username", "ca_certificate", "output_file", "manifest"}
 )
 
 // unseen looks for characters that nobody sees, or that look like others, in every
@@ -167,13 +167,10 @@ var (
 // be meant, in prose and in commands, it draws a warning; elsewhere it is refused,
 // and taken out, so that the input is not refused for what comes of it.
 func (p *parser) unseen() {
-	table := reflect.ValueOf(&p.in).Elem()
-	for i, input := range Inputs() {
-		value, ok := table.Field(i).Interface().(string)
-		if !ok {
-			continue
+	for _, input := range table {
+		if field := p.in.field(input); field.Kind() == reflect.String {
+			field.SetString(p.seen(input.Name, field.String()))
 		}
-		table.Field(i).SetString(p.seen(input.Name, value))
 	}
 }
 

@@ -222,9 +222,9 @@ func whole(file io.WriteCloser, text string) error {
 }
 
 const (
-	// longestFile is the most of a file that an input names: a system's bundle of
-	// certificates has 250 KB.
-	longestFile = 4 << 20
+	// longestFile is the most of a file that an input names, which is a manifest's: a
+	// system's bundle of certificates has 250 KB.
+	longestFile = 10 << 20
 	// writerTimeout is for whoever writes into a pipe: a shell's <(...) or /dev/stdin.
 	writerTimeout = 10 * time.Second
 )

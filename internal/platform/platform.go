@@ -73,7 +73,7 @@ type host struct {
 
 // Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In
 // Bitbucket Pipelines an input may be a list, and the pipeline's own repository
-// is the default for repo_url, but in a rotation, which it would narrow.
+// is the default for repo_url, but in a rotation, which it would narrow, and beside a manifest.
 func (h host) Inputs(names []string, mode string) map[string]string {
 	prefix := h.prefix(names)
 	inputs := make(map[string]string)
@@ -89,7 +89,7 @@ func (h host) Inputs(names []string, mode string) map[string]string {
 	if mode != "" {
 		inputs["mode"] = mode
 	}
-	if own := h.ownRepository(); own != "" && inputs["repo_url"] == "" && strings.TrimSpace(inputs["mode"]) != "rotate" {
+	if own := h.ownRepository(); own != "" && inputs["repo_url"]+inputs["manifest"] == "" && strings.TrimSpace(inputs["mode"]) != "rotate" {
 		inputs["repo_url"] = own
 	}
 	return inputs

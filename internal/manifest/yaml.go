@@ -1,0 +1,205 @@
+package manifest
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/scanner"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Bounds of what scanner and parser are given. A token takes 200 bytes. The parser calls
+// itself for each level, tag, document and key of a mapping, and Go ends a process whose
+// stack has grown too deep.
+const (
+	mostMarks  = 1_000_000
+	mostLevels = 100   // of lists and mappings in brackets, of tags, and columns of a list's dash
+	mostKeys   = 1_000 // of one mapping
+	mostParts  = 10    // directives, and beginnings and ends of documents
+)
+
+// parse reads the text of a file into one document, false when it cannot.
+func (r *reader) parse(text string) (document ast.Node, ok bool) {
+	tokens, ok := r.tokens(text)
+	if !ok {
+		return nil, false
+	}
+	at := Position{1, 1}
+	defer func() { // a mistake in the library is a mistake in the file for whoever waits
+		if recover() != nil {
+			document, ok = nil, false
+			r.add(at, "", "write it more simply", "the file is no YAML that can be read")
+		}
+	}()
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		// Not err.Error(), which prints the lines around it.
+		var found interface {
+			GetMessage() string
+			GetToken() *token.Token
+		}
+		message := "it cannot be read"
+		if errors.As(err, &found) {
+			at, message = positionAt(found.GetToken()), found.GetMessage()
+		}
+		remedy := ""
+		if strings.Contains(message, "alias") { // or what looks like one, such as a cron
+			remedy = "put a text that begins with * into quotes"
+		}
+		r.add(at, "", remedy, "the file is not YAML: %s", message)
+		return nil, false
+	}
+	for _, one := range file.Docs {
+		switch _, directive := one.Body.(*ast.DirectiveNode); {
+		case directive, one.Body == nil:
+		case document != nil:
+			r.add(positionOf(one.Body), "", "write one", "the file holds more than one document")
+			return document, true
+		default:
+			document = one.Body
+		}
+	}
+	if document == nil {
+		r.add(at, environmentsKey, "begin with environments: and list them below", "is missing: the file is empty")
+	}
+	return document, document != nil
+}
+
+// tokens splits a text, and refuses what scanner or parser would take too long for.
+func (r *reader) tokens(text string) (token.Tokens, bool) {
+	if marks := marksIn(text); marks > mostMarks {
+		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %d of YAML's signs", marks)
+		return nil, false
+	}
+	var s scanner.Scanner
+	s.Init(text)
+	var tokens token.Tokens
+	levels, keys, tags, parts := 0, 0, 0, 0
+	for {
+		next, err := s.Scan()
+		if errors.Is(err, io.EOF) {
+			return tokens, true
+		}
+		tokens.Add(next...)
+		for _, t := range next {
+			switch t.Type {
+			case token.DocumentHeaderType, token.DocumentEndType, token.DirectiveType:
+				if parts++; parts > mostParts {
+					r.add(positionAt(t), "", "write one", "the file holds more than one document")
+					return nil, false
+				}
+			case token.TagType, token.AnchorType:
+				tags++
+			case token.SequenceStartType, token.MappingStartType:
+				levels, keys, tags = levels+1, 0, 0
+			case token.SequenceEndType, token.MappingEndType:
+				levels--
+			case token.SequenceEntryType:
+				keys, tags = 0, 0
+				if t.Position.Column > mostLevels {
+					levels = mostLevels + 1
+				}
+			case token.CollectEntryType:
+				keys, tags = 0, 0
+			case token.MappingKeyType, token.MappingValueType:
+				keys, tags = keys+1, 0
+			}
+			if levels > mostLevels || keys > mostKeys || tags > mostLevels {
+				r.add(positionAt(t), "", "write it as the documentation shows", "the file is nested too deep, or a mapping has too many keys")
+				return nil, false
+			}
+		}
+		if err != nil { // which the last token says
+			return tokens, true
+		}
+	}
+}
+
+// marksIn counts the signs that may begin or end a token.
+func marksIn(text string) int {
+	marks := 0
+	for i := range len(text) {
+		switch c := text[i]; c {
+		case '[', ']', '{', '}', ',', '&', '*', '!', '"', '\'':
+			marks++
+		case ':', '-', '?', '#', '|', '>', '%':
+			if i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n' {
+				marks++
+			}
+		}
+	}
+	return marks
+}
+
+// link finds where each alias leads: to the last anchor of its name that ends before it.
+func (r *reader) link(node ast.Node) {
+	switch node := node.(type) {
+	case *ast.AnchorNode:
+		r.link(node.Value)
+		r.anchors[nameIn(node.Name)] = r.resolve(node.Value)
+	case *ast.AliasNode:
+		name := nameIn(node.Value)
+		target, there := r.anchors[name]
+		if !there {
+			r.add(positionOf(node), "", "write & and its name in front of a value above", "*%s is an alias of no anchor", name)
+			return
+		}
+		r.aliases[node] = target
+	case *ast.TagNode:
+		r.link(node.Value)
+		if !knownTags[node.Start.Value] {
+			r.add(positionOf(node), "", "take it out", "the tag %q is not known here", node.Start.Value)
+		}
+	case *ast.MappingNode:
+		for _, pair := range node.Values {
+			r.link(pair.Key)
+			r.link(pair.Value)
+		}
+	case *ast.MappingKeyNode:
+		r.link(node.Value)
+	case *ast.SequenceNode:
+		for _, element := range node.Values {
+			r.link(element)
+		}
+	}
+}
+
+// knownTags say what a value is anyway.
+//
+// Source: YAML 1.2.2, 10.3.
+var knownTags = map[string]bool{"!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true, "!!seq": true, "!!map": true}
+
+// resolve is the node behind anchors, aliases and tags.
+func (r *reader) resolve(node ast.Node) ast.Node {
+	for {
+		switch at := node.(type) {
+		case *ast.AnchorNode:
+			node = at.Value
+		case *ast.MappingKeyNode:
+			node = at.Value
+		case *ast.TagNode:
+			if !knownTags[at.Start.Value] {
+				return node
+			}
+			node = at.Value
+		case *ast.AliasNode:
+			target, there := r.aliases[at]
+			if !there {
+				return node
+			}
+			return target // which is resolved already
+		default:
+			return node
+		}
+	}
+}
+
+func nameIn(node ast.Node) string {
+	if node == nil || node.GetToken() == nil {
+		return ""
+	}
+	return node.GetToken().Value
+}
