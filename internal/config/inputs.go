@@ -45,7 +45,7 @@ type inputs struct {
 	VerifyToken        string           `env:"VERIFY_TOKEN" envDefault:"true" entry:"boolean" help:"prove the token against Bitbucket before anything is written"`
 	RequireWrite       string           `env:"REQUIRE_WRITE" envDefault:"false" entry:"boolean" help:"the token must also be able to push"`
 	AllowHTTP          string           `env:"ALLOW_HTTP" envDefault:"false" entry:"boolean" help:"accept an http:// Data Center URL that is not on a loopback address"`
-	SmokeTest          string           `env:"SMOKE_TEST" entry:"boolean" enum:"changed all" help:"run one agent: true, false or changed; rotate: or all (default: true; with a manifest changed)"`
+	SmokeTest          string           `env:"SMOKE_TEST" entry:"boolean" enum:"changed all" help:"run one agent: true, false, changed; rotate: or all (default: true; with a manifest changed)"`
 	SmokeTestMax       string           `env:"SMOKE_TEST_MAX" envDefault:"20" min:"0" max:"10000" help:"most agents that one job starts"`
 	SmokeTestPrompt    string           `env:"SMOKE_TEST_PROMPT" entry:"text" help:"added to the built-in prompt word for word"`
 	SmokeTestModel     string           `env:"SMOKE_TEST_MODEL" entry:"text" help:"Oz model ID"`

@@ -11,16 +11,6 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds of what scanner and parser are given. A token takes 200 bytes. The parser calls
-// itself for each level, tag, document and key of a mapping, and Go ends a process whose
-// stack has grown too deep.
-const (
-	mostMarks  = 1_000_000
-	mostLevels = 100   // of lists and mappings in brackets, of tags, and columns of a list's dash
-	mostKeys   = 1_000 // of one mapping
-	mostParts  = 10    // directives, and beginnings and ends of documents
-)
-
 // parse reads the text of a file into one document, false when it cannot.
 func (r *reader) parse(text string) (document ast.Node, ok bool) {
 	tokens, ok := r.tokens(text)
@@ -71,13 +61,13 @@ func (r *reader) parse(text string) (document ast.Node, ok bool) {
 // tokens splits a text, and refuses what scanner or parser would take too long for.
 func (r *reader) tokens(text string) (token.Tokens, bool) {
 	if marks := marksIn(text); marks > mostMarks {
-		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %d of YAML's signs", marks)
+		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %d of the signs of YAML", marks)
 		return nil, false
 	}
 	var s scanner.Scanner
 	s.Init(text)
 	var tokens token.Tokens
-	levels, keys, tags, parts := 0, 0, 0, 0
+	var seen shape
 	for {
 		next, err := s.Scan()
 		if errors.Is(err, io.EOF) {
@@ -85,30 +75,8 @@ func (r *reader) tokens(text string) (token.Tokens, bool) {
 		}
 		tokens.Add(next...)
 		for _, t := range next {
-			switch t.Type {
-			case token.DocumentHeaderType, token.DocumentEndType, token.DirectiveType:
-				if parts++; parts > mostParts {
-					r.add(positionAt(t), "", "write one", "the file holds more than one document")
-					return nil, false
-				}
-			case token.TagType, token.AnchorType:
-				tags++
-			case token.SequenceStartType, token.MappingStartType:
-				levels, keys, tags = levels+1, 0, 0
-			case token.SequenceEndType, token.MappingEndType:
-				levels--
-			case token.SequenceEntryType:
-				keys, tags = 0, 0
-				if t.Position.Column > mostLevels {
-					levels = mostLevels + 1
-				}
-			case token.CollectEntryType:
-				keys, tags = 0, 0
-			case token.MappingKeyType, token.MappingValueType:
-				keys, tags = keys+1, 0
-			}
-			if levels > mostLevels || keys > mostKeys || tags > mostLevels {
-				r.add(positionAt(t), "", "write it as the documentation shows", "the file is nested too deep, or a mapping has too many keys")
+			if much := seen.add(t); much != "" {
+				r.add(positionAt(t), "", "write it as the documentation shows", "the file cannot be a manifest: %s", much)
 				return nil, false
 			}
 		}
