@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
@@ -28,19 +30,30 @@ func Version() string {
 	return text
 }
 
-// flag answers --help and --version.
+// isQuestion reports whether an argument asks for something that needs no inputs.
+func isQuestion(argument string) bool {
+	return strings.HasPrefix(argument, "-") || slices.Contains([]string{"help", "version", "schema"}, argument)
+}
+
+// flag answers questions that need no inputs.
 func flag(name string, stdout, stderr io.Writer) int {
 	var answer string
+	var err error
 	switch name {
-	case "--help", "-h":
+	case "--help", "-h", "help":
 		answer = config.Help()
-	case "--version":
+	case "--version", "version":
 		answer = "oz-bitbucket " + Version() + "\n"
+	case "schema":
+		answer, err = config.Schema()
 	default:
 		fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
 		return ExitInputs
 	}
-	if err := platform.Print(stdout, answer); err != nil {
+	if err == nil {
+		err = platform.Print(stdout, answer)
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "error: print the answer: %v\n", err)
 		return ExitFailed
 	}

@@ -35,7 +35,7 @@ func run(ctx context.Context, environ []string, args ...string) (code int, stdou
 
 func TestHelpListsEveryInputWithItsDefault(t *testing.T) {
 	t.Parallel()
-	for _, flag := range []string{"--help", "-h"} {
+	for _, flag := range []string{"--help", "-h", "help"} {
 		code, help, log := run(t.Context(), nil, flag)
 		assert.Equal(t, action.ExitOK, code)
 		assert.Empty(t, log)
@@ -54,11 +54,23 @@ func TestHelpListsEveryInputWithItsDefault(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	code, out, log := run(t.Context(), nil, "--version")
-	assert.Equal(t, action.ExitOK, code)
-	assert.Equal(t, "oz-bitbucket "+action.Version()+"\n", out)
-	assert.Empty(t, log)
+	for _, argument := range []string{"--version", "version"} {
+		code, out, log := run(t.Context(), nil, argument)
+		assert.Equal(t, action.ExitOK, code)
+		assert.Equal(t, "oz-bitbucket "+action.Version()+"\n", out)
+		assert.Empty(t, log)
+	}
 	assert.NotEmpty(t, action.Version())
+}
+
+func TestSchemaIsPrinted(t *testing.T) {
+	t.Parallel()
+	want, err := config.Schema()
+	require.NoError(t, err)
+	code, out, log := run(t.Context(), nil, "schema")
+	assert.Equal(t, action.ExitOK, code)
+	assert.Equal(t, want, out)
+	assert.Empty(t, log)
 }
 
 func TestAnUnknownFlagIsNotShown(t *testing.T) {

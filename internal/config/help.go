@@ -11,7 +11,9 @@ func Help() string {
 	var text strings.Builder
 	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
 
-Usage: oz-bitbucket [apply|plan|test|rotate|destroy|--help|--version]
+Usage: oz-bitbucket [apply|plan|test|rotate|destroy|schema|--help|--version]
+
+schema prints the JSON schema of a manifest.
 
 Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
 
