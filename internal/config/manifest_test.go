@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const webToken = "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"
 
 // theManifest is the example of the documentation.
-const theManifest = `# yaml-language-server: $schema=./oz-environments.schema.json
+const theManifest = "# yaml-language-server: $schema=" + config.SchemaURL + `
 defaults:
   docker_image: node:22
   setup_commands: [npm ci]
@@ -75,6 +75,13 @@ func mistakes(t *testing.T, file string, changes ...map[string]string) []string 
 	}
 	require.Equal(t, err == nil, found == nil, "an error that is no list of problems: %v", err)
 	return found
+}
+
+func TestTheDocumentationShowsTheManifest(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "```yaml\n"+theManifest+"```")
 }
 
 func names(job config.Job) []string {
