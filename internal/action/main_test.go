@@ -118,6 +118,19 @@ func TestWrongInputs(t *testing.T) {
 	}
 }
 
+// TestAManifestIsReadWithItsVariables: from a file, and before any request.
+func TestAManifestIsReadWithItsVariables(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "oz.yml")
+	require.NoError(t, os.WriteFile(path, []byte("environments:\n- repo_url: https://bitbucket.org/acme/api\n  bitbucket_token_variable: BITBUCKET_TOKEN_WEB\n  scope: Team # ATATT3xMARKERq7w9e8r1t2\n"), 0o600))
+	code, out, log := run(t.Context(), []string{"MANIFEST=" + path, "WARP_API_KEY=wk-MARKER-of-the-job", "BITBUCKET_TOKEN_WEB=ATATT3xMARKERq7w9e8r1t2", "SHARD=1/1"})
+	assert.Equal(t, action.ExitInputs, code)
+	assert.Equal(t, "error: "+path+":4:3: the line holds the value of the variable BITBUCKET_TOKEN_WEB; take it out, and revoke it if it is real\n    scope: Team # ***\n"+
+		"error: "+path+":4:3: scope: is not one of team, personal\n    scope: Team # ***\n", log)
+	assert.NotContains(t, out, "MARKER")
+	assert.Equal(t, "acme-api", decode(t, out)["environment_name"])
+}
+
 // TestAPastedTokenIsShownNowhere: neither the log nor an output nor the name of a
 // file of outputs holds one that an input holds.
 func TestAPastedTokenIsShownNowhere(t *testing.T) {

@@ -392,8 +392,8 @@ func (p *parser) inOrder() problem.List {
 		if place.File == "" || place.Text != "" || place.Line > len(lines) {
 			continue
 		}
-		line := lines[place.Line-1]
-		line = strings.TrimSpace(strings.ToValidUTF8(line[:min(len(line), longestLine)], ""))
+		line := strings.TrimSpace(lines[place.Line-1])
+		line = strings.ToValidUTF8(line[:min(len(line), longestLine)], "")
 		if line = p.redact(line); len(lookalikes(line)) > 0 {
 			line = redact.Marker
 		}

@@ -122,10 +122,14 @@ func TestInputs(t *testing.T) {
 			"no repository in a rotation", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MODE= rotate "},
 			map[string]string{"mode": " rotate "},
 		},
+		{
+			"no repository beside a manifest", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MANIFEST=oz.yml"},
+			map[string]string{"manifest": "oz.yml"},
+		},
 		{"half of a repository", []string{pipeline, "BITBUCKET_WORKSPACE=acme"}, map[string]string{}},
 		{"somebody else's variables", []string{"BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api"}, map[string]string{}},
 	}
-	names := []string{"mode", "repo_url", "setup_commands", "warp_api_key", "warp_api_key_file"}
+	names := []string{"mode", "manifest", "repo_url", "setup_commands", "warp_api_key", "warp_api_key_file"}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +138,14 @@ func TestInputs(t *testing.T) {
 	}
 	own := []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MODE=apply"}
 	assert.Equal(t, map[string]string{"mode": "rotate"}, start(own...).Inputs(names, "rotate"), "the argument wins")
+}
+
+func TestVariablesOfTheJob(t *testing.T) {
+	t.Parallel()
+	j := start("WEB_TOKEN= a=b ", "EMPTY=")
+	assert.Equal(t, " a=b ", j.Variable("WEB_TOKEN"))
+	assert.Empty(t, j.Variable("EMPTY"))
+	assert.Empty(t, j.Variable("NOT_THERE"))
 }
 
 func TestPlainToTheByte(t *testing.T) {
