@@ -86,7 +86,7 @@ func TestCACertificateAsVariablesHoldIt(t *testing.T) {
 	} {
 		read := files{"/etc/ca.pem": value}
 		for _, given := range []string{value, "/etc/ca.pem"} {
-			c, err := config.Parse(cloud(with("ca_certificate", given)), read.read)
+			c, err := config.Parse(cloud(with("ca_certificate", given)), read.read, noVariable)
 			require.NoError(t, err, name)
 			assert.Equal(t, bundle, string(c.CACertificate), name)
 		}
