@@ -32,8 +32,12 @@ const (
 	exitSignal    = 128
 )
 
-// wholeTimeout bounds everything but the smoke test.
-const wholeTimeout = 5 * time.Minute
+const (
+	// wholeTimeout bounds everything but the smoke test of one entry.
+	wholeTimeout = 5 * time.Minute
+	// entryTimeout is what each further entry of the same secret adds.
+	entryTimeout = 20 * time.Second
+)
 
 // Interrupted is the cause of a context that ended with a signal; its value is
 // the signal's number.
@@ -126,10 +130,13 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	if f.Err = err; err != nil {
 		return f
 	}
+	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version())
 	r := run{
-		job: job, entry: job.Entries[0], on: on, log: on.Log(),
-		oz:        warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version()),
-		bitbucket: bitbucketapi.New(clients),
+		job: job, entries: job.Entries, entry: job.Entries[0], on: on, log: on.Log(),
+		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients),
+	}
+	if !r.alone() {
+		return r.fleet(ctx, f)
 	}
 	return r.alarm(r.all(ctx, f))
 }

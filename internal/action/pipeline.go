@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
@@ -21,15 +22,32 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
-// run is one run of the pipeline with valid inputs.
+// run is one run of the pipeline with valid inputs: over one entry or, in an apply, over
+// all entries that share a secret.
 type run struct {
 	job       config.Job
-	entry     config.Entry // its only one
+	entries   []config.Entry
+	entry     config.Entry // the first, for what entries that share a secret have in common
 	on        platform.Platform
 	log       *slog.Logger
 	oz        *warpapi.Client
+	reader    reconcile.Reader // of Oz, for plans
 	bitbucket *bitbucketapi.API
 }
+
+// alone reports whether the run is over one entry, whose failure is the run's.
+func (r run) alone() bool { return len(r.entries) == 1 }
+
+// entryOf is the entry that an environment of a plan is planned for.
+func (r run) entryOf(plan reconcile.Plan, environment int) config.Entry {
+	if plan.Mode == reconcile.Provision {
+		return r.entries[environment]
+	}
+	return r.entry
+}
+
+// any reports whether one of the entries is so.
+func (r run) any(is func(config.Entry) bool) bool { return slices.ContainsFunc(r.entries, is) }
 
 // work is what goes from stage to stage.
 type work struct {
@@ -64,7 +82,7 @@ func (r run) all(ctx context.Context, f report.Facts) report.Facts {
 // converge brings Oz to what the inputs ask for. When someone else was at work at
 // the same time, it plans again.
 func (r run) converge(ctx context.Context, w work) work {
-	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
+	bounded, cancel := r.bounded(ctx)
 	defer cancel()
 	for try := 1; ; try++ {
 		w = r.plan(bounded, w)
@@ -78,16 +96,37 @@ func (r run) converge(ctx context.Context, w work) work {
 			return w
 		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
 			if !w.shown {
-				r.warn(r.entry.Warnings) // one of them may say why
+				r.warn(r.warnings()) // one of them may say why
 			}
 			if remedy := r.addressRemedy(ctx, w.Err); remedy != "" {
 				w.Err = fmt.Errorf("%w\n%s", w.Err, remedy)
 			}
-			w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
+			if r.alone() {
+				w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
+			}
 			return w
 		}
 		r.log.Info(fmt.Sprintf("planning again: %v", w.Err))
 	}
+}
+
+// bounded is a context that ends when the work on the run's entries takes too long.
+func (r run) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := wholeTimeout + time.Duration(len(r.entries)-1)*entryTimeout
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+}
+
+// warnings are those of all entries, each once.
+func (r run) warnings() []string {
+	var list []string
+	for _, entry := range r.entries {
+		for _, warning := range entry.Warnings {
+			if !slices.Contains(list, warning) {
+				list = append(list, warning)
+			}
+		}
+	}
+	return list
 }
 
 // tries bounds how often a plan is made anew because someone else was at work at
@@ -112,8 +151,7 @@ func (r run) plan(ctx context.Context, w work) work {
 		})
 	}
 	reads.Go(func() (err error) {
-		wanted := []reconcile.Desired{desired(r.job, r.entry, preflight.Proof{})}
-		world, err = reconcile.Observe(within, r.oz, mode(r.job.Mode), wanted)
+		world, err = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{}))
 		return err
 	})
 	err := reads.Wait()
@@ -121,21 +159,34 @@ func (r run) plan(ctx context.Context, w work) work {
 	if w.Err = err; err != nil {
 		return w
 	}
-	plan := reconcile.Diff(mode(r.job.Mode), []reconcile.Desired{desired(r.job, r.entry, w.proof)}, world)
+	plan := reconcile.Diff(mode(r.job.Mode), r.desired(w.proof), world)
 	for _, note := range []string{note, r.authorityNote()} {
 		if note != "" {
 			plan.Notes = append(plan.Notes, note)
 		}
 	}
-	if w.Plan, w.Err = &plan, plan.Err(); w.Err == nil && plan.Mode == reconcile.Rotation {
+	w.Plan = &plan
+	if w.Err = plan.Err(); !r.alone() {
+		w.Err = r.judge(&plan, w.proof)
+	}
+	if w.Err == nil && plan.Mode == reconcile.Rotation {
 		w.Err = r.refuseStrangers(plan)
 	}
 	return w
 }
 
+// desired is what the entries ask for.
+func (r run) desired(proof preflight.Proof) []reconcile.Desired {
+	list := make([]reconcile.Desired, len(r.entries))
+	for i, entry := range r.entries {
+		list[i] = desired(r.job, entry, proof)
+	}
+	return list
+}
+
 // write shows the plan and carries it out, and looks what others did meanwhile.
 func (r run) write(ctx context.Context, w work) work {
-	learnt := slices.Concat(r.entry.Warnings, w.proof.Warnings)
+	learnt := slices.Concat(r.warnings(), w.proof.Warnings)
 	if w.shown { // before the token was made
 		r.warn(learnt)
 	}
@@ -150,11 +201,18 @@ func (r run) write(ctx context.Context, w work) work {
 	if w.DryRun {
 		return w
 	}
+	if w.Plan.IsLost() { // since it was proved
+		w.Err = errNoneLeft
+		return w
+	}
 	if w.Plan.Mode != reconcile.Verification {
 		defer r.on.Group("Apply")()
 	}
 	w.Applied = r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}).After(w.Applied)
 	err := w.Applied.Err()
+	if !r.alone() && !errors.Is(err, reconcile.ErrRaced) {
+		err = w.Applied.Secrets[0].Err // the others are the entries' own
+	}
 	if err == nil {
 		err = w.Plan.Confirm(w.Applied)
 	}
@@ -188,7 +246,7 @@ func warn(log *slog.Logger, warnings []string) {
 }
 
 func (r run) applier() reconcile.Applier {
-	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log}
+	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Width: r.job.Concurrency}
 }
 
 // rollBack writes the previous value back when the token can be why a rotation's

@@ -15,15 +15,26 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// provable reports whether there is a token and the inputs want it proved.
-func (r run) provable(token sensitive.String) bool { return r.entry.VerifyToken && !token.IsEmpty() }
+// provable reports whether there is a token and an entry wants it proved.
+func (r run) provable(token sensitive.String) bool {
+	return !token.IsEmpty() && r.any(func(e config.Entry) bool { return e.VerifyToken })
+}
 
-// proveOwn proves the token for the repositories of the entry. Each of them must
-// take it.
+// lenient reports whether a token that does not serve everyone is stored all the same.
+func (r run) lenient() bool {
+	return !r.any(func(e config.Entry) bool { return e.OnSharedSecret != config.Warn })
+}
+
+// inClear reports whether the token may be sent in clear text.
+func (r run) inClear() bool { return r.any(func(e config.Entry) bool { return e.AllowHTTP }) }
+
+// proveOwn proves the token for the repositories of the entries. Each of them must
+// take it; of several entries, what does not is for judge.
 func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain}
-	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), own(r.entry), token, r.entry.RequireWrite)
-	if err == nil {
+	requireWrite := r.any(func(e config.Entry) bool { return e.RequireWrite })
+	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), r.own(), token, requireWrite)
+	if err == nil && r.alone() {
 		err = proof.Err()
 	}
 	if err == nil && proof.Head() != "" {
@@ -32,11 +43,49 @@ func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 	return proof, err
 }
 
+// own are the demands of all entries, one after another.
+func (r run) own() []preflight.Demand {
+	var list []preflight.Demand
+	for _, entry := range r.entries {
+		if entry.VerifyToken {
+			list = append(list, own(entry)...)
+		}
+	}
+	return list
+}
+
+// judge puts against each of several entries what its own repositories refuse. It is an
+// error when a refusal concerns an environment that reads the secret already: its runs
+// would be given a token that does not serve them.
+func (r run) judge(plan *reconcile.Plan, proof preflight.Proof) error {
+	var list []error
+	findings := proof.Findings
+	for i, entry := range r.entries {
+		e := &plan.Environments[i]
+		if entry.VerifyToken && len(findings) > 0 { // else nothing was asked
+			own := preflight.Proof{Findings: findings[:len(entry.Repositories)]}
+			findings = findings[len(entry.Repositories):]
+			refused := own.Err()
+			if refused != nil && entry.OnSharedSecret != config.Warn && e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID) {
+				list = append(list, fmt.Errorf("environment %s reads secret %q, and the token does not serve it: %w", e.User, entry.SecretName, refused))
+			}
+			*e = e.Failed(refused)
+		}
+	}
+	if len(list) == 0 && plan.IsLost() {
+		return errNoneLeft
+	}
+	return errors.Join(list...)
+}
+
+// errNoneLeft ends the work on entries that have all failed, each for reasons of its own.
+var errNoneLeft = errors.New("all entries of the secret have failed")
+
 // own are the demands of the inputs.
 func own(e config.Entry) []preflight.Demand {
 	demands := make([]preflight.Demand, len(e.Repositories))
 	for i, repository := range e.Repositories {
-		demands[i] = preflight.Demand{Repository: repository}
+		demands[i] = preflight.Demand{Repository: repository, Reads: !e.RequireWrite}
 	}
 	if len(demands) > 0 {
 		demands[0].Branch = e.Branch
@@ -100,7 +149,7 @@ func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Pr
 		return preflight.Proof{Warnings: []string{"the environment clones nothing that this program recognises, so there is no commit to compare with"}}, nil
 	case !r.entry.Trusts(home):
 		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which the inputs do not name, so bitbucket_token is not sent there and there is no commit to compare with; set repo_url or trusted_hosts", home.CloneURL())}}, nil
-	case home.InClear() && !r.entry.AllowHTTP:
+	case home.InClear() && !r.inClear():
 		return preflight.Proof{Warnings: []string{fmt.Sprintf("the environment clones %s, which would send the token in clear text, so there is no commit to compare with; set allow_http: true to send it", home.CloneURL())}}, nil
 	}
 	as := r.kindOf(r.entry.Token, home.Flavor)
@@ -122,13 +171,13 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 		known.Warnings = append(known.Warnings, user.Warnings(secret.Name)...)
 	}
 	strangers := r.strangers(slices.Concat(plan.Users(), secret.Others), secret.Name)
-	if len(strangers) > 0 && r.entry.OnSharedSecret != config.Warn {
+	if len(strangers) > 0 && !r.lenient() {
 		return known, errors.Join(strangers...)
 	}
 	for _, err := range strangers {
 		known.Warnings = append(known.Warnings, err.Error())
 	}
-	needs := secret.Needs(slices.Concat(plan.Users(), secret.Others), r.entry.Primary(), r.entry.AllowHTTP)
+	needs := secret.Needs(slices.Concat(plan.Users(), secret.Others), r.entry.Primary(), r.inClear())
 	open := known.Open(preflight.Demands(needs))
 	switch {
 	case !r.provable(r.entry.Token) && len(secret.Others) > 0:
@@ -143,7 +192,7 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	if err != nil {
 		return known, err
 	}
-	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.entry.OnSharedSecret == config.Warn)
+	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.lenient())
 	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	return known, err
 }
@@ -212,7 +261,7 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 	if foreign := bitbucket.ForeignKind(home.Flavor, token.HasPrefix); foreign != "" {
 		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
 	}
-	wanted := preflight.Demands(secret.Needs(plan.Users(), home, r.entry.AllowHTTP))
+	wanted := preflight.Demands(secret.Needs(plan.Users(), home, r.inClear()))
 	for _, demand := range own(r.entry) {
 		if !slices.ContainsFunc(wanted, func(d preflight.Demand) bool { return d.Repository.Same(demand.Repository) }) {
 			wanted = append(wanted, demand)
@@ -234,7 +283,7 @@ func (r run) proveOne(ctx context.Context, secret credential.Credential, what st
 	if err != nil {
 		return proof, fmt.Errorf("%s does not serve every environment: %w", what, err)
 	}
-	lenient := r.entry.OnSharedSecret == config.Warn && proof.Served() > 0
+	lenient := r.lenient() && proof.Served() > 0
 	warnings, err := proof.Admit(what, secret, bitbucket.Repository{}, lenient)
 	if err != nil {
 		return proof, err
@@ -253,13 +302,20 @@ func (r run) kindOf(token sensitive.String, flavor bitbucket.Flavor) (as preflig
 	return as
 }
 
-// refusePrompt fails when the inputs tell an agent the commit that it has to find.
+// refusePrompt fails when the inputs tell an agent the commit that it has to find. Of
+// several entries that is their own.
 func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
 	var list []error
-	for _, user := range plan.Users() {
-		use, _ := user.Primary(r.entry.Repositories...)
-		if commit := proof.HeadOf(use.Repository, use.Branch); r.entry.SmokeTest && smoketest.Names(r.entry.SmokeTestPrompt, commit) {
-			list = append(list, fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit))
+	for i, user := range plan.Users() {
+		entry := r.entryOf(plan, i)
+		use, _ := user.Primary(entry.Repositories...)
+		if commit := proof.HeadOf(use.Repository, use.Branch); entry.SmokeTest && smoketest.Names(entry.SmokeTestPrompt, commit) {
+			err := fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit)
+			if !r.alone() {
+				plan.Environments[i] = plan.Environments[i].Failed(err)
+				continue
+			}
+			list = append(list, err)
 		}
 	}
 	return errors.Join(list...)

@@ -40,7 +40,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 			if plan.Mode == reconcile.Rotation {
 				log = log.With("environment", e.Name)
 			}
-			test := r.testOf(w, e, w.Applied.Environments[i])
+			test := r.testOf(w, i, w.Applied.Environments[i])
 			verdicts[i] = r.withRoad(ctx, r.withAuthority(e, test.Run(ctx, r.oz.For(e.Owner), log)))
 			return nil
 		})
@@ -54,7 +54,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 	var list []int
 	for i, e := range plan.Environments {
-		_, clones := e.Primary(r.entry.Repositories...)
+		_, clones := e.Primary(r.entryOf(plan, i).Repositories...)
 		clones = clones && proof.Serves(e.User.String())
 		if plan.Mode != reconcile.Removal && clones || plan.Mode == reconcile.Verification {
 			list = append(list, i)
@@ -66,12 +66,13 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 	return list
 }
 
-// testOf is the smoke test of one environment, as its planned model has it.
-func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.StoredEnvironment) smoketest.Test {
+// testOf is the smoke test of one environment of the plan, as its planned model has it.
+func (r run) testOf(w work, at int, stored reconcile.StoredEnvironment) smoketest.Test {
+	e, entry := w.Plan.Environments[at], r.entryOf(*w.Plan, at)
 	secret := w.Plan.SecretOf(e)
-	use, clones := e.Primary(r.entry.Repositories...)
-	as := cmp.Or(use.Kind, w.proof.Kind, r.entry.TokenKind)
-	ask := r.entry.VerifyToken || w.Plan.Mode == reconcile.Rotation
+	use, clones := e.Primary(entry.Repositories...)
+	as := cmp.Or(use.Kind, w.proof.Kind, entry.TokenKind)
+	ask := entry.VerifyToken || w.Plan.Mode == reconcile.Rotation
 	if w.Plan.Mode == reconcile.Verification { // whose token need not be the stored one
 		as, ask = w.proof.Kind, len(w.proof.Findings) > 0
 	}
@@ -85,8 +86,8 @@ func (r run) testOf(w work, e reconcile.EnvironmentPlan, stored reconcile.Stored
 		Secrets:         e.Secrets,
 		Directory:       use.Directory,
 		Commands:        commands(e.Commands, secret.Name),
-		Prompt:          r.entry.SmokeTestPrompt,
-		Model:           r.entry.SmokeTestModel,
+		Prompt:          entry.SmokeTestPrompt,
+		Model:           entry.SmokeTestModel,
 		Commit:          w.proof.HeadOf(use.Repository, use.Branch),
 		Timeout:         r.job.SmokeTestTimeout,
 		Attempt:         uuid.NewString(),

@@ -45,6 +45,15 @@ type Demand struct {
 	As         bitbucket.TokenKind // as which the token is presented; empty: as whatever the server accepts
 	For        string              // the environment that clones, in words; empty: the job itself
 	Never      error               // why the token must not be presented for this; nil: it may
+	Reads      bool                // no push is demanded, whatever others of the job demand
+}
+
+// lacks reports whether a commit that was found is none, and the job itself names its
+// branch. Of an environment that is only a warning.
+func (d Demand) lacks(head string) bool { return d.For == "" && d.Branch != "" && head == "" }
+
+func (d Demand) branchMissing() error {
+	return fmt.Errorf("%s has no branch or tag %q; check the input branch", d.Repository.CloneURL(), d.Branch)
 }
 
 // Finding is what came of a demand.
@@ -178,8 +187,8 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 		return fmt.Errorf("prove the token: %w", context.Cause(ctx)), true
 	case err != nil:
 		return inWords(primary, explain(primary.Repository, c.token.Kind, err)), true
-	case primary.For == "" && primary.Branch != "" && c.reads[0].head == "":
-		return fmt.Errorf("%s has no branch or tag %q; check the input branch", primary.Repository.CloneURL(), primary.Branch), true
+	case primary.lacks(c.reads[0].head):
+		return primary.branchMissing(), false
 	}
 	return nil, false
 }
@@ -377,7 +386,9 @@ func (c *check) find(d Demand) Finding {
 			d.Repository, d.As.User(), d.As, c.token.Kind))
 	case c.reads[i].err != nil:
 		f.Err = c.explained(i, d, c.reads[i].err)
-	case c.pushes[i] != nil && c.requireWrite:
+	case d.lacks(c.reads[i].head):
+		f.Err = d.branchMissing()
+	case c.pushes[i] != nil && c.requireWrite && !d.Reads:
 		f.Err = c.explained(i, d, c.pushes[i])
 	default:
 		f.Head = c.reads[i].head

@@ -417,7 +417,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			lines: []string{"ask https://git.example/scm/PRJ/a.git whether it takes the token as Basic: 503"},
 		},
 		"no such branch": {
-			repositories: cloud("a", "b"), token: apiToken, answers: readOnly, wanted: "mian", asked: 1,
+			repositories: cloud("a", "b"), token: apiToken, answers: readOnly, wanted: "mian", asked: 2,
 			lines: []string{`https://bitbucket.org/acme/a.git has no branch or tag "mian"; check the input branch`},
 		},
 	}

@@ -151,6 +151,7 @@ type Applier struct {
 	Writer Writer
 	Seal   Sealer
 	Log    *slog.Logger
+	Width  int // most environments that are written at the same time; 0: one
 }
 
 // Apply writes each secret once, then the environments that refer to them, each with its
@@ -176,33 +177,44 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		done.listings, done.unseen = a.Reader.ListEnvironments(ctx)
 		return nil
 	})
+	writes := group.New()
+	writes.SetLimit(max(1, a.Width))
 	for i, e := range p.Environments {
 		stored := &done.Environments[i]
 		if e.Change != Create {
 			stored.UID, stored.Name = e.UID, e.Name
 		}
-		if e.Err != nil || done.Secrets[e.Secret].Err != nil {
-			continue
-		}
-		write := environmentWrite{Applier: a, plan: e, reads: slices.Contains(p.Secrets[e.Secret].readers, e.UID)}
-		written, change, err := write.persist(ctx)
-		stored.after = write.after
-		if written.UID != "" {
-			stored.UID, stored.Name = written.UID, written.Model.Name()
-		}
-		if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
-			a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
-		}
-		for _, s := range e.Schedules {
-			result := StoredSchedule{ID: s.ID, Name: s.Name}
-			if err == nil {
-				result = scheduleWrite{Applier: a, plan: e, environment: stored.UID}.persist(ctx, s)
-			}
-			stored.Schedules = append(stored.Schedules, result)
+		if e.Err == nil && done.Secrets[e.Secret].Err == nil {
+			writes.Go(func() error {
+				*stored = a.persist(ctx, p, e, *stored)
+				return nil
+			})
 		}
 	}
+	_ = writes.Wait() // the errors are in their places
 	_ = look.Wait()
 	return done
+}
+
+// persist writes one environment and its schedules.
+func (a Applier) persist(ctx context.Context, p Plan, e EnvironmentPlan, stored StoredEnvironment) StoredEnvironment {
+	write := environmentWrite{Applier: a, plan: e, reads: slices.Contains(p.Secrets[e.Secret].readers, e.UID)}
+	written, change, err := write.persist(ctx)
+	stored.after = write.after
+	if written.UID != "" {
+		stored.UID, stored.Name = written.UID, written.Model.Name()
+	}
+	if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
+		a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
+	}
+	for _, s := range e.Schedules {
+		result := StoredSchedule{ID: s.ID, Name: s.Name}
+		if err == nil {
+			result = scheduleWrite{Applier: a, plan: e, environment: stored.UID}.persist(ctx, s)
+		}
+		stored.Schedules = append(stored.Schedules, result)
+	}
+	return stored
 }
 
 // kept is what comes of a plan that changes nothing.

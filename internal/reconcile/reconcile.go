@@ -199,6 +199,36 @@ func (p Plan) Err() error {
 	return errors.Join(list...)
 }
 
+// IsLost reports whether something stands against every entry.
+func (p Plan) IsLost() bool {
+	return len(p.Environments) > 0 && !slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.Err == nil })
+}
+
+// Lost is the plan of an entry for which nothing can be planned.
+func Lost(uid, name string, err error) EnvironmentPlan {
+	return EnvironmentPlan{User: credential.User{UID: uid, Name: name}, Secret: none, Err: err}
+}
+
+// From is the same plan where the plan's secrets stand behind others.
+func (e EnvironmentPlan) From(first int) EnvironmentPlan {
+	if e.Secret != none {
+		e.Secret += first
+	}
+	return e
+}
+
+// Failed is the plan of an entry that something stands against.
+func (e EnvironmentPlan) Failed(err error) EnvironmentPlan {
+	e.Err = errors.Join(e.Err, err)
+	if err != nil {
+		e.Change, e.Fields, e.Schedules = "", nil, nil
+	}
+	return e
+}
+
+// Owner decides who owns the secret and the environment of an entry.
+func (d Desired) Owner(caller warp.Caller) (warp.Owner, error) { return ownerOf(caller, d) }
+
 // none is the Secret of an environment that uses none that is known.
 const none = -1
 
@@ -228,6 +258,9 @@ type SecretPlan struct {
 	description string // of the observed secret
 	mustExist   bool   // it is not created when it is gone
 }
+
+// IsReadBy reports whether runs in an environment were seen to read the secret.
+func (s SecretPlan) IsReadBy(uid string) bool { return uid != "" && slices.Contains(s.readers, uid) }
 
 // EnvironmentPlan is what happens to an environment. Its name and its use of the
 // secret are those of the model that is planned.

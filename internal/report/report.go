@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Facts struct {
 	Err             error
 	Expiring        bool // Err is no more than that the token ends soon
 	ExitCode        int  // of the program
+	Many            bool // the facts of several entries; Err is what they come to
 }
 
 // Output is one output of the program: a single line of text. Quotes says that it
@@ -60,7 +62,7 @@ func (f Facts) Outputs() []Output {
 	if f.isRotation() {
 		rolledBack = strconv.FormatBool(f.RolledBack)
 	}
-	return []Output{
+	outputs := []Output{
 		{Name: "environment_id", Value: first.ID},
 		{Name: "environment_name", Value: first.Name},
 		{Name: "environment_change", Value: string(first.Change)},
@@ -78,7 +80,16 @@ func (f Facts) Outputs() []Output {
 		{Name: "token_expires_in_days", Value: days},
 		{Name: "rolled_back", Value: rolledBack},
 	}
+	for i := range outputs {
+		if f.Many && !slices.Contains(ofMany, outputs[i].Name) {
+			outputs[i].Value = ""
+		}
+	}
+	return outputs
 }
+
+// ofMany are the outputs that several entries have together.
+var ofMany = []string{"environments", "changed", "smoke_test"}
 
 // is reports whether there is a plan of this mode.
 func (f Facts) is(mode reconcile.Mode) bool { return f.Plan != nil && f.Plan.Mode == mode }
@@ -174,7 +185,7 @@ func (f Facts) environments() []environment {
 		if i < len(f.Tests) {
 			e.Verdict = f.Tests[i].Result
 		}
-		if own == nil && !f.Expiring {
+		if own == nil && !f.Expiring && !f.Many {
 			own = f.Err
 		}
 		if e.Error = errorText(own); e.ID+e.Name != "" { // else an entry that failed and names none
@@ -245,6 +256,10 @@ func (f Facts) Expiry() string {
 // environment unchanged, smoke test passed".
 func (f Facts) Headline() string {
 	switch {
+	case f.Many && f.DryRun:
+		return counted(*f.Plan)
+	case f.Many:
+		return f.headlineOfMany()
 	case f.DryRun && f.isRotation() && f.Err == nil:
 		return "the secret would be rotated"
 	case f.DryRun && f.Plan != nil && f.Err == nil && f.Plan.Changes():

@@ -38,11 +38,15 @@ func (f Facts) Summary(took time.Duration) string {
 	if f.Err != nil {
 		parts = append(parts, fenced("text", f.errors()))
 	}
-	parts = append(parts, f.facts(took))
+	if f.Many {
+		parts = append(parts, tableOfMany(f.environments()))
+	} else {
+		parts = append(parts, f.facts(took))
+	}
 	if next := f.next(); next != "" {
 		parts = append(parts, "**Next:** "+next+"\n")
 	}
-	if f.is(reconcile.Provision) && f.Err == nil {
+	if f.is(reconcile.Provision) && f.Err == nil && !f.Many {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
@@ -51,7 +55,7 @@ func (f Facts) Summary(took time.Duration) string {
 		}
 		parts = append(parts, f.changed()...)
 	}
-	if list := f.environments(); f.isRotation() && len(list) > 0 {
+	if list := f.environments(); f.isRotation() && len(list) > 0 && !f.Many {
 		parts = append(parts, tested(list))
 	}
 	if f.Plan != nil {
@@ -155,6 +159,9 @@ func (f Facts) next() string {
 	}
 	switch f.Verdict.Result {
 	case smoketest.Passed, smoketest.Skipped:
+		if f.Many {
+			return "start agents with the IDs in the output `environments`."
+		}
 		return "start agents with the output `environment_id`."
 	case smoketest.Failed, smoketest.TimedOut:
 		return "look into the session, mend the cause and run the job again. The secret and the environment are written and stay."
@@ -179,7 +186,7 @@ func (f Facts) changed() []string {
 	list += items(secretLines(*f.Plan))
 	var fields []string
 	for _, e := range f.Plan.Environments {
-		if f.isRotation() || e.Err != nil { // whose environments stand in a table
+		if f.isRotation() || e.Err != nil || f.Many && !changes(e) { // which stand in a table
 			continue
 		}
 		list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"

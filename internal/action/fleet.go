@@ -1,0 +1,364 @@
+package action
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// part is the run over some of a job's entries, and where it stands.
+type part struct {
+	run
+	places []int // of its entries among the job's
+	work   work
+}
+
+// fleet runs the pipeline over many entries. What one of them gets wrong ends neither the
+// others nor their outputs. An apply plans and proves everything before anything is
+// written; entries that share a secret go through it together, for the secret is written
+// once. A rotation goes from secret to secret. A test and a removal go from entry to
+// entry.
+func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
+	parts := r.parts(ctx, f)
+	switch mode(r.job.Mode) {
+	case reconcile.Provision:
+		r.provision(ctx, parts)
+	case reconcile.Verification:
+		each(parts, testsAbreast, func(p *part) { p.work = p.whole(ctx) })
+	default:
+		each(parts, 1, func(p *part) { p.work = p.whole(ctx) })
+	}
+	return r.ended(f, parts)
+}
+
+// parts divides the entries: by their secret in an apply and a rotation, else one by one.
+// The owner of a secret is asked of Oz, for a team has a name and a UID.
+func (r run) parts(ctx context.Context, f report.Facts) []*part {
+	share := reconcile.Share(ctx, r.oz)
+	caller, unknown := share().GetCaller(ctx) // whose error each plan meets again
+	type key struct {
+		owner  warp.Owner
+		team   string
+		secret string
+		only   int
+	}
+	var list []*part
+	known := map[key]*part{}
+	for i, entry := range r.entries {
+		k := key{secret: entry.SecretName}
+		owner, err := desired(r.job, entry, preflight.Proof{}).Owner(caller)
+		switch k.owner = owner; {
+		case mode(r.job.Mode) == reconcile.Verification, mode(r.job.Mode) == reconcile.Removal:
+			k.only = i
+		case err != nil || unknown != nil:
+			k.owner.Type, k.team = entry.Scope, entry.Team
+		}
+		p := known[k]
+		if p == nil {
+			p = &part{run: r}
+			p.entries, p.reader, p.on = nil, share(), ungrouped{r.on}
+			known[k] = p
+			list = append(list, p)
+		}
+		p.entries, p.places = append(p.entries, entry), append(p.places, i)
+	}
+	for _, p := range list {
+		p.prepare(f)
+	}
+	return list
+}
+
+// prepare makes a part ready to run. The entries of a rotation become one, which is about
+// what any of them clones.
+func (p *part) prepare(f report.Facts) {
+	p.entry = p.entries[0]
+	switch mode(p.job.Mode) {
+	case reconcile.Rotation:
+		for _, other := range p.entries[1:] {
+			p.entry.Repositories = slices.Concat(p.entry.Repositories, other.Repositories)
+		}
+		p.entry.EnvironmentID, p.entry.EnvironmentName = "", ""
+		p.entries, p.places = []config.Entry{p.entry}, p.places[:1]
+		p.reader, p.log = p.oz, p.log.With("secret", p.entry.SecretName)
+	case reconcile.Removal:
+		p.reader, p.log = p.oz, p.log.With("environment", p.name()) // what goes before changes what is there
+	case reconcile.Verification:
+		p.log = p.log.With("environment", p.name())
+	}
+	p.work = work{Facts: f, token: reconcile.Token{Value: p.entry.Token, Expires: p.entry.TokenExpiresAt}}
+	p.work.SecretName, p.work.EnvironmentID, p.work.EnvironmentName, p.work.Expires =
+		p.entry.SecretName, p.entry.EnvironmentID, p.entry.EnvironmentName, p.entry.TokenExpiresAt
+}
+
+// name is the environment that a part's first entry names.
+func (p *part) name() string {
+	if p.entry.EnvironmentName == "" {
+		return p.entry.EnvironmentID
+	}
+	return p.entry.EnvironmentName
+}
+
+// whole runs one part by itself. Told to stop, it begins nothing.
+func (p *part) whole(ctx context.Context) work {
+	if ctx.Err() != nil {
+		p.work.Err = context.Cause(ctx)
+		return p.work
+	}
+	return work{Facts: p.all(ctx, p.work.Facts)}
+}
+
+// each does something for every part, some at the same time.
+func each(parts []*part, abreast int, do func(*part)) {
+	working := group.New()
+	working.SetLimit(abreast)
+	for _, p := range parts {
+		working.Go(func() error { do(p); return nil })
+	}
+	_ = working.Wait() // what goes wrong is the part's own
+}
+
+// provision plans and proves every part, shows the plan as a whole, and then writes and
+// tests. A part whose plan is overtaken meanwhile plans again by itself.
+func (r run) provision(ctx context.Context, parts []*part) {
+	end := r.on.Group("Check")
+	each(parts, r.job.Concurrency, func(p *part) {
+		bounded, cancel := p.bounded(ctx)
+		defer cancel()
+		if p.work = p.plan(bounded, p.work); p.work.Err == nil {
+			p.work = p.prove(bounded, p.work)
+		}
+	})
+	end()
+	r.showAll(parts)
+	if r.job.DryRun {
+		return
+	}
+	end = r.on.Group("Apply")
+	each(parts, r.job.Concurrency, func(p *part) {
+		if p.work.Err != nil {
+			return
+		}
+		bounded, cancel := p.bounded(ctx)
+		defer cancel()
+		p.work.shown = true
+		if p.work = p.write(bounded, p.work); errors.Is(p.work.Err, reconcile.ErrRaced) {
+			p.reader = p.oz
+			p.work = p.converge(ctx, p.work)
+		}
+	})
+	end()
+	r.testAll(ctx, parts)
+}
+
+// showAll prints the plan of all parts, and what stands against an entry.
+func (r run) showAll(parts []*part) {
+	defer r.on.Group("Plan")()
+	plan := merged(report.Facts{}, reconcile.Plan{Mode: reconcile.Provision}, parts).Plan
+	for _, line := range report.FleetText(*plan) {
+		r.log.Info(line)
+	}
+	for _, line := range report.CommandsText(*plan) {
+		r.log.Debug(line)
+	}
+	for _, note := range plan.Notes {
+		r.log.Info("note: " + note)
+	}
+	r.warn(plan.Warnings)
+}
+
+// trial is an environment to test.
+type trial struct {
+	*part
+	at int // in the part's plan
+}
+
+// testAll runs the smoke tests of parts that were applied, no more than the inputs allow.
+func (r run) testAll(ctx context.Context, parts []*part) {
+	var trials []trial
+	for _, p := range parts {
+		if p.work.Plan == nil {
+			continue
+		}
+		p.work.Tests = make([]smoketest.Verdict, len(p.work.Plan.Environments))
+		for i := range p.work.Tests {
+			p.work.Tests[i].Result = smoketest.Skipped
+		}
+		for _, at := range p.due() {
+			trials = append(trials, trial{p, at})
+		}
+	}
+	if most := r.job.SmokeTestMax; len(trials) > most {
+		r.log.Warn(fmt.Sprintf("%d environments are due for a smoke test, and smoke_test_max is %d; %d are skipped", len(trials), most, len(trials)-most))
+		trials = trials[:most]
+	}
+	if len(trials) == 0 {
+		return
+	}
+	defer r.on.Group("Smoke test")()
+	testing := group.New()
+	testing.SetLimit(testsAbreast)
+	for _, t := range trials {
+		testing.Go(func() error {
+			e := t.work.Plan.Environments[t.at]
+			test := t.testOf(t.work, t.at, t.work.Applied.Environments[t.at])
+			verdict := test.Run(ctx, r.oz.For(e.Owner), r.log.With("environment", e.Name))
+			t.work.Tests[t.at] = t.withRoad(ctx, t.withAuthority(e, verdict))
+			return nil
+		})
+	}
+	_ = testing.Wait() // a verdict is no error
+	for _, p := range parts {
+		p.work.Verdict = smoketest.Worst(p.work.Tests)
+	}
+}
+
+// due are the environments of a part to test. Of entries that want a test of what has
+// changed, they are those that were created or updated, or where there is none of these
+// the first, for the secret was written.
+func (p *part) due() []int {
+	if len(p.work.Applied.Environments) == 0 {
+		return nil
+	}
+	var list, kept []int
+	for _, i := range p.chosen(*p.work.Plan, p.work.proof) {
+		entry, stored := p.entries[i], p.work.Applied.Environments[i]
+		switch {
+		case stored.Err != nil, stored.Change == "", !entry.SmokeTest:
+		case stored.Change.IsVisible(), !entry.SmokeTestChanged:
+			list = append(list, i)
+		default:
+			kept = append(kept, i)
+		}
+	}
+	if len(list) == 0 {
+		return kept[:min(1, len(kept))]
+	}
+	return list
+}
+
+// row is an environment of one part in the order of the job.
+type row struct {
+	place   int
+	planned reconcile.EnvironmentPlan
+	stored  reconcile.StoredEnvironment
+	verdict smoketest.Verdict
+}
+
+// rows are the environments of a part. What ended the part stands against each that
+// nothing else stands against.
+func (p *part) rows(secret int) []row {
+	w := p.work
+	if w.Plan == nil {
+		w.Plan = &reconcile.Plan{}
+		for _, entry := range p.entries {
+			w.Plan.Environments = append(w.Plan.Environments, reconcile.Lost(entry.EnvironmentID, entry.EnvironmentName, w.Err))
+		}
+	}
+	list := make([]row, len(w.Plan.Environments))
+	for i, planned := range w.Plan.Environments {
+		list[i] = row{place: p.places[min(i, len(p.places)-1)], planned: planned.From(secret)}
+		if i < len(w.Applied.Environments) {
+			list[i].stored = w.Applied.Environments[i]
+		}
+		if i < len(w.Tests) {
+			list[i].verdict = w.Tests[i]
+		}
+		if w.Err != nil && !w.Expiring && planned.Err == nil && list[i].stored.Err == nil {
+			list[i].planned = list[i].planned.Failed(w.Err)
+		}
+	}
+	return list
+}
+
+// merged are the facts of all parts together, in the order of the entries.
+func merged(f report.Facts, plan reconcile.Plan, parts []*part) report.Facts {
+	var rows []row
+	var verdicts []smoketest.Verdict
+	for _, p := range parts {
+		w := p.work
+		rows = append(rows, p.rows(len(plan.Secrets))...)
+		if w.Plan != nil {
+			plan.At, plan.Caller = w.Plan.At, w.Plan.Caller
+			plan.Secrets = append(plan.Secrets, w.Plan.Secrets...)
+			plan.Warnings = appendNew(plan.Warnings, w.Plan.Warnings)
+			plan.Notes = appendNew(plan.Notes, w.Plan.Notes)
+		}
+		f.Applied.Secrets = append(f.Applied.Secrets, w.Applied.Secrets...)
+		f.RolledBack = f.RolledBack || w.RolledBack
+		if w.Verdict.Result != "" {
+			verdicts = append(verdicts, w.Verdict)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return a.place - b.place })
+	for _, r := range rows {
+		plan.Environments = append(plan.Environments, r.planned)
+		f.Applied.Environments = append(f.Applied.Environments, r.stored)
+		f.Tests = append(f.Tests, r.verdict)
+	}
+	f.Plan, f.Many, f.Verdict = &plan, true, smoketest.Worst(verdicts)
+	return f
+}
+
+// appendNew appends what is not there yet.
+func appendNew(list, more []string) []string {
+	for _, text := range more {
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// ended are the facts of a fleet at its end, with one error for all that failed. Each of
+// them is told.
+func (r run) ended(f report.Facts, parts []*part) report.Facts {
+	var expiring []error
+	for _, p := range parts {
+		p.work.Facts = p.alarm(p.work.Facts)
+		switch err := p.work.Err; {
+		case p.work.Expiring:
+			expiring = append(expiring, err)
+		case err != nil && !errors.Is(err, errNoneLeft):
+			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
+		}
+	}
+	f = merged(f, reconcile.Plan{Mode: mode(r.job.Mode)}, parts)
+	failed := 0
+	for i, e := range f.Plan.Environments {
+		if err := cmp.Or(e.Err, f.Applied.Environments[i].Err); err != nil {
+			failed++
+		}
+	}
+	switch {
+	case failed > 0:
+		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
+	case len(expiring) > 0:
+		f.Err, f.Expiring = errors.Join(expiring...), true
+	}
+	return f
+}
+
+// about names what a part is about in messages.
+func (p *part) about() string {
+	if len(p.entries) == 1 {
+		return fmt.Sprintf("environment %q", p.name())
+	}
+	return fmt.Sprintf("secret %q, which %d entries share", p.entry.SecretName, len(p.entries))
+}
+
+// ungrouped is a platform on which parts that run at the same time print no groups.
+type ungrouped struct{ platform.Platform }
+
+// Group begins nothing.
+func (ungrouped) Group(string) func() { return func() {} }
