@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
@@ -138,6 +139,9 @@ func (r run) provision(ctx context.Context, parts []*part) {
 		if p.work = p.plan(bounded, p.work); p.work.Err == nil {
 			p.work = p.prove(bounded, p.work)
 		}
+		if p.work.Plan != nil {
+			p.work = p.learn(p.work)
+		}
 	})
 	end()
 	r.showAll(parts)
@@ -164,7 +168,7 @@ func (r run) provision(ctx context.Context, parts []*part) {
 // showAll prints the plan of all parts, and what stands against an entry.
 func (r run) showAll(parts []*part) {
 	defer r.on.Group("Plan")()
-	plan := merged(report.Facts{}, reconcile.Plan{Mode: reconcile.Provision}, parts).Plan
+	plan := merged(report.Facts{}, r.noted(parts), parts).Plan
 	for _, line := range report.FleetText(*plan) {
 		r.log.Info(line)
 	}
@@ -329,11 +333,12 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 		switch err := p.work.Err; {
 		case p.work.Expiring:
 			expiring = append(expiring, err)
-		case err != nil && !errors.Is(err, errNoneLeft):
+		case err != nil && !errors.Is(err, errNoneLeft) && !errors.As(err, new(Interrupted)): // which is told once
 			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
 		}
+		p.tellEntries()
 	}
-	f = merged(f, reconcile.Plan{Mode: mode(r.job.Mode)}, parts)
+	f = merged(f, r.noted(parts), parts)
 	failed := 0
 	for i, e := range f.Plan.Environments {
 		if err := cmp.Or(e.Err, f.Applied.Environments[i].Err); err != nil {
@@ -347,6 +352,54 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 		f.Err, f.Expiring = errors.Join(expiring...), true
 	}
 	return f
+}
+
+// tellEntries logs what stands against single entries.
+func (p *part) tellEntries() {
+	if p.work.Plan == nil || len(p.entries) == 1 && p.work.Err != nil {
+		return // which is the same
+	}
+	for i, e := range p.work.Plan.Environments {
+		err := e.Err
+		if i < len(p.work.Applied.Environments) {
+			err = cmp.Or(err, p.work.Applied.Environments[i].Err)
+		}
+		if err != nil {
+			p.log.Error(fmt.Sprintf("environment %s: %v", e.User, err))
+		}
+	}
+}
+
+// mostNamed bounds how many environments a note names.
+const mostNamed = 20
+
+// noted is a plan of nothing with a note on what the file leaves out.
+func (r run) noted(parts []*part) reconcile.Plan {
+	plan := reconcile.Plan{Mode: mode(r.job.Mode)}
+	known := map[string]bool{}
+	for _, p := range parts {
+		if p.work.Plan != nil {
+			for _, e := range p.work.Plan.Environments {
+				known[e.UID] = true
+			}
+		}
+	}
+	var names []string
+	for _, p := range parts {
+		for _, user := range p.work.around {
+			if !known[user.UID] {
+				known[user.UID] = true
+				names = append(names, user.String())
+			}
+		}
+	}
+	if n := len(names); n > mostNamed {
+		names = append(names[:mostNamed], fmt.Sprintf("%d more", n-mostNamed))
+	}
+	if len(names) > 0 && plan.Mode == reconcile.Provision {
+		plan.Notes = []string{"environments that the file leaves out, and that stay as they are: " + strings.Join(names, ", ")}
+	}
+	return plan
 }
 
 // about names what a part is about in messages.

@@ -11,6 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
@@ -56,6 +57,8 @@ type work struct {
 	proof preflight.Proof // of the token
 	made  *minted         // the token, where it is of our own making
 	shown bool            // the plan
+
+	around []credential.User // live environments of the same owners that the plan is not about
 }
 
 // all is the whole of the program in order, in every mode:
@@ -86,7 +89,7 @@ func (r run) converge(ctx context.Context, w work) work {
 	defer cancel()
 	for try := 1; ; try++ {
 		w = r.plan(bounded, w)
-		for _, stage := range []func(context.Context, work) work{r.mint, r.prove, r.write} {
+		for _, stage := range []func(context.Context, work) work{r.mint, r.prove, r.announce, r.write} {
 			if w.Err == nil {
 				w = stage(bounded, w)
 			}
@@ -169,6 +172,7 @@ func (r run) plan(ctx context.Context, w work) work {
 	if w.Err = plan.Err(); !r.alone() {
 		w.Err = r.judge(&plan, w.proof)
 	}
+	w.around = world.Around(plan)
 	if w.Err == nil && plan.Mode == reconcile.Rotation {
 		w.Err = r.refuseStrangers(plan)
 	}
@@ -184,20 +188,33 @@ func (r run) desired(proof preflight.Proof) []reconcile.Desired {
 	return list
 }
 
-// write shows the plan and carries it out, and looks what others did meanwhile.
-func (r run) write(ctx context.Context, w work) work {
-	learnt := slices.Concat(r.warnings(), w.proof.Warnings)
+// announce shows the plan, with what was learnt since.
+func (r run) announce(_ context.Context, w work) work {
 	if w.shown { // before the token was made
-		r.warn(learnt)
+		r.warn(r.learnt(w))
 	}
-	plan := *w.Plan
-	plan.Warnings = slices.Concat(learnt, plan.Warnings)
-	if w.Plan = &plan; !w.shown {
+	if w = r.learn(w); !w.shown {
 		w = r.show(w)
 	}
+	return w
+}
+
+// learnt are the warnings of the inputs and of the proof.
+func (r run) learnt(w work) []string { return slices.Concat(r.warnings(), w.proof.Warnings) }
+
+// learn adds to the plan what was learnt since it was made.
+func (r run) learn(w work) work {
+	plan := *w.Plan
+	plan.Warnings = slices.Concat(r.learnt(w), plan.Warnings)
+	w.Plan = &plan
 	if stored := w.Plan.Secrets; w.Expires.IsZero() && len(stored) > 0 && (w.DryRun || w.Plan.Mode == reconcile.Verification) {
 		w.Expires = stored[0].Was.Expires
 	}
+	return w
+}
+
+// write carries the plan out, and looks what others did meanwhile.
+func (r run) write(ctx context.Context, w work) work {
 	if w.DryRun {
 		return w
 	}
