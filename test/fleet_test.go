@@ -59,11 +59,11 @@ func namesOf(list []entry) []string   { return column(list, func(e entry) string
 
 const threeEntries = `
 defaults:
-  docker_image: node:22
+  docker_image: ubuntu:24.04
 environments:
   - repo_url: https://bitbucket.org/acme/web.git
   - repo_url: https://bitbucket.org/acme/api.git
-    setup_commands: [npm ci]
+    setup_commands: [test -f README.md]
   - repo_url:
       - https://bitbucket.org/acme/shop.git
       - https://bitbucket.org/acme/web.git
@@ -126,7 +126,7 @@ func TestAPlanOfAFleetWritesNothing(t *testing.T) {
 		assert.Equal(t, 4, w.run(w.manifest(threeEntries, map[string]string{"mode": "plan", "detailed_exitcode": "true"})).code)
 
 		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
-		changed := strings.Replace(threeEntries, "npm ci", "npm test", 1)
+		changed := strings.Replace(threeEntries, "README.md", "main.go", 1)
 		r = w.run(w.manifest(changed, map[string]string{"mode": "plan", "detailed_exitcode": "true"}))
 		assert.Equal(t, 4, r.code, r.log)
 		assert.Equal(t, []string{"keep", "update", "keep"}, changesOf(r.environments(t)))
@@ -165,7 +165,7 @@ func TestASecretOfAFleetIsSafe(t *testing.T) {
 		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
 		narrow := bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/web"}}
 		w.bitbucket.AddToken(narrow)
-		changed := strings.NewReplacer("node:22", "node:24").Replace(threeEntries)
+		changed := strings.NewReplacer("ubuntu:24.04", "ubuntu:22.04").Replace(threeEntries)
 		r := w.run(w.manifest(changed, map[string]string{"bitbucket_token": nextToken, "smoke_test": "false"}))
 		assert.Equal(t, 1, r.code, r.log)
 		list := r.environments(t)

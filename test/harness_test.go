@@ -178,7 +178,7 @@ func (w *world) finished(command *exec.Cmd, directory, stdout, stderr string) re
 	} else {
 		r.log = stderr
 		lines := strings.Split(strings.TrimRight(stdout, "\n"), "\n")
-		require.NoError(w.t, json.Unmarshal([]byte(lines[len(lines)-1]), &r.outputs), stdout)
+		require.NoError(w.t, json.Unmarshal([]byte(lines[len(lines)-1]), &r.outputs), stdout+stderr)
 	}
 	if w.dialect == pipe {
 		w.requireSourced(directory, r.outputs)

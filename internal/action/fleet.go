@@ -168,7 +168,8 @@ func (r run) provision(ctx context.Context, parts []*part) {
 // showAll prints the plan of all parts, and what stands against an entry.
 func (r run) showAll(parts []*part) {
 	defer r.on.Group("Plan")()
-	plan := merged(report.Facts{}, r.noted(parts), parts).Plan
+	all, _ := merged(report.Facts{}, r.noted(parts), parts)
+	plan := all.Plan
 	for _, line := range report.FleetText(*plan) {
 		r.log.Info(line)
 	}
@@ -206,6 +207,16 @@ func (r run) testAll(ctx context.Context, parts []*part) {
 		r.log.Warn(fmt.Sprintf("%d environments are due for a smoke test, and smoke_test_max is %d; %d are skipped", len(trials), most, len(trials)-most))
 		trials = trials[:most]
 	}
+	r.try(ctx, trials)
+	for _, p := range parts {
+		if len(p.work.Tests) > 0 {
+			p.work.Verdict = smoketest.Worst(p.work.Tests)
+		}
+	}
+}
+
+// try runs the smoke tests.
+func (r run) try(ctx context.Context, trials []trial) {
 	if len(trials) == 0 {
 		return
 	}
@@ -222,9 +233,6 @@ func (r run) testAll(ctx context.Context, parts []*part) {
 		})
 	}
 	_ = testing.Wait() // a verdict is no error
-	for _, p := range parts {
-		p.work.Verdict = smoketest.Worst(p.work.Tests)
-	}
 }
 
 // due are the environments of a part to test. Of entries that want a test of what has
@@ -285,8 +293,9 @@ func (p *part) rows(secret int) []row {
 	return list
 }
 
-// merged are the facts of all parts together, in the order of the entries.
-func merged(f report.Facts, plan reconcile.Plan, parts []*part) report.Facts {
+// merged are the facts of all parts together, in the order of the entries, and how many
+// of these failed.
+func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Facts, failed int) {
 	var rows []row
 	var verdicts []smoketest.Verdict
 	for _, p := range parts {
@@ -300,18 +309,29 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) report.Facts {
 		}
 		f.Applied.Secrets = append(f.Applied.Secrets, w.Applied.Secrets...)
 		f.RolledBack = f.RolledBack || w.RolledBack
-		if w.Verdict.Result != "" {
-			verdicts = append(verdicts, w.Verdict)
-		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return a.place - b.place })
 	for _, r := range rows {
 		plan.Environments = append(plan.Environments, r.planned)
-		f.Applied.Environments = append(f.Applied.Environments, r.stored)
+		if !f.DryRun {
+			f.Applied.Environments = append(f.Applied.Environments, r.stored)
+		}
+		if cmp.Or(r.planned.Err, r.stored.Err) != nil {
+			failed++
+		}
 		f.Tests = append(f.Tests, r.verdict)
+		if v := r.verdict; v.Result != "" {
+			if v.Reason != "" {
+				v.Reason = fmt.Sprintf("environment %q: %s", r.planned.Name, v.Reason)
+			}
+			verdicts = append(verdicts, v)
+		}
 	}
-	f.Plan, f.Many, f.Verdict = &plan, true, smoketest.Worst(verdicts)
-	return f
+	if len(verdicts) > 0 {
+		f.Verdict = smoketest.Worst(verdicts)
+	}
+	f.Plan, f.Many = &plan, true
+	return f, failed
 }
 
 // appendNew appends what is not there yet.
@@ -338,13 +358,7 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 		}
 		p.tellEntries()
 	}
-	f = merged(f, r.noted(parts), parts)
-	failed := 0
-	for i, e := range f.Plan.Environments {
-		if err := cmp.Or(e.Err, f.Applied.Environments[i].Err); err != nil {
-			failed++
-		}
-	}
+	f, failed := merged(f, r.noted(parts), parts)
 	switch {
 	case failed > 0:
 		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
