@@ -167,6 +167,26 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestWhatNoManifestIs: each bound of a file's shape has its words.
+func TestWhatNoManifestIs(t *testing.T) {
+	t.Parallel()
+	for want, text := range map[string]string{
+		"a mapping has too many keys":     strings.Repeat("a: b\n", 1001),
+		"too many values are empty":       "environments:\n" + strings.Repeat("-\n", 20_002),
+		"brackets are nested too deep":    strings.Repeat("[", 101),
+		"a list is indented too deep":     strings.Repeat("- ", 51),
+		"a value has too many tags":       strings.Repeat("!!str ", 101),
+		"it holds more than one document": strings.Repeat("---\n", 11),
+		"the file holds too much":         strings.Repeat("[]", 500_001),
+	} {
+		_, problems := manifest.Read("oz.yml", text, keys)
+		if assert.Len(t, problems, 1, want) {
+			assert.Contains(t, problems[0].Error(), want)
+		}
+	}
+	assert.Len(t, read(t, "environments:\r- description: a\r- description: b\r"), 2, "line ends of an old Mac")
+}
+
 // TestHostileFilesEnd repeats what makes a parser slow or deep. Go would end the
 // process whose stack grows beyond its bound.
 func TestHostileFilesEnd(t *testing.T) {
