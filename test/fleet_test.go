@@ -249,3 +249,41 @@ func TestAFleetThroughFaults(t *testing.T) {
 	assert.Equal(t, "false", r.outputs["changed"])
 	w.requireClean()
 }
+
+// TestPartsMakeAWhole: each entry is worked on by one part, an empty part does nothing, and
+// each secret is written by one.
+func TestPartsMakeAWhole(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		var names []string
+		for part := range 4 {
+			r := w.must(w.manifest(threeEntries, map[string]string{"shard": fmt.Sprintf("%d/4", part+1), "smoke_test": "false"}))
+			list := r.environments(t)
+			if len(list) == 0 {
+				assert.Contains(t, r.log, "this part of the manifest is empty")
+				assert.Equal(t, "false", r.outputs["changed"])
+			}
+			names = append(names, namesOf(list)...)
+		}
+		assert.ElementsMatch(t, []string{"acme-web", "acme-api", "shop"}, names)
+		assert.Equal(t, 2, w.oz.Counts()["CreateManagedSecret"])
+		assert.Zero(t, w.oz.Counts()["UpdateManagedSecret"])
+	})
+}
+
+// TestAManifestOfOneEntryIsThatEntry: the single outputs are filled.
+func TestAManifestOfOneEntryIsThatEntry(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		r := w.must(w.manifest("environments:\n  - repo_url: "+w.cloud.CloneURL()+"\n", nil))
+		assert.Equal(t, w.onlyEnvironment().UID, r.outputs["environment_id"])
+		assert.Equal(t, "create", r.outputs["environment_change"])
+		assert.Equal(t, w.cloud.Head(), r.outputs["head_commit"])
+		assert.Equal(t, "passed", r.outputs["smoke_test"])
+
+		r = w.must(w.manifest("environments:\n  - repo_url: "+w.cloud.CloneURL()+"\n", nil))
+		assert.Equal(t, "keep", r.outputs["environment_change"])
+		w.onlyEnvironment()
+	})
+}

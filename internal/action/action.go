@@ -17,7 +17,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
@@ -60,8 +62,8 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	defer told(log, &code)
 	platform.Capture(log)
 	job, err := read(on, log, args, environ)
-	var entry config.Entry // empty when the inputs could not be read
-	if len(job.Entries) > 0 {
+	var entry config.Entry // empty when the inputs could not be read, and where there are many
+	if len(job.Entries) == 1 {
 		entry = job.Entries[0]
 	}
 	facts := report.Facts{
@@ -75,7 +77,9 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	on.Mask(facts.Outputs(), job.Secrets()...)
 	if err != nil {
-		warn(log, entry.Warnings) // one of them may say why
+		for _, entry := range job.Entries {
+			warn(log, entry.Warnings) // one of them may say why
+		}
 	} else {
 		facts = start(ctx, job, on, environ, facts)
 	}
@@ -128,6 +132,11 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 		CACertificates: job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: on.Log(), Environ: environ,
 	})
 	if f.Err = err; err != nil {
+		return f
+	}
+	if len(job.Entries) == 0 {
+		on.Log().Info("this part of the manifest is empty: there is nothing to do")
+		f.Plan, f.Many, f.Verdict.Result = &reconcile.Plan{Mode: mode(job.Mode)}, true, smoketest.Skipped
 		return f
 	}
 	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version())

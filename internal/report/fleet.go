@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,7 +114,7 @@ func (f Facts) headlineOfMany() string {
 	for _, what := range []string{"created", "updated", "deleted", "unchanged", "failed", "not reached"} {
 		parts.add(done[what], what)
 	}
-	text := strings.Join(parts, ", ")
+	text := cmp.Or(strings.Join(parts, ", "), "nothing to do")
 	if result := f.Verdict.Result; result != "" && !f.is(reconcile.Removal) {
 		text += "; smoke test " + strings.ReplaceAll(string(result), "_", " ")
 	}

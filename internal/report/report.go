@@ -52,7 +52,7 @@ type Output struct {
 func (f Facts) Outputs() []Output {
 	first := f.first()
 	var changed, rolledBack string
-	if f.secretChange() != "" || first.Change != "" {
+	if f.Many || f.secretChange() != "" || first.Change != "" {
 		changed = strconv.FormatBool(f.changes())
 	}
 	var expires, days string
@@ -101,7 +101,7 @@ func (f Facts) changes() bool {
 	if f.DryRun {
 		return f.Plan.Changes()
 	}
-	changed := f.secretChange().IsVisible()
+	changed := slices.ContainsFunc(f.Applied.Secrets, func(s reconcile.StoredSecret) bool { return s.Change.IsVisible() })
 	for _, e := range f.Applied.Environments {
 		changed = changed || e.Change.IsVisible()
 		for _, s := range e.Schedules {
