@@ -274,7 +274,7 @@ func (p *part) rows(secret int) []row {
 	if w.Plan == nil {
 		w.Plan = &reconcile.Plan{}
 		for _, entry := range p.entries {
-			w.Plan.Environments = append(w.Plan.Environments, reconcile.Lost(entry.EnvironmentID, entry.EnvironmentName, w.Err))
+			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, entry.EnvironmentName, w.Err))
 		}
 	}
 	list := make([]row, len(w.Plan.Environments))

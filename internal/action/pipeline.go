@@ -218,7 +218,7 @@ func (r run) write(ctx context.Context, w work) work {
 	if w.DryRun {
 		return w
 	}
-	if w.Plan.IsLost() { // since it was proved
+	if w.Plan.AllFailed() { // since it was proved
 		w.Err = errNoneLeft
 		return w
 	}

@@ -72,7 +72,7 @@ func (r run) judge(plan *reconcile.Plan, proof preflight.Proof) error {
 			*e = e.Failed(refused)
 		}
 	}
-	if len(list) == 0 && plan.IsLost() {
+	if len(list) == 0 && plan.AllFailed() {
 		return errNoneLeft
 	}
 	return errors.Join(list...)
@@ -170,14 +170,15 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	for _, user := range secret.Others {
 		known.Warnings = append(known.Warnings, user.Warnings(secret.Name)...)
 	}
-	strangers := r.strangers(slices.Concat(plan.Users(), secret.Others), secret.Name)
+	readers := slices.Concat(plan.Standing(), secret.Others)
+	strangers := r.strangers(readers, secret.Name)
 	if len(strangers) > 0 && !r.lenient() {
 		return known, errors.Join(strangers...)
 	}
 	for _, err := range strangers {
 		known.Warnings = append(known.Warnings, err.Error())
 	}
-	needs := secret.Needs(slices.Concat(plan.Users(), secret.Others), r.entry.Primary(), r.inClear())
+	needs := secret.Needs(readers, r.entry.Primary(), r.inClear())
 	open := known.Open(preflight.Demands(needs))
 	switch {
 	case !r.provable(r.entry.Token) && len(secret.Others) > 0:

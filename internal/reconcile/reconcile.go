@@ -190,6 +190,17 @@ func (p Plan) Users() []credential.User {
 	return users
 }
 
+// Standing are the users against whose entry nothing stands.
+func (p Plan) Standing() []credential.User {
+	var users []credential.User
+	for _, e := range p.Environments {
+		if e.Err == nil {
+			users = append(users, e.User)
+		}
+	}
+	return users
+}
+
 // Err joins what stands against the entries, nil when nothing does.
 func (p Plan) Err() error {
 	var list []error
@@ -199,13 +210,13 @@ func (p Plan) Err() error {
 	return errors.Join(list...)
 }
 
-// IsLost reports whether something stands against every entry.
-func (p Plan) IsLost() bool {
+// AllFailed reports whether something stands against every entry.
+func (p Plan) AllFailed() bool {
 	return len(p.Environments) > 0 && !slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.Err == nil })
 }
 
-// Lost is the plan of an entry for which nothing can be planned.
-func Lost(uid, name string, err error) EnvironmentPlan {
+// Unplanned is the plan of an entry for which nothing can be planned.
+func Unplanned(uid, name string, err error) EnvironmentPlan {
 	return EnvironmentPlan{User: credential.User{UID: uid, Name: name}, Secret: none, Err: err}
 }
 
