@@ -51,11 +51,7 @@ type Output struct {
 // is empty.
 func (f Facts) Outputs() []Output {
 	first := f.first()
-	var changed, rolledBack string
-	if f.Many || f.secretChange() != "" || first.Change != "" {
-		changed = strconv.FormatBool(f.changes())
-	}
-	var expires, days string
+	var rolledBack, expires, days string
 	if left, known := f.DaysLeft(); known {
 		expires, days = f.Expires.UTC().Format(time.RFC3339), strconv.Itoa(left)
 	}
@@ -69,7 +65,7 @@ func (f Facts) Outputs() []Output {
 		{Name: "environments", Value: f.environmentsJSON(), Quotes: true},
 		{Name: "secret_name", Value: f.secretName()},
 		{Name: "secret_change", Value: string(f.secretChange())},
-		{Name: "changed", Value: changed},
+		{Name: "changed", Value: f.didChange()},
 		{Name: "smoke_test", Value: string(f.Verdict.Result)},
 		{Name: "run_id", Value: f.Verdict.Run.ID},
 		{Name: "run_state", Value: string(f.Verdict.Run.State)},
@@ -96,19 +92,40 @@ func (f Facts) is(mode reconcile.Mode) bool { return f.Plan != nil && f.Plan.Mod
 
 func (f Facts) isRotation() bool { return f.is(reconcile.Rotation) }
 
-// changes reports whether anything but a secret's value changed, or in a dry run would.
-func (f Facts) changes() bool {
-	if f.DryRun {
-		return f.Plan.Changes()
+// didChange tells whether anything but a secret's value changed, or in a dry run would;
+// empty when nothing was reached.
+func (f Facts) didChange() string {
+	changes := f.changes()
+	if len(changes) == 0 && (!f.Many || f.Err != nil) { // else there was nothing to do
+		return ""
 	}
-	changed := slices.ContainsFunc(f.Applied.Secrets, func(s reconcile.StoredSecret) bool { return s.Change.IsVisible() })
-	for _, e := range f.Applied.Environments {
-		changed = changed || e.Change.IsVisible()
-		for _, s := range e.Schedules {
-			changed = changed || s.Change.IsVisible()
+	return strconv.FormatBool(slices.ContainsFunc(changes, reconcile.Change.IsVisible))
+}
+
+// changes are all that happened, or in a dry run would.
+func (f Facts) changes() []reconcile.Change {
+	var list []reconcile.Change
+	if f.DryRun && f.Plan != nil {
+		for _, s := range f.Plan.Secrets {
+			list = append(list, s.Change)
+		}
+		for _, e := range f.Plan.Environments {
+			list = append(list, e.Change)
+			for _, s := range e.Schedules {
+				list = append(list, s.Change)
+			}
 		}
 	}
-	return changed
+	for _, s := range f.Applied.Secrets {
+		list = append(list, s.Change)
+	}
+	for _, e := range f.Applied.Environments {
+		list = append(list, e.Change)
+		for _, s := range e.Schedules {
+			list = append(list, s.Change)
+		}
+	}
+	return slices.DeleteFunc(list, func(c reconcile.Change) bool { return c == "" })
 }
 
 // secretName is the secret of the plan or, where there is none, of the inputs.
