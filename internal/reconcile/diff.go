@@ -128,10 +128,11 @@ func (w World) keep(user credential.User, secret int, d Desired) EnvironmentPlan
 	return e
 }
 
-// outside are the users that the plan has no entry for.
+// outside are the users that the plan does not write: it has no entry for them, or one
+// that failed, whose environment goes on as it is.
 func (p *Plan) outside(users []credential.User) []credential.User {
 	return slices.DeleteFunc(users, func(u credential.User) bool {
-		return slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.UID == u.UID })
+		return slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.UID == u.UID && e.Err == nil })
 	})
 }
 
