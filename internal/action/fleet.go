@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
@@ -21,7 +22,8 @@ import (
 // part is the run over some of a job's entries, and where it stands.
 type part struct {
 	run
-	places []int // of its entries among the job's
+	named  []config.Entry // its entries as the file has them
+	places []int          // of these among the job's
 	work   work
 }
 
@@ -68,11 +70,11 @@ func (r run) parts(ctx context.Context, f report.Facts) []*part {
 		p := known[k]
 		if p == nil {
 			p = &part{run: r}
-			p.entries, p.reader, p.on = nil, share(), ungrouped{r.on}
+			p.reader, p.on = share(), ungrouped{r.on}
 			known[k] = p
 			list = append(list, p)
 		}
-		p.entries, p.places = append(p.entries, entry), append(p.places, i)
+		p.named, p.places = append(p.named, entry), append(p.places, i)
 	}
 	for _, p := range list {
 		p.prepare(f)
@@ -80,17 +82,13 @@ func (r run) parts(ctx context.Context, f report.Facts) []*part {
 	return list
 }
 
-// prepare makes a part ready to run. The entries of a rotation become one, which is about
-// what any of them clones.
+// prepare makes a part ready to run. The entries of a rotation become one.
 func (p *part) prepare(f report.Facts) {
-	p.entry = p.entries[0]
+	p.entries, p.entry = p.named, p.named[0]
 	switch mode(p.job.Mode) {
 	case reconcile.Rotation:
-		for _, other := range p.entries[1:] {
-			p.entry.Repositories = slices.Concat(p.entry.Repositories, other.Repositories)
-		}
-		p.entry.EnvironmentID, p.entry.EnvironmentName = "", ""
-		p.entries, p.places = []config.Entry{p.entry}, p.places[:1]
+		p.entry, p.reads = together(p.named)
+		p.entries = []config.Entry{p.entry}
 		p.reader, p.log = p.oz, p.log.With("secret", p.entry.SecretName)
 	case reconcile.Removal:
 		p.reader, p.log = p.oz, p.log.With("environment", p.name()) // what goes before changes what is there
@@ -100,6 +98,35 @@ func (p *part) prepare(f report.Facts) {
 	p.work = work{Facts: f, token: reconcile.Token{Value: p.entry.Token, Expires: p.entry.TokenExpiresAt}}
 	p.work.SecretName, p.work.EnvironmentID, p.work.EnvironmentName, p.work.Expires =
 		p.entry.SecretName, p.entry.EnvironmentID, p.entry.EnvironmentName, p.entry.TokenExpiresAt
+}
+
+// together is one entry about what any of several clones, with the care that any of them
+// wants, and the repositories that none of them pushes to.
+func together(entries []config.Entry) (all config.Entry, reads []bitbucket.Repository) {
+	all = entries[0]
+	all.EnvironmentID, all.EnvironmentName = "", ""
+	var pushed []bitbucket.Repository
+	for _, e := range entries[1:] {
+		all.Repositories = slices.Concat(all.Repositories, e.Repositories)
+		all.VerifyToken = all.VerifyToken || e.VerifyToken
+		all.RequireWrite = all.RequireWrite || e.RequireWrite
+		all.AllowHTTP = all.AllowHTTP || e.AllowHTTP
+		all.SmokeTest = all.SmokeTest || e.SmokeTest
+		if e.OnSharedSecret != config.Warn {
+			all.OnSharedSecret = e.OnSharedSecret
+		}
+	}
+	for _, e := range entries {
+		if e.RequireWrite {
+			pushed = append(pushed, e.Repositories...)
+		}
+	}
+	for _, r := range all.Repositories {
+		if !slices.ContainsFunc(pushed, r.Same) {
+			reads = append(reads, r)
+		}
+	}
+	return all, reads
 }
 
 // name is the environment that a part's first entry names.
@@ -144,6 +171,7 @@ func (r run) provision(ctx context.Context, parts []*part) {
 		}
 	})
 	end()
+	refuseTwice(parts)
 	r.showAll(parts)
 	if r.job.DryRun {
 		return
@@ -163,6 +191,45 @@ func (r run) provision(ctx context.Context, parts []*part) {
 	})
 	end()
 	r.testAll(ctx, parts)
+}
+
+// refuseTwice puts against entries that they are about one environment, which Oz alone
+// can tell: one gives its ID and another one its name. Each would undo the other's work.
+func refuseTwice(parts []*part) {
+	entries, twice := map[string]int{}, map[string]bool{}
+	for _, p := range parts {
+		if p.work.Plan == nil {
+			continue
+		}
+		for _, e := range p.work.Plan.Environments {
+			entries[e.UID]++
+			twice[e.UID] = e.UID != "" && entries[e.UID] > 1
+		}
+	}
+	for _, p := range parts {
+		p.twice = twice
+		if p.work.Plan != nil {
+			p.work.Err = cmp.Or(p.work.Err, p.refuseTwice(p.work.Plan))
+		}
+	}
+}
+
+// refuseTwice does so for one plan. It is an error where such an environment reads the
+// secret: nobody has asked whether the token serves it as it stays.
+func (r run) refuseTwice(plan *reconcile.Plan) error {
+	var list []error
+	for i := range plan.Environments {
+		e := &plan.Environments[i]
+		if !r.twice[e.UID] {
+			continue
+		}
+		err := fmt.Errorf("environment %s is that of another entry too; give each environment one entry", e.User)
+		if r.alone() || e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID) {
+			list = append(list, err)
+		}
+		*e = e.Failed(err)
+	}
+	return errors.Join(list...)
 }
 
 // showAll prints the plan of all parts, and what stands against an entry.
@@ -271,15 +338,15 @@ type row struct {
 // nothing else stands against.
 func (p *part) rows(secret int) []row {
 	w := p.work
-	if w.Plan == nil {
+	if w.Plan == nil || mode(p.job.Mode) == reconcile.Rotation && len(w.Plan.Secrets) == 0 {
 		w.Plan = &reconcile.Plan{}
-		for _, entry := range p.entries {
-			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, entry.EnvironmentName, w.Err))
+		for _, entry := range p.named {
+			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, nameOf(entry), w.Err))
 		}
 	}
 	list := make([]row, len(w.Plan.Environments))
 	for i, planned := range w.Plan.Environments {
-		list[i] = row{place: p.places[min(i, len(p.places)-1)], planned: planned.From(secret)}
+		list[i] = row{place: p.places[p.at(i, planned.UID, planned.Name)], planned: planned.From(secret)}
 		if i < len(w.Applied.Environments) {
 			list[i].stored = w.Applied.Environments[i]
 		}
@@ -291,6 +358,28 @@ func (p *part) rows(secret int) []row {
 		}
 	}
 	return list
+}
+
+// at is which of the part's entries an environment of its plan belongs to. A rotation is
+// about every environment that reads the secret; those of no entry come after the others.
+func (p *part) at(environment int, uid, name string) int {
+	if mode(p.job.Mode) != reconcile.Rotation {
+		return min(environment, len(p.named)-1)
+	}
+	for i, e := range p.named {
+		if id := e.EnvironmentID; id != "" && id == uid || id == "" && nameOf(e) == name {
+			return i
+		}
+	}
+	return len(p.named) - 1
+}
+
+// nameOf is the environment that an entry names, which in a rotation has no default.
+func nameOf(e config.Entry) string {
+	if e.EnvironmentID+e.EnvironmentName == "" && len(e.Repositories) > 0 {
+		return e.Primary().EnvironmentName()
+	}
+	return e.EnvironmentName
 }
 
 // merged are the facts of all parts together, in the order of the entries, and how many
@@ -362,8 +451,12 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 	switch {
 	case failed > 0:
 		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
-	case len(expiring) > 0:
+	case len(expiring) > 0 && (f.Verdict.Result == "" || f.Verdict.Result.IsGood()):
 		f.Err, f.Expiring = errors.Join(expiring...), true
+		return f
+	}
+	for _, err := range expiring { // beside what is worse
+		r.log.Warn(err.Error())
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type run struct {
 	oz        *warpapi.Client
 	reader    reconcile.Reader // of Oz, for plans
 	bitbucket *bitbucketapi.API
+	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
+	twice     map[string]bool        // UIDs of environments that several entries are about
 }
 
 // alone reports whether the run is over one entry, whose failure is the run's.
@@ -172,6 +175,7 @@ func (r run) plan(ctx context.Context, w work) work {
 	if w.Err = plan.Err(); !r.alone() {
 		w.Err = r.judge(&plan, w.proof)
 	}
+	w.Err = cmp.Or(w.Err, r.refuseTwice(&plan))
 	w.around = world.Around(plan)
 	if w.Err == nil && plan.Mode == reconcile.Rotation {
 		w.Err = r.refuseStrangers(plan)

@@ -268,6 +268,9 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 			wanted = append(wanted, demand)
 		}
 	}
+	for i := range wanted {
+		wanted[i].Reads = wanted[i].Reads || slices.ContainsFunc(r.reads, wanted[i].Repository.Same)
+	}
 	defer r.on.Group("Prove")()
 	proof, err := r.proveOne(ctx, secret, "the new token", token, wanted)
 	if previous := r.job.Rotation.PreviousToken; err == nil && !previous.IsEmpty() {

@@ -1,0 +1,367 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+func errorsOf(list []entry) []string { return column(list, func(e entry) string { return e.Error }) }
+func verdictsOf(list []entry) []string {
+	return column(list, func(e entry) string { return e.Verdict })
+}
+
+// valueOf is what a secret of the team holds, empty where there is none.
+func (w *world) valueOf(name string) string {
+	for _, secret := range w.oz.Secrets() {
+		if secret.Owner == team && secret.Name == name {
+			return secret.Value
+		}
+	}
+	return ""
+}
+
+// requireNoTwins checks that there are n environments and no two of one name.
+func (w *world) requireNoTwins(n int) {
+	w.t.Helper()
+	names := map[string]bool{}
+	for _, e := range w.oz.Environments() {
+		names[e.Owner.UID+" "+model(w.t, e)["name"].(string)] = true
+	}
+	assert.Len(w.t, names, n)
+	assert.Len(w.t, w.oz.Environments(), n)
+}
+
+// TestChangedOfAFleetWhoseFirstSecretFailed: what the others did is a change all the same.
+func TestChangedOfAFleetWhoseFirstSecretFailed(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.oz.Script.Add(fault.Fault{Operation: "CreateManagedSecret", Status: 400, Body: "{}"})
+		inputs := w.manifest(threeEntries, map[string]string{"smoke_test": "false", "concurrency": "1"})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Equal(t, []string{"", "", "create"}, changesOf(r.environments(t)))
+		assert.Equal(t, "true", r.outputs["changed"])
+		r = w.must(inputs)
+		assert.Equal(t, []string{"create", "create", "keep"}, changesOf(r.environments(t)))
+		assert.Equal(t, "true", r.outputs["changed"])
+		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+	})
+}
+
+// TestAFailedEntryWhoseEnvironmentReadsTheSecretIsProvedToo: the entry fails for a reason of
+// its own, and its environment goes on with what it has. The new token has to serve that.
+func TestAFailedEntryWhoseEnvironmentReadsTheSecretIsProvedToo(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+		id := ""
+		for _, e := range w.oz.Environments() {
+			if model(t, e)["name"] == "acme-api" {
+				id = e.UID
+			}
+		}
+		w.oz.AddEnvironment(team, `{"name":"taken"}`)
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/web", "acme/shop"}})
+		for _, repository := range []string{"api", "shop"} { // what it clones, and what it shall clone
+			renamed := fmt.Sprintf(`
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+  - repo_url: https://bitbucket.org/acme/%s.git
+    environment_id: %s
+    environment_name: taken
+`, repository, id)
+			r := w.run(w.manifest(renamed, map[string]string{"bitbucket_token": nextToken, "smoke_test": "false"}))
+			assert.Equal(t, 1, r.code, r.log)
+			assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken, "the token that does not serve a live environment was stored: %s", r.log)
+		}
+	})
+}
+
+// TestTwoEntriesThatAreOneEnvironmentAtOz: one gives its ID, the other its name.
+func TestTwoEntriesThatAreOneEnvironmentAtOz(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{"BITBUCKET_API_TOKEN", "OTHER_TOKEN"} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			w.repositories("web", "api", "more")
+			id := w.oz.AddEnvironment(team, `{"name":"acme-web"}`)
+			text := fmt.Sprintf(`
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+  - repo_url: https://bitbucket.org/acme/more.git
+    secret_name: MORE_TOKEN
+  - repo_url: https://bitbucket.org/acme/api.git
+    environment_id: %s
+    secret_name: %s
+`, id, secret)
+			r := w.run(w.manifest(text, map[string]string{"smoke_test": "false"}))
+			assert.Equal(t, 1, r.code, r.log)
+			list := r.environments(t)
+			require.Len(t, list, 3)
+			assert.Equal(t, []string{"", "create", ""}, changesOf(list))
+			for _, e := range []entry{list[0], list[2]} {
+				assert.Contains(t, e.Error, "another entry")
+				assert.Equal(t, id, e.ID)
+			}
+			w.requireNoTwins(2)
+		})
+	}
+}
+
+// TestARotationOfAFleetProvesWhatAnyEntryWants: entries that share a secret need not agree.
+func TestARotationOfAFleetProvesWhatAnyEntryWants(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"verify_token: false", "on_shared_secret: warn"} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			w.repositories("web", "api")
+			text := `
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+    ` + key + `
+  - repo_url: https://bitbucket.org/acme/api.git
+`
+			w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))
+			w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/web"}})
+			r := w.run(w.manifest(text, map[string]string{"mode": "rotate", "bitbucket_token": nextToken, "smoke_test": "false"}))
+			assert.Equal(t, 1, r.code, r.log)
+			assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken, "a token was stored that does not serve: %s", r.log)
+		})
+	}
+}
+
+func TestARotationOfAFleetWhereOneEntryPushes(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.repositories("web", "api")
+		text := `
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+  - repo_url: https://bitbucket.org/acme/api.git
+    require_write: true
+`
+		r := w.run(w.manifest(text, map[string]string{"smoke_test": "false"}))
+		assert.Equal(t, 1, r.code, r.log)
+		list := r.environments(t)
+		assert.Equal(t, []string{"create", ""}, changesOf(list))
+		assert.Contains(t, list[1].Error, "acme/api")
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, Write: true})
+		w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken})
+		r = w.run(w.manifest(text, map[string]string{"mode": "rotate", "bitbucket_token": nextToken, "smoke_test": "false"}))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken, "a token that cannot push was stored")
+	})
+}
+
+// TestARotationOfAFleetListsInTheOrderOfTheFile.
+func TestARotationOfAFleetListsInTheOrderOfTheFile(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		text := `
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+  - repo_url: https://bitbucket.org/acme/shop.git
+    secret_name: SHOP_TOKEN
+    bitbucket_token_variable: SHOP_BITBUCKET_TOKEN
+  - repo_url: https://bitbucket.org/acme/api.git
+`
+		for range 2 {
+			w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))
+			r := w.must(w.manifest(text, map[string]string{"mode": "rotate", "smoke_test": "false"}))
+			assert.Equal(t, []string{"acme-web", "acme-shop", "acme-api"}, namesOf(r.environments(t)))
+			assert.Equal(t, []string{"keep", "keep", "keep"}, changesOf(r.environments(t)))
+			assert.Equal(t, "false", r.outputs["changed"])
+		}
+	})
+}
+
+// TestABadTokenIsPresentedTwiceAtMost: in the whole job, whatever the entries and secrets.
+func TestABadTokenIsPresentedTwiceAtMost(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"apply", "plan", "rotate", "test"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				fleet(w)
+				text := strings.Replace(threeEntries, "    setup_commands: [test -f README.md]", "    secret_name: API_TOKEN", 1)
+				w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))
+				w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Revoked})
+				w.bitbucket.Journal.Reset()
+				r := w.run(w.manifest(text, map[string]string{"mode": mode, "bitbucket_token": nextToken}))
+				assert.Equal(t, 1, r.code, r.log)
+				list := r.environments(t)
+				require.Len(t, list, 3, r.log)
+				assert.NotEmpty(t, list[0].Error)
+				assert.NotEmpty(t, list[1].Error)
+				assert.Empty(t, list[2].Error)
+				presented := 0
+				for _, request := range w.bitbucket.Journal.All() {
+					if user, given, ok := (&http.Request{Header: request.Header}).BasicAuth(); ok && user != "" && given == nextToken || request.Header.Get("Authorization") == "Bearer "+nextToken {
+						presented++
+					}
+				}
+				assert.LessOrEqual(t, presented, 2)
+				assert.Positive(t, presented)
+				assert.True(t, w.valueOf("API_TOKEN") == cloudToken && w.valueOf("BITBUCKET_API_TOKEN") == cloudToken)
+			})
+		})
+	}
+}
+
+// TestAFleetWhoseAnswersAreLost: every kind of write, one after another.
+func TestAFleetWhoseAnswersAreLost(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"CreateManagedSecret", "CreateGenericStringObject", "UpdateManagedSecret", "UpdateGenericStringObject"} {
+		for _, status := range []int{0, 502} {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				fleet(w)
+				inputs := w.manifest(threeEntries, map[string]string{"smoke_test": "false"})
+				if strings.HasPrefix(operation, "Update") {
+					w.must(inputs)
+					inputs = w.manifest(strings.Replace(threeEntries, "24.04", "22.04", 1), map[string]string{"smoke_test": "false"})
+				}
+				w.oz.Script.Add(fault.Fault{Operation: operation, When: fault.After, Status: status, Times: 2})
+				r := w.run(inputs)
+				if r.code != 0 {
+					assert.Equal(t, 1, r.code, r.log)
+					r = w.must(inputs)
+				}
+				w.requireNoTwins(3)
+				assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken && w.valueOf("SHOP_TOKEN") == accessToken)
+				assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+			})
+		}
+	}
+}
+
+// TestTwoJobsOverOneManifestMakeEachEnvironmentOnce.
+func TestTwoJobsOverOneManifestMakeEachEnvironmentOnce(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		text := w.many(8)
+		inputs := w.manifest(text, map[string]string{"smoke_test": "false"})
+		var results []result
+		first, second := w.start(inputs), w.start(inputs)
+		for _, j := range []*job{first, second} {
+			results = append(results, j.wait())
+		}
+		for _, r := range results {
+			assert.Equal(t, 0, r.code, r.log)
+		}
+		w.requireNoTwins(8)
+		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+		w.requireNoTwins(8)
+	})
+}
+
+// TestAFleetThatIsStoppedIsTakenUpAgain: in the middle of the environments.
+func TestAFleetThatIsStoppedIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inputs := w.manifest(w.many(10), map[string]string{"concurrency": "2", "smoke_test": "changed", "smoke_test_max": "1"})
+			reached, release := make(chan bool), make(chan bool)
+			w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 4, Do: func() {
+				close(reached)
+				<-release
+			}})
+			j := w.start(inputs)
+			<-reached
+			require.NoError(t, j.command.Process.Signal(signal))
+			if signal == syscall.SIGKILL {
+				_ = j.command.Wait()
+				close(release)
+			} else {
+				close(release)
+				r := j.wait()
+				assert.Contains(t, []int{0, 128 + int(signal)}, r.code, r.log)
+				for _, e := range r.environments(t) {
+					assert.Equal(t, e.Change == "", e.ID == "", "%+v", e)
+				}
+				assert.Len(t, r.environments(t), 10)
+			}
+			r := w.must(inputs)
+			w.requireNoTwins(10)
+			assert.Len(t, r.environments(t), 10)
+			assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+		})
+	}
+}
+
+func TestAManifestOfOneEntryIsThatEntryAlone(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		text := "environments:\n  - repo_url: " + w.cloud.CloneURL() + "\n"
+		w.must(w.inputs(nil))
+		alone, listed := w.must(w.inputs(nil)), w.must(w.manifest(text, nil))
+		for name, value := range alone.outputs {
+			if name != "run_id" && name != "session_link" {
+				assert.Equal(t, value, listed.outputs[name], name)
+			}
+		}
+		assert.NotEmpty(t, listed.outputs["run_id"])
+		w.requireNoTwins(1)
+	})
+}
+
+// TestShardsTogetherAreTheWhole and write no secret twice.
+func TestShardsTogetherAreTheWhole(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		text := w.many(8)
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		for i := range lines[1:] {
+			lines[i+1] += fmt.Sprintf("\n    secret_name: TOKEN_%d", i/2)
+		}
+		text = strings.Join(lines, "\n") + "\n"
+		total := 0
+		for _, shard := range []string{"1/2", "2/2"} {
+			r := w.must(w.manifest(text, map[string]string{"smoke_test": "false", "shard": shard}))
+			total += len(r.environments(t))
+		}
+		assert.Equal(t, 8, total)
+		w.requireNoTwins(8)
+		assert.Equal(t, 4, w.oz.Counts()["CreateManagedSecret"])
+		assert.Zero(t, w.oz.Counts()["UpdateManagedSecret"])
+		assert.Equal(t, "false", w.must(w.manifest(text, map[string]string{"smoke_test": "false"})).outputs["changed"])
+	})
+}
+
+// TestOneExpiringTokenOfSeveral.
+func TestOneExpiringTokenOfSeveral(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		text := threeEntries + "    token_expires_at: 2020-01-01\n"
+		r := w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))
+		assert.Equal(t, 1, strings.Count(r.log, `the token in secret "SHOP_TOKEN" expired`), r.log)
+		r = w.run(w.manifest(text, map[string]string{"smoke_test": "false", "fail_on_expiry": "true"}))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`)
+		assert.Equal(t, []string{"keep", "keep", "keep"}, changesOf(r.environments(t)))
+		assert.Equal(t, []string{"", "", ""}, errorsOf(r.environments(t)))
+
+		broken := strings.Replace(text, "acme/api.git", "acme/gone.git", 1)
+		r = w.run(w.manifest(broken, map[string]string{"smoke_test": "false", "fail_on_expiry": "true"}))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`, "beside what failed")
+
+		w.oz.Behave(warpsim.Behaviour{State: "FAILED"})
+		r = w.run(w.manifest(strings.Replace(text, "setup_commands: [test -f README.md]", "smoke_test: false", 1), map[string]string{"fail_on_expiry": "true"}))
+		assert.Contains(t, verdictsOf(r.environments(t)), "failed", r.log)
+		assert.Equal(t, 3, r.code, "the smoke test has brought a worse one")
+		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`)
+	})
+}
