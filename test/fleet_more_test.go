@@ -365,3 +365,110 @@ func TestOneExpiringTokenOfSeveral(t *testing.T) {
 		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`)
 	})
 }
+
+// TestAJobStartsNoMoreAgentsThanItMay, in no mode.
+func TestAJobStartsNoMoreAgentsThanItMay(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"apply", "rotate", "test"} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			fleet(w)
+			if mode != "apply" {
+				w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+			}
+			r := w.must(w.manifest(threeEntries, map[string]string{"mode": mode, "smoke_test_max": "1"}))
+			assert.Len(t, w.oz.Runs(), 1)
+			assert.Contains(t, r.log, "smoke_test_max is 1")
+			skipped := 0
+			for _, verdict := range verdictsOf(r.environments(t)) {
+				if verdict == "skipped" {
+					skipped++
+				}
+			}
+			assert.Equal(t, 2, skipped, r.outputs["environments"])
+		})
+	}
+}
+
+// TestAMixedFleet has both flavors, a team by its name and its UID, a personal secret, twin
+// environments, and a secret that an environment outside of the file reads.
+func TestAMixedFleet(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.environ = append(w.environ, "DC_TOKEN="+dcToken)
+		w.repositories("outside")
+		for range 2 {
+			w.oz.AddEnvironment(team, `{"name":"twin"}`)
+		}
+		w.oz.AddSecret(team, "TAKEN", "somebody's")
+		w.oz.AddEnvironment(team, `{"name":"outside","setup_commands":["git clone https://x-bitbucket-api-token-auth:$TAKEN@bitbucket.org/acme/hidden.git"],"secrets":[{"name":"TAKEN"}]}`)
+		text := fmt.Sprintf(`
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+    team: Acme
+    schedule_cron: "0 3 * * *"
+    schedule_prompt: Look after it.
+  - repo_url: https://bitbucket.org/acme/api.git
+    team: %s
+  - repo_url: https://bitbucket.org/acme/web.git
+    scope: personal
+  - repo_url: %s
+    bitbucket_token_variable: DC_TOKEN
+  - repo_url: https://bitbucket.org/acme/shop.git
+    environment_name: twin
+    secret_name: TWIN_TOKEN
+  - repo_url: https://bitbucket.org/acme/shop.git
+    environment_name: taken
+    secret_name: TAKEN
+`, teamUID, w.dc.CloneURL())
+		inputs := w.manifest(text, map[string]string{"smoke_test": "false"})
+		w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", Status: 429, Header: http.Header{"Retry-After": {"0"}}, Times: 2})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code, r.log)
+		list := r.environments(t)
+		assert.Equal(t, []string{"acme-web", "acme-api", "acme-web", "PRJ-sample", "twin", "taken"}, namesOf(list))
+		assert.Equal(t, []string{"create", "create", "create", "create", "", ""}, changesOf(list), r.outputs["environments"])
+		assert.Contains(t, list[4].Error, "2 environments are named")
+		assert.Contains(t, list[5].Error, "acme/hidden")
+		assert.True(t, w.valueOf("TAKEN") == "somebody's")
+		assert.Equal(t, 3, w.oz.Counts()["CreateManagedSecret"], "of the team, personal, and Data Center")
+		r = w.run(inputs)
+		assert.Equal(t, []string{"keep", "keep", "keep", "keep", "", ""}, changesOf(r.environments(t)))
+		assert.Equal(t, "false", r.outputs["changed"])
+	})
+}
+
+// TestARotationOfAFleetWhoseSecretIsNotThere names the entries all the same.
+func TestARotationOfAFleetWhoseSecretIsNotThere(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false", "environment_name": "shop"}))
+		r := w.run(w.manifest(threeEntries, map[string]string{"mode": "rotate", "smoke_test": "false"}))
+		assert.Equal(t, 1, r.code, r.log)
+		list := r.environments(t)
+		assert.Equal(t, []string{"acme-web", "acme-api", "shop"}, namesOf(list))
+		assert.Equal(t, []string{"", "", "keep"}, changesOf(list))
+		assert.Contains(t, list[1].Error, "does not exist for this owner")
+		assert.Contains(t, r.log, "2 of 3 environments failed")
+	})
+}
+
+// TestAFleetMintsATokenForEachSecret on Data Center.
+func TestAFleetMintsATokenForEachSecret(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.bitbucket.AddUser("jane", password)
+		more := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.DataCenter, Owner: "PRJ", Slug: "more"})
+		text := fmt.Sprintf("environments:\n  - repo_url: %s\n  - repo_url: %s\n    secret_name: MORE_TOKEN\n", w.dc.CloneURL(), more.CloneURL())
+		w.must(w.manifest(text, map[string]string{"bitbucket_token": dcToken, "smoke_test": "false"}))
+		for range 2 {
+			inputs := w.manifest(text, map[string]string{"mode": "rotate", "mint": "true", "bitbucket_username": "jane", "bitbucket_password": password, "revoke_after": "0"})
+			delete(inputs, "bitbucket_token")
+			r := w.must(inputs)
+			assert.Equal(t, []string{"passed", "passed"}, verdictsOf(r.environments(t)), r.log)
+			one, two := w.valueOf("BITBUCKET_TOKEN"), w.valueOf("MORE_TOKEN")
+			assert.True(t, one != two && one != dcToken && two != dcToken)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucketapi"
@@ -142,7 +143,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version())
 	r := run{
 		job: job, entries: job.Entries, entry: job.Entries[0], on: on, log: on.Log(),
-		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients),
+		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients), started: new(atomic.Int64),
 	}
 	if !r.alone() {
 		return r.fleet(ctx, f)

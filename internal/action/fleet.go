@@ -270,11 +270,7 @@ func (r run) testAll(ctx context.Context, parts []*part) {
 			trials = append(trials, trial{p, at})
 		}
 	}
-	if most := r.job.SmokeTestMax; len(trials) > most {
-		r.log.Warn(fmt.Sprintf("%d environments are due for a smoke test, and smoke_test_max is %d; %d are skipped", len(trials), most, len(trials)-most))
-		trials = trials[:most]
-	}
-	r.try(ctx, trials)
+	r.try(ctx, trials[:r.admitted(len(trials))])
 	for _, p := range parts {
 		if len(p.work.Tests) > 0 {
 			p.work.Verdict = smoketest.Worst(p.work.Tests)

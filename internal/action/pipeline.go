@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -35,6 +36,7 @@ type run struct {
 	oz        *warpapi.Client
 	reader    reconcile.Reader // of Oz, for plans
 	bitbucket *bitbucketapi.API
+	started   *atomic.Int64          // agents of smoke tests
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
 	twice     map[string]bool        // UIDs of environments that several entries are about
 }

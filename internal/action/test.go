@@ -28,6 +28,9 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 		verdicts[i].Result = smoketest.Skipped
 	}
 	chosen := r.chosen(plan, w.proof)
+	if r.entry.SmokeTest && !w.RolledBack { // what was written back is tested in any case
+		chosen = chosen[:r.admitted(len(chosen))]
+	}
 	if !r.entry.SmokeTest || len(chosen) == 0 {
 		return verdicts, smoketest.Verdict{Result: smoketest.Skipped}
 	}
@@ -47,6 +50,17 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 	}
 	_ = tests.Wait() // a verdict is no error
 	return verdicts, smoketest.Worst(verdicts)
+}
+
+// admitted is how many of so many environments may be tested: a job starts no more agents
+// than the inputs allow, whatever part of it does.
+func (r run) admitted(due int) int {
+	before := int(r.started.Add(int64(due))) - due
+	left := min(due, max(0, r.job.SmokeTestMax-before))
+	if left < due {
+		r.log.Warn(fmt.Sprintf("%d environments are due for a smoke test, and smoke_test_max is %d; %d are skipped", due, r.job.SmokeTestMax, due-left))
+	}
+	return left
 }
 
 // chosen are the environments to test, those that clone something with the token
