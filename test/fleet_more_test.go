@@ -472,3 +472,99 @@ func TestAFleetMintsATokenForEachSecret(t *testing.T) {
 		}
 	})
 }
+
+// TestTheSecretOfAFleetGoesWithItsLastEnvironment: a secret goes with the last environment that reads it.
+func TestTheSecretOfAFleetGoesWithItsLastEnvironment(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+		destroy := map[string]string{"mode": "destroy", "delete_secret": "true", "environment_name": "acme-web\nshop"}
+		r := w.must(w.manifest(threeEntries, destroy))
+		assert.Equal(t, []string{"delete", "delete"}, changesOf(r.environments(t)))
+		assert.Equal(t, "true", r.outputs["changed"])
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken, "acme-api reads it")
+		assert.Empty(t, w.valueOf("SHOP_TOKEN"))
+		w.requireNoTwins(1)
+		r = w.must(w.manifest(threeEntries, destroy))
+		assert.Equal(t, []string{"keep", "keep"}, changesOf(r.environments(t)))
+		assert.Equal(t, "false", r.outputs["changed"])
+
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+		w.oz.Script.Add(fault.Fault{Operation: "DeleteObject", When: fault.Before, Status: 400, Body: "{}"})
+		destroy["environment_name"] = ""
+		r = w.run(w.manifest(threeEntries, destroy))
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Equal(t, []string{"", "delete", "delete"}, changesOf(r.environments(t)))
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken, "acme-web reads it")
+		w.must(w.manifest(threeEntries, destroy))
+		assert.Empty(t, w.oz.Environments())
+		assert.Empty(t, w.oz.Secrets())
+	})
+}
+
+// TestARollBackTouchesNoOtherSecret: the second secret's environment does not clone with
+// the new token, though its proof passed.
+func TestARollBackTouchesNoOtherSecret(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		text := strings.Replace(threeEntries, "    setup_commands: [test -f README.md]", "    secret_name: API_TOKEN", 1)
+		w.must(w.manifest(text, map[string]string{"smoke_test": "false", "environment_name": "acme-web\nacme-api"}))
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken})
+		w.oz.Behave(warpsim.Behaviour{}, warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed"}, warpsim.Behaviour{})
+		r := w.run(w.manifest(text, map[string]string{"mode": "rotate", "bitbucket_token": nextToken, "previous_token": cloudToken, "environment_name": "acme-web\nacme-api"}))
+		assert.Equal(t, 3, r.code, r.log)
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == nextToken, "it passed")
+		assert.True(t, w.valueOf("API_TOKEN") == cloudToken, "it is rolled back: %s", r.log)
+		assert.Equal(t, []string{"acme-web", "acme-api"}, namesOf(r.environments(t)))
+		assert.Equal(t, "passed", r.environments(t)[0].Verdict)
+		assert.NotEqual(t, "passed", r.environments(t)[1].Verdict)
+		assert.Contains(t, r.log, "previous value is stored again")
+	})
+}
+
+// TestEntriesThatRenameAndThatNameABranch: one environment by its ID under a new name, one
+// whose branch is not there, one with what it reads in the list of the job.
+func TestEntriesThatRenameAndThatNameABranch(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.repositories("web", "api", "shop")
+		id := w.oz.AddEnvironment(team, `{"name":"old"}`)
+		text := fmt.Sprintf(`
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+    environment_id: %s
+    environment_name: new
+    schedule_cron: "0 3 * * *"
+    schedule_prompt: Look after it.
+  - repo_url: https://bitbucket.org/acme/api.git
+    branch: nowhere
+  - repo_url: https://bitbucket.org/acme/shop.git
+    smoke_test: true
+`, id)
+		for i, want := range [][]string{{"update", "", "create"}, {"keep", "", "keep"}} {
+			r := w.run(w.manifest(text, nil))
+			assert.Equal(t, 1, r.code, r.log)
+			list := r.environments(t)
+			assert.Equal(t, want, changesOf(list), "%d", i)
+			assert.Equal(t, []string{"new", "acme-api", "shop"}, []string{list[0].Name, list[1].Name, strings.TrimPrefix(list[2].Name, "acme-")})
+			assert.Contains(t, list[1].Error, `no branch or tag "nowhere"`)
+			assert.Equal(t, "passed", list[2].Verdict)
+			assert.Len(t, w.oz.Schedules(), 1)
+			w.requireNoTwins(2)
+		}
+	})
+}
+
+// TestSixtyEntries, and nothing to do the second time.
+func TestSixtyEntries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.manifest(w.many(60), map[string]string{"smoke_test": "false"})
+	assert.Len(t, w.must(inputs).environments(t), 60)
+	w.requireNoTwins(60)
+	assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+	w.requireNoTwins(60)
+	w.requireClean()
+}

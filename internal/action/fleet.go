@@ -440,6 +440,8 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 			expiring = append(expiring, err)
 		case err != nil && !errors.Is(err, errNoneLeft) && !errors.As(err, new(Interrupted)): // which is told once
 			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
+		case p.work.Stored != "":
+			p.log.Error(fmt.Sprintf("smoke test %s: %s; %s", p.work.Verdict.Result, p.work.Verdict.Reason, p.work.Stored))
 		}
 		p.tellEntries()
 	}
