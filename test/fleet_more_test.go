@@ -568,3 +568,85 @@ func TestSixtyEntries(t *testing.T) {
 	w.requireNoTwins(60)
 	w.requireClean()
 }
+
+// TestARotationOfAFleetThatIsStopped leaves each secret whole, and begins no other.
+func TestARotationOfAFleetThatIsStopped(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken})
+		inputs := w.manifest(threeEntries, map[string]string{"mode": "rotate", "bitbucket_token": nextToken, "smoke_test": "false"})
+		before := w.oz.Counts()["UpdateManagedSecret"]
+		reached, release := make(chan bool), make(chan bool)
+		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: fault.Meanwhile, Do: func() {
+			close(reached)
+			<-release
+		}})
+		j := w.start(inputs)
+		<-reached
+		require.NoError(t, j.command.Process.Signal(syscall.SIGTERM))
+		close(release)
+		r := j.wait()
+		assert.Equal(t, 143, r.code, r.log)
+		assert.Equal(t, 1, w.oz.Counts()["UpdateManagedSecret"]-before)
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == nextToken)
+		list := r.environments(t)
+		assert.Equal(t, []string{"acme-web", "acme-api", "shop"}, namesOf(list), r.outputs["environments"])
+		assert.Equal(t, "", list[2].Change)
+		w.must(inputs)
+		assert.Equal(t, 3, w.oz.Counts()["UpdateManagedSecret"]-before)
+	})
+}
+
+// TestOnSharedSecretInAMix: only where every entry of the secret wants a warning it is one.
+func TestOnSharedSecretInAMix(t *testing.T) {
+	t.Parallel()
+	for _, second := range []string{"warn", "fail"} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			w.repositories("web", "api", "outside")
+			outside := w.inputs(map[string]string{"repo_url": "https://bitbucket.org/acme/outside.git", "smoke_test": "false"})
+			w.must(outside)
+			w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/web", "acme/api"}})
+			text := `
+environments:
+  - repo_url: https://bitbucket.org/acme/web.git
+    on_shared_secret: warn
+  - repo_url: https://bitbucket.org/acme/api.git
+    on_shared_secret: ` + second + "\n"
+			inputs := w.manifest(text, map[string]string{"smoke_test": "false", "bitbucket_token": nextToken})
+			for range 2 {
+				r := w.run(inputs)
+				assert.Contains(t, r.log, "acme/outside")
+				if second == "warn" {
+					assert.Equal(t, 0, r.code, r.log)
+					assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == nextToken)
+					continue
+				}
+				assert.Equal(t, 1, r.code, r.log)
+				assert.Equal(t, []string{"", ""}, changesOf(r.environments(t)))
+				assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == cloudToken)
+				w.requireNoTwins(1)
+			}
+		})
+	}
+}
+
+// TestATestOfAFleetWithoutOneEnvironment says so and tests the others.
+func TestATestOfAFleetWithoutOneEnvironment(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		fleet(w)
+		w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false", "environment_name": "acme-web\nshop"}))
+		r := w.run(w.manifest(threeEntries, map[string]string{"mode": "test"}))
+		assert.Equal(t, 1, r.code, r.log)
+		list := r.environments(t)
+		assert.Equal(t, []string{"acme-web", "acme-api", "shop"}, namesOf(list))
+		assert.Equal(t, []string{"passed", "", "passed"}, verdictsOf(list))
+		assert.Contains(t, list[1].Error, "acme-api")
+		w.oz.Behave(warpsim.Behaviour{State: "FAILED"})
+		r = w.run(w.manifest(threeEntries, map[string]string{"mode": "test", "environment_name": "acme-web\nshop"}))
+		assert.Equal(t, 3, r.code, r.log)
+		assert.Equal(t, "failed", r.outputs["smoke_test"])
+	})
+}
