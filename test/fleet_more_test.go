@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -648,5 +649,27 @@ func TestATestOfAFleetWithoutOneEnvironment(t *testing.T) {
 		r = w.run(w.manifest(threeEntries, map[string]string{"mode": "test", "environment_name": "acme-web\nshop"}))
 		assert.Equal(t, 3, r.code, r.log)
 		assert.Equal(t, "failed", r.outputs["smoke_test"])
+	})
+}
+
+// TestEntriesThatReadTheSecretOfAnother: the job is no stranger to itself. The environments
+// that come to read the second secret are its own.
+func TestEntriesThatReadTheSecretOfAnother(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{Latency: 20 * time.Millisecond}, func(t *testing.T, w *world) {
+		fleet(w)
+		text := strings.Replace(w.many(40), "environments:", `
+defaults:
+  environment_secrets: [SHOP_TOKEN]
+environments:
+  - repo_url: https://bitbucket.org/acme/shop.git
+    secret_name: SHOP_TOKEN
+    bitbucket_token_variable: SHOP_BITBUCKET_TOKEN`, 1)
+		inputs := w.manifest(text, map[string]string{"smoke_test": "false", "concurrency": "2"})
+		r := w.must(inputs)
+		assert.NotContains(t, r.log, "planning again")
+		assert.Equal(t, 2, w.oz.Counts()["CreateManagedSecret"]+w.oz.Counts()["UpdateManagedSecret"], "each secret is written once")
+		w.requireNoTwins(41)
+		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
 	})
 }

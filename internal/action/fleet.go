@@ -15,6 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -172,6 +173,7 @@ func (r run) provision(ctx context.Context, parts []*part) {
 	})
 	end()
 	refuseTwice(parts)
+	acquaint(parts)
 	r.showAll(parts)
 	if r.job.DryRun {
 		return
@@ -230,6 +232,35 @@ func (r run) refuseTwice(plan *reconcile.Plan) error {
 		*e = e.Failed(err)
 	}
 	return errors.Join(list...)
+}
+
+// acquaint tells parts which environments of others will list their secret, so that the
+// job is not taken for somebody else. One that clones with it has to be proved.
+func acquaint(parts []*part) {
+	lists := map[string][]reconcile.EnvironmentPlan{}
+	for _, p := range parts {
+		if p.work.Plan == nil {
+			continue
+		}
+		for _, e := range p.work.Plan.Environments {
+			for _, name := range e.Secrets {
+				if name != p.entry.SecretName {
+					lists[name] = append(lists[name], e)
+				}
+			}
+		}
+	}
+	for _, p := range parts {
+		for _, e := range lists[p.entry.SecretName] {
+			usage := setup.UsageOf(e.Commands, p.entry.SecretName)
+			if len(usage.Uses)+len(usage.Opaque)+len(usage.Elsewhere) == 0 {
+				p.listing = append(p.listing, e.User)
+			}
+		}
+		if p.work.Plan != nil {
+			p.work.Plan.Listing = p.listing
+		}
+	}
 }
 
 // showAll prints the plan of all parts, and what stands against an entry.

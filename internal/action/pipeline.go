@@ -38,6 +38,7 @@ type run struct {
 	bitbucket *bitbucketapi.API
 	started   *atomic.Int64          // agents of smoke tests
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
+	listing   []credential.User      // environments of other parts of the job that list the secret
 	twice     map[string]bool        // UIDs of environments that several entries are about
 }
 
@@ -168,6 +169,7 @@ func (r run) plan(ctx context.Context, w work) work {
 		return w
 	}
 	plan := reconcile.Diff(mode(r.job.Mode), r.desired(w.proof), world)
+	plan.Listing = r.listing
 	for _, note := range []string{note, r.authorityNote()} {
 		if note != "" {
 			plan.Notes = append(plan.Notes, note)

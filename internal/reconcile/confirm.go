@@ -48,7 +48,8 @@ func (p Plan) newcomer(s SecretPlan, done Applied) (credential.User, bool) {
 	for _, listing := range now.naming(s.Name, func(of warp.Owner) bool { return reaches(s.Owner, of, s.Hidden) }) {
 		is := func(uid string) bool { return uid == listing.UID }
 		isTwin := func(e EnvironmentPlan) bool { return e.Name == listing.Name && owns(e.Owner, listing.Owner) }
-		if !slices.ContainsFunc(s.readers, is) && !slices.ContainsFunc(p.Environments, isTwin) &&
+		isOurs := func(u credential.User) bool { return u.Name == listing.Name && owns(u.Owner, listing.Owner) }
+		if !slices.ContainsFunc(s.readers, is) && !slices.ContainsFunc(p.Listing, isOurs) && !slices.ContainsFunc(p.Environments, isTwin) &&
 			!slices.ContainsFunc(done.Environments, func(e StoredEnvironment) bool { return is(e.UID) }) {
 			return credential.User{UID: listing.UID, Name: listing.Name}, true
 		}

@@ -159,8 +159,11 @@ type Plan struct {
 	// Environments are those of the entries, in their order; in a rotation, those
 	// that it is about.
 	Environments []EnvironmentPlan
-	Warnings     []string
-	Notes        []string // what a reader may want to know and nobody has to act on
+	// Listing are environments that other plans of the same job write, and that list the
+	// secret and do nothing with it.
+	Listing  []credential.User
+	Warnings []string
+	Notes    []string // what a reader may want to know and nobody has to act on
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
