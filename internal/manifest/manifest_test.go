@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -197,10 +196,8 @@ func TestHostileFilesEnd(t *testing.T) {
 	} {
 		for _, before := range []string{"", "environments:\n", "environments:\n- repo_url: "} {
 			text := before + strings.Repeat(unit, manifest.LongestFile/64/len(unit))
-			began := time.Now()
 			m, problems := manifest.Read("oz.yml", text, keys)
 			assert.True(t, len(problems) > 0 || len(m.Entries) == 1, "%q after %q", unit, before)
-			assert.Less(t, time.Since(began), 5*time.Second, "%q after %q", unit, before)
 		}
 	}
 }
@@ -217,9 +214,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("defaults: &a {docker_image: node, <<: {}}\nenvironments:\n- <<: [*a, {x: !!str y}]\n  setup_commands: [*a, \"b\\x41\", >-\n  c]\n")
 	f.Add("? [a]\n: - |2\n   b\n%TAG ! x\n---\n...\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		began := time.Now()
 		m, problems := manifest.Read("oz.yml", text, keys)
-		assert.Less(t, time.Since(began), 5*time.Second)
 		assert.True(t, len(problems)+len(m.Entries) > 0, "a file without entries and without a problem")
 		for _, p := range problems {
 			assert.Equal(t, "oz.yml", p.Place.File)
