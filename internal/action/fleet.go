@@ -267,17 +267,7 @@ func acquaint(parts []*part) {
 func (r run) showAll(parts []*part) {
 	defer r.on.Group("Plan")()
 	all, _ := merged(report.Facts{}, r.noted(parts), parts)
-	plan := all.Plan
-	for _, line := range report.FleetText(*plan) {
-		r.log.Info(line)
-	}
-	for _, line := range report.CommandsText(*plan) {
-		r.log.Debug(line)
-	}
-	for _, note := range plan.Notes {
-		r.log.Info("note: " + note)
-	}
-	r.warn(plan.Warnings)
+	r.print(*all.Plan, report.FleetText(*all.Plan))
 }
 
 // trial is an environment to test.
@@ -319,10 +309,8 @@ func (r run) try(ctx context.Context, trials []trial) {
 	testing.SetLimit(testsAbreast)
 	for _, t := range trials {
 		testing.Go(func() error {
-			e := t.work.Plan.Environments[t.at]
-			test := t.testOf(t.work, t.at, t.work.Applied.Environments[t.at])
-			verdict := test.Run(ctx, r.oz.For(e.Owner), r.log.With("environment", e.Name))
-			t.work.Tests[t.at] = t.withRoad(ctx, t.withAuthority(e, verdict))
+			log := r.log.With("environment", t.work.Plan.Environments[t.at].Name)
+			t.work.Tests[t.at] = t.testOne(ctx, t.work, t.at, log)
 			return nil
 		})
 	}
@@ -368,7 +356,7 @@ func (p *part) rows(secret int) []row {
 	if w.Plan == nil || mode(p.job.Mode) == reconcile.Rotation && len(w.Plan.Secrets) == 0 {
 		w.Plan = &reconcile.Plan{}
 		for _, entry := range p.named {
-			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, nameOf(entry), w.Err))
+			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, entry.Name(), w.Err))
 		}
 	}
 	list := make([]row, len(w.Plan.Environments))
@@ -394,19 +382,11 @@ func (p *part) at(environment int, uid, name string) int {
 		return min(environment, len(p.named)-1)
 	}
 	for i, e := range p.named {
-		if id := e.EnvironmentID; id != "" && id == uid || id == "" && nameOf(e) == name {
+		if id := e.EnvironmentID; id != "" && id == uid || id == "" && e.Name() == name {
 			return i
 		}
 	}
 	return len(p.named) - 1
-}
-
-// nameOf is the environment that an entry names, which in a rotation has no default.
-func nameOf(e config.Entry) string {
-	if e.EnvironmentID+e.EnvironmentName == "" && len(e.Repositories) > 0 {
-		return e.Primary().EnvironmentName()
-	}
-	return e.EnvironmentName
 }
 
 // merged are the facts of all parts together, in the order of the entries, and how many

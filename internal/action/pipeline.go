@@ -129,11 +129,7 @@ func (r run) bounded(ctx context.Context) (context.Context, context.CancelFunc) 
 func (r run) warnings() []string {
 	var list []string
 	for _, entry := range r.entries {
-		for _, warning := range entry.Warnings {
-			if !slices.Contains(list, warning) {
-				list = append(list, warning)
-			}
-		}
+		list = appendNew(list, entry.Warnings)
 	}
 	return list
 }
@@ -248,18 +244,23 @@ func (r run) write(ctx context.Context, w work) work {
 // show prints the plan.
 func (r run) show(w work) work {
 	defer r.on.Group("Plan")()
-	for _, line := range report.PlanText(*w.Plan) {
-		r.log.Info(line)
-	}
-	for _, line := range report.CommandsText(*w.Plan) {
-		r.log.Debug(line)
-	}
-	for _, note := range w.Plan.Notes {
-		r.log.Info("note: " + note)
-	}
-	r.warn(w.Plan.Warnings)
+	r.print(*w.Plan, report.PlanText(*w.Plan))
 	w.shown = true
 	return w
+}
+
+// print logs a plan in words, and what a reader has to know beside.
+func (r run) print(plan reconcile.Plan, words []string) {
+	for _, line := range words {
+		r.log.Info(line)
+	}
+	for _, line := range report.CommandsText(plan) {
+		r.log.Debug(line)
+	}
+	for _, note := range plan.Notes {
+		r.log.Info("note: " + note)
+	}
+	r.warn(plan.Warnings)
 }
 
 func (r run) warn(warnings []string) { warn(r.log, warnings) }

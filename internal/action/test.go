@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/google/uuid"
@@ -39,17 +40,23 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 	tests.SetLimit(testsAbreast)
 	for _, i := range chosen {
 		tests.Go(func() error {
-			e, log := plan.Environments[i], r.log
+			log := r.log
 			if plan.Mode == reconcile.Rotation {
-				log = log.With("environment", e.Name)
+				log = log.With("environment", plan.Environments[i].Name)
 			}
-			test := r.testOf(w, i, w.Applied.Environments[i])
-			verdicts[i] = r.withRoad(ctx, r.withAuthority(e, test.Run(ctx, r.oz.For(e.Owner), log)))
+			verdicts[i] = r.testOne(ctx, w, i, log)
 			return nil
 		})
 	}
 	_ = tests.Wait() // a verdict is no error
 	return verdicts, smoketest.Worst(verdicts)
+}
+
+// testOne runs the smoke test of one environment of the plan.
+func (r run) testOne(ctx context.Context, w work, at int, log *slog.Logger) smoketest.Verdict {
+	e := w.Plan.Environments[at]
+	verdict := r.testOf(w, at, w.Applied.Environments[at]).Run(ctx, r.oz.For(e.Owner), log)
+	return r.withRoad(ctx, r.withAuthority(e, verdict))
 }
 
 // admitted is how many of so many environments may be tested: a job starts no more agents

@@ -178,7 +178,7 @@ func (p *parser) entries(base *Entry) {
 		for _, found := range m.same.with(entry, m) {
 			p.add(found.Input, found.Remedy, "%s", found.Summary)
 		}
-		if name := entry.name(); name != "" {
+		if name := entry.Name(); name != "" {
 			m.names = append(m.names, name)
 		}
 		if p.isMeant(entry) && entry.in(job.Shard) {
@@ -235,7 +235,7 @@ func (p *parser) needOwnToken() {
 // others.
 func (p *parser) isMeant(e Entry) bool {
 	names, ids := p.many.narrowed["environment_name"], p.many.narrowed["environment_id"]
-	name, id := e.name(), e.EnvironmentID
+	name, id := e.Name(), e.EnvironmentID
 	_, byName := names[name]
 	_, byID := ids[id]
 	if byName {
@@ -263,8 +263,8 @@ func (p *parser) notThere() {
 	}
 }
 
-// name is the name of the environment as far as the inputs tell it.
-func (e Entry) name() string {
+// Name is the name of the environment as far as the inputs tell it.
+func (e Entry) Name() string {
 	if e.EnvironmentName == "" && e.EnvironmentID == "" && len(e.Repositories) > 0 {
 		return e.Primary().EnvironmentName()
 	}
@@ -293,7 +293,7 @@ type claim struct {
 func (s sameness) with(e Entry, m *many) []problem.Problem {
 	var found []problem.Problem
 	lineOf := func(key string) int { return cmp.Or(m.entry.Values[key].Line, m.entry.Line) }
-	name := e.name()
+	name := e.Name()
 	if id := e.EnvironmentID; id != "" {
 		if first, taken := s["id "+id]; taken {
 			found = append(found, problem.Problem{
