@@ -140,7 +140,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 		f.Plan, f.Many, f.Verdict.Result = &reconcile.Plan{Mode: mode(job.Mode)}, true, smoketest.Skipped
 		return f
 	}
-	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version())
+	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version(), on.Log())
 	r := run{
 		job: job, entries: job.Entries, entry: job.Entries[0], on: on, log: on.Log(),
 		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients), started: new(atomic.Int64),

@@ -49,7 +49,7 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 // parts divides the entries: by their secret in an apply and a rotation, else one by one.
 // The owner of a secret is asked of Oz, for a team has a name and a UID.
 func (r run) parts(ctx context.Context, f report.Facts) []*part {
-	share := reconcile.Share(ctx, r.oz)
+	share := reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
 	caller, unknown := share().GetCaller(ctx) // whose error each plan meets again
 	type key struct {
 		owner  warp.Owner

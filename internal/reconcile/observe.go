@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -85,15 +86,18 @@ type object struct {
 // whose runs will read another value of a secret, or none any more. It is pure.
 func (w World) needed(mode Mode, desired []Desired) []object {
 	var list []object
+	places := map[string]int{}
 	need := func(o object) {
-		at := slices.IndexFunc(list, func(other object) bool { return other.uid == o.uid })
-		if at < 0 {
+		at, known := places[o.uid]
+		if !known {
+			places[o.uid] = len(list)
 			list = append(list, o)
 			return
 		}
 		list[at].integrations = list[at].integrations || o.integrations
 		list[at].going = list[at].going || o.going
 	}
+	looked := map[credential.Credential]bool{} // secrets whose readers are in the list
 	for _, d := range desired {
 		owner, err := ownerOf(w.Caller, d)
 		if err != nil {
@@ -115,7 +119,9 @@ func (w World) needed(mode Mode, desired []Desired) []object {
 				secret = w.listedSecret(d, owner)
 			}
 		}
-		if mode != Verification && w.overwrites(owner, secret) {
+		overwritten := credential.Credential{Owner: owner, Name: secret}
+		if mode != Verification && !looked[overwritten] && w.overwrites(owner, secret) {
+			looked[overwritten] = true
 			for _, listing := range w.readers(owner, secret) {
 				need(object{uid: listing.UID})
 			}
@@ -160,39 +166,46 @@ func (w *World) readWhole(ctx context.Context, r Reader, mode Mode, desired []De
 	return err
 }
 
-// mostReads bounds how many environments are read at the same time: a secret may
-// have hundreds of readers.
+// mostReads bounds how many environments are asked at the same time for what is not in
+// them.
 const mostReads = 16
 
-// readObjects reads environments, and what else is needed of them.
+// readObjects reads environments, and at the same time what else is needed of them.
 func readObjects(ctx context.Context, r Reader, needed []object) (map[string]Object, error) {
-	found := make([]*Object, len(needed))
-	reads, within := group.WithContext(ctx)
-	reads.SetLimit(mostReads)
-	for i, o := range needed {
-		reads.Go(func() error {
-			object, err := readObject(within, r, o)
-			if found[i] = &object; o.mayBeGone && conflicting(err) {
-				found[i] = nil
-				return nil
-			}
-			return err
-		})
+	if len(needed) == 0 {
+		return nil, nil
 	}
-	if err := reads.Wait(); err != nil {
-		return nil, err
-	}
-	objects := make(map[string]Object, len(found))
+	uids, beside := make([]string, len(needed)), make([]Object, len(needed))
+	rest := group.New()
+	rest.SetLimit(mostReads)
+	var answers []warp.Answer
 	for i, o := range needed {
-		if found[i] != nil {
-			objects[o.uid] = *found[i]
+		uids[i] = o.uid
+	}
+	rest.Go(func() error { answers = r.GetEnvironments(ctx, uids); return nil })
+	for i, o := range needed {
+		if o.integrations || o.going {
+			rest.Go(func() error { beside[i] = readBeside(ctx, r, o); return nil })
 		}
+	}
+	_ = rest.Wait() // every error is in its place
+	objects := make(map[string]Object, len(needed))
+	for i, o := range needed {
+		err := answers[i].Err
+		if o.mayBeGone && conflicting(err) {
+			continue
+		}
+		if err != nil {
+			return nil, readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
+		}
+		beside[i].Environment = answers[i].Environment
+		objects[o.uid] = beside[i]
 	}
 	return objects, nil
 }
 
-// readObject reads one environment, and the rest at the same time.
-func readObject(ctx context.Context, r Reader, o object) (Object, error) {
+// readBeside reads what is needed of an environment and is not in it.
+func readBeside(ctx context.Context, r Reader, o object) Object {
 	var found Object
 	var lock sync.Mutex // of Unread
 	unread := func(operation string, err error) {
@@ -217,10 +230,8 @@ func readObject(ctx context.Context, r Reader, o object) (Object, error) {
 			return nil
 		})
 	}
-	var err error
-	found.Environment, err = r.GetEnvironment(ctx, o.uid)
 	_ = rest.Wait()
-	return found, readError(fmt.Sprintf("get environment %s", o.uid), o.uid, err)
+	return found
 }
 
 // hasTwins reports whether an entry has several live environments to choose from.

@@ -168,7 +168,7 @@ func (o *oz) ListEnvironments(ctx context.Context) (list []warp.EnvironmentListi
 				secrets, _ := e.Model.Secrets()
 				list = append(list, warp.EnvironmentListing{
 					UID: e.UID, Name: e.Model.Name(), Owner: e.Owner, LastUpdated: o.changed[e.UID],
-					SetupCommands: e.Model.SetupCommands(), Secrets: secrets,
+					Description: e.Model.Description(), DockerImage: e.Model.DockerImage(), SetupCommands: e.Model.SetupCommands(), Secrets: secrets,
 				})
 			}
 		}
@@ -187,6 +187,14 @@ func (o *oz) GetEnvironment(ctx context.Context, uid string) (e warp.Environment
 		return nil
 	})
 	return e, err
+}
+
+func (o *oz) GetEnvironments(ctx context.Context, uids []string) []warp.Answer {
+	answers := make([]warp.Answer, len(uids))
+	for i, uid := range uids {
+		answers[i].Environment, answers[i].Err = o.GetEnvironment(ctx, uid)
+	}
+	return answers
 }
 
 func (o *oz) ListIntegrations(ctx context.Context, uid string) (names []string, err error) {

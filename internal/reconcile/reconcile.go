@@ -104,6 +104,8 @@ type Reader interface {
 	ListSecrets(context.Context) ([]warp.Secret, error)
 	ListEnvironments(context.Context) ([]warp.EnvironmentListing, error)
 	GetEnvironment(ctx context.Context, uid string) (warp.Environment, error)
+	// GetEnvironments answers for each UID, in their order.
+	GetEnvironments(ctx context.Context, uids []string) []warp.Answer
 	ListIntegrations(ctx context.Context, uid string) ([]string, error)
 	ListConnected(context.Context) ([]warp.Integration, error)
 	ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Schedule, error)

@@ -2,16 +2,21 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Share returns a function that makes Readers, one for each plan. Together they read the
-// lists of r once, and single objects each time. A plan that lists the environments
-// again wants to know what has changed, so it is told. What is read once ends with ctx,
-// and not with the first who asks.
-func Share(ctx context.Context, r Reader) func() Reader {
+// Share returns a function that makes Readers, one for each plan of a job; desired is
+// what all of them are about. Together they read the lists of r once, and the
+// environments that they need in batches. Of an environment that the job leaves as the
+// list shows it, the list is enough. It does not tell what is in the trash: whether it
+// shows that at all is not documented, and what it shows counts as live.
+//
+// A plan that looks a second time wants to know what has changed, so it is told. What is
+// read once ends with ctx, and not with the first who asks.
+func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) func() Reader {
 	s := &shared{
 		Reader:       r,
 		caller:       once(ctx, r.GetCaller),
@@ -23,13 +28,14 @@ func Share(ctx context.Context, r Reader) func() Reader {
 		factories:    map[warp.Owner]func() ([]warp.Factory, error){},
 		ctx:          ctx,
 	}
+	s.objects = sync.OnceValue(func() map[string]warp.Answer { return s.read(ctx, mode, desired) })
 	return func() Reader { return &sharing{shared: s} }
 }
 
 // sharing is the Reader of one plan.
 type sharing struct {
 	*shared
-	listed bool
+	listed, read bool
 }
 
 func (s *sharing) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListing, error) {
@@ -40,12 +46,97 @@ func (s *sharing) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListi
 	return s.environments()
 }
 
+func (s *sharing) GetEnvironments(ctx context.Context, uids []string) []warp.Answer {
+	if s.read {
+		return s.Reader.GetEnvironments(ctx, uids)
+	}
+	s.read = true
+	objects := s.objects()
+	answers := make([]warp.Answer, len(uids))
+	var missing []int
+	var open []string
+	for i, uid := range uids {
+		var known bool
+		if answers[i], known = objects[uid]; !known {
+			missing, open = append(missing, i), append(open, uid)
+		}
+	}
+	if len(open) > 0 {
+		for i, answer := range s.Reader.GetEnvironments(ctx, open) {
+			answers[missing[i]] = answer
+		}
+	}
+	return answers
+}
+
+// read reads what the plans of a job need of single environments. Where a list is
+// missing it reads nothing: each plan says why.
+func (s *shared) read(ctx context.Context, mode Mode, desired []Desired) map[string]warp.Answer {
+	var w World
+	var errs [3]error
+	w.Caller, errs[0] = s.caller()
+	w.Secrets, errs[1] = s.secrets()
+	w.Listings, errs[2] = s.environments()
+	if errors.Join(errs[:]...) != nil {
+		return nil
+	}
+	known := map[string]warp.Answer{}
+	if mode == Provision {
+		known = w.asListed(desired)
+	}
+	var uids []string
+	for _, o := range w.needed(mode, desired) {
+		if _, enough := known[o.uid]; !enough {
+			uids = append(uids, o.uid)
+		}
+	}
+	for i, answer := range s.Reader.GetEnvironments(ctx, uids) {
+		known[uids[i]] = answer
+	}
+	return known
+}
+
+// asListed are the environments that the entries leave as the list shows them. One that
+// an entry names by its ID, or that shares its name, is none of them; nor is one of which
+// the list does not tell everything that matters.
+func (w World) asListed(desired []Desired) map[string]warp.Answer {
+	type named struct {
+		owner warp.Owner
+		name  string
+	}
+	listings := map[named][]warp.EnvironmentListing{}
+	for _, l := range w.Listings {
+		listings[named{l.Owner, l.Name}] = append(listings[named{l.Owner, l.Name}], l)
+	}
+	same := map[string]warp.Answer{}
+	for _, d := range desired {
+		owner, err := ownerOf(w.Caller, d)
+		found := listings[named{owner, d.EnvironmentName}]
+		if err != nil || d.EnvironmentID != "" || len(found) != 1 {
+			continue
+		}
+		l := found[0]
+		if l.DockerImage == "" || l.SetupCommands == nil || l.Secrets == nil {
+			continue
+		}
+		model := l.Model()
+		if _, fields, err := edit(d, model); err == nil && len(fields) == 0 {
+			same[l.UID] = warp.Answer{Environment: warp.Environment{UID: l.UID, Owner: l.Owner, Model: model}}
+		}
+	}
+	for _, d := range desired {
+		delete(same, d.EnvironmentID)
+	}
+	return same
+}
+
 type shared struct {
 	Reader
 	caller       func() (warp.Caller, error)
 	keys         func() (warp.UploadKeys, error)
 	secrets      func() ([]warp.Secret, error)
 	environments func() ([]warp.EnvironmentListing, error)
+	objects      func() map[string]warp.Answer
 	connected    func() ([]warp.Integration, error)
 
 	mu        sync.Mutex

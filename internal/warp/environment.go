@@ -15,15 +15,45 @@ type Environment struct {
 	Trashed  bool
 }
 
-// EnvironmentListing is one row of the list of environments: enough to choose,
-// too little to write. The list lacks several keys of the model.
+// Answer is what was answered about one environment: it, or why not.
+type Answer struct {
+	Environment
+	Err error
+}
+
+// EnvironmentListing is one row of the list of environments: enough to choose and to
+// compare, too little to write. The list lacks several keys of the model.
 type EnvironmentListing struct {
 	UID           string
 	Name          string
 	Owner         Owner
 	LastUpdated   string // RFC 3339
-	SetupCommands []string
-	Secrets       []string // names
+	Description   string
+	DockerImage   string   // empty: none is pinned
+	SetupCommands []string // nil: the model has no such key
+	Secrets       []string // names; nil: the model has no such key
+}
+
+// Model is as much of the model as the list tells.
+func (l EnvironmentListing) Model() Model {
+	m := NewModel(l.Name)
+	if l.Description != "" {
+		m = m.With(KeyDescription, l.Description)
+	}
+	if l.DockerImage != "" {
+		m = m.With(KeyDockerImage, l.DockerImage)
+	}
+	if l.SetupCommands != nil {
+		m = m.With(KeySetupCommands, l.SetupCommands)
+	}
+	if l.Secrets != nil {
+		refs := make([]secretRef, len(l.Secrets))
+		for i, name := range l.Secrets {
+			refs[i] = secretRef{name}
+		}
+		m = m.With(KeySecrets, refs)
+	}
+	return m
 }
 
 // The keys of the model that this program manages. Every other key belongs to

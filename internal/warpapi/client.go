@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -29,13 +30,17 @@ type Client struct {
 	queries, mutations graphqlClient
 	about              RequestContext
 	models             *atomic.Int64 // bytes of the models that were read so far
+	batch              *atomic.Int64 // how many environments one document may ask for
+	log                *slog.Logger
 	transcript         chan struct{} // held by who has one in memory
 }
 
 // New returns a client for the server at root, such as https://app.warp.dev. It
-// makes no request.
-func New(root *url.URL, key sensitive.String, clients transport.Clients, version string) *Client {
+// makes no request. The log gets what a reader may want to know of how Oz is asked.
+func New(root *url.URL, key sensitive.String, clients transport.Clients, version string, log *slog.Logger) *Client {
 	c := connection{root: root, key: key, clients: clients}
+	batch := new(atomic.Int64)
+	batch.Store(mostInBatch)
 	return &Client{
 		connection: c,
 		queries:    graphqlClient{c, false},
@@ -45,6 +50,8 @@ func New(root *url.URL, key sensitive.String, clients transport.Clients, version
 			OsContext:     OSContext{Category: "Linux", Name: "Linux"},
 		},
 		models:     new(atomic.Int64),
+		batch:      batch,
+		log:        log,
 		transcript: make(chan struct{}, 1),
 	}
 }

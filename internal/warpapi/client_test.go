@@ -2,6 +2,7 @@ package warpapi_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -41,7 +42,7 @@ func newClient(t *testing.T, root string) *warpapi.Client {
 	require.NoError(t, err)
 	clients, err := transport.New(transport.Options{UserAgent: "test"})
 	require.NoError(t, err)
-	return warpapi.New(at, sensitive.New(apiKey), clients, "1.2.3")
+	return warpapi.New(at, sensitive.New(apiKey), clients, "1.2.3", slog.New(slog.DiscardHandler))
 }
 
 // newOz is a simulated Oz with one user, and the user's client.

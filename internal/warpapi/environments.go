@@ -26,11 +26,16 @@ func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListin
 			Name:          e.Config.Name,
 			Owner:         owner(e.Scope.Type, e.Scope.Uid),
 			LastUpdated:   e.LastUpdated,
+			Description:   e.Config.Description,
+			DockerImage:   e.Config.DockerImage,
 			SetupCommands: e.Config.SetupCommands,
 		}
 		what := fmt.Sprintf("list environments: number %d of them", i+1)
 		if err := cmp.Or(checkUID(what, e.Uid), checkOwner(what, listings[i].Owner)); err != nil {
 			return nil, err
+		}
+		if e.Config.Secrets != nil {
+			listings[i].Secrets = make([]string, 0, len(e.Config.Secrets))
 		}
 		for _, secret := range e.Config.Secrets {
 			listings[i].Secrets = append(listings[i].Secrets, secret.Name)
@@ -43,7 +48,13 @@ func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListin
 // too. One that does not exist or that the caller may not see is refused.
 func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environment, error) {
 	answer, err := GetCloudObject(ctx, c.queries, uid, c.about)
-	found, err := output[*ObjectCloudObjectOutput](answer.GetCloudObject(), err)
+	return c.whole(uid, answer.GetCloudObject(), err)
+}
+
+// whole is the environment that an answer holds, which has to be the one that was asked
+// for.
+func (c *Client) whole(uid string, answer Object, err error) (warp.Environment, error) {
+	found, err := output[*ObjectCloudObjectOutput](answer, err)
 	if err != nil {
 		return warp.Environment{}, err
 	}

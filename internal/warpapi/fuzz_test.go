@@ -292,7 +292,7 @@ func clientOf(f *testing.F, root string) *warpapi.Client {
 	require.NoError(f, err)
 	clients, err := transport.New(transport.Options{UserAgent: "test", Log: slog.New(slog.DiscardHandler)})
 	require.NoError(f, err)
-	return warpapi.New(at, sensitive.New(apiKey), clients, "1.2.3")
+	return warpapi.New(at, sensitive.New(apiKey), clients, "1.2.3", slog.New(slog.DiscardHandler))
 }
 
 type recorded struct {

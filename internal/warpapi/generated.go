@@ -2618,12 +2618,20 @@ func (v *Listing) GetConfig() ListingConfigCloudEnvironmentConfig { return v.Con
 // ListingConfigCloudEnvironmentConfig includes the requested fields of the GraphQL type CloudEnvironmentConfig.
 type ListingConfigCloudEnvironmentConfig struct {
 	Name          string                                                      `json:"name"`
+	Description   string                                                      `json:"description"`
+	DockerImage   string                                                      `json:"dockerImage"`
 	SetupCommands []string                                                    `json:"setupCommands"`
 	Secrets       []ListingConfigCloudEnvironmentConfigSecretsSecretRefOutput `json:"secrets"`
 }
 
 // GetName returns ListingConfigCloudEnvironmentConfig.Name, and is useful for accessing the field via an interface.
 func (v *ListingConfigCloudEnvironmentConfig) GetName() string { return v.Name }
+
+// GetDescription returns ListingConfigCloudEnvironmentConfig.Description, and is useful for accessing the field via an interface.
+func (v *ListingConfigCloudEnvironmentConfig) GetDescription() string { return v.Description }
+
+// GetDockerImage returns ListingConfigCloudEnvironmentConfig.DockerImage, and is useful for accessing the field via an interface.
+func (v *ListingConfigCloudEnvironmentConfig) GetDockerImage() string { return v.DockerImage }
 
 // GetSetupCommands returns ListingConfigCloudEnvironmentConfig.SetupCommands, and is useful for accessing the field via an interface.
 func (v *ListingConfigCloudEnvironmentConfig) GetSetupCommands() []string { return v.SetupCommands }
@@ -4365,6 +4373,8 @@ query GetCloudEnvironments ($requestContext: RequestContext!) {
 				}
 				config {
 					name
+					description
+					dockerImage
 					setupCommands
 					secrets {
 						name

@@ -28,7 +28,7 @@ func against(t *testing.T, answer http.HandlerFunc) *warpapi.Client {
 	require.NoError(t, err)
 	clients, err := transport.New(transport.Options{UserAgent: "test", Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	return warpapi.New(root, sensitive.New("wk-test"), clients, "test")
+	return warpapi.New(root, sensitive.New("wk-test"), clients, "test", slog.New(slog.DiscardHandler))
 }
 
 func says(body string) http.HandlerFunc {

@@ -83,8 +83,11 @@ func (s *Server) graphql(c *call) answer {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	root := object{}
-	for _, field := range fieldsOf(operation.SelectionSet, string(operation.Operation), variables) {
+	root, fields := object{}, fieldsOf(operation.SelectionSet, string(operation.Operation), variables)
+	if most := s.options.MostFields; most > 0 && len(fields) > most {
+		return ok(object{"data": nil, "errors": []any{object{"message": fmt.Sprintf("the document has %d fields, which is more than %d", len(fields), most)}}})
+	}
+	for _, field := range fields {
 		resolve := s.resolvers()[field.Name]
 		if resolve == nil {
 			s.flag("%s: field %s is not simulated", c.operation, field.Name)

@@ -39,6 +39,8 @@ type Options struct {
 	CommandLimit time.Duration
 	// Latency is added to each request.
 	Latency time.Duration
+	// MostFields makes the server refuse a GraphQL document that asks for more at its root; 0 means none.
+	MostFields int
 	// ListTrashed makes the lists of environments include those in the trash.
 	ListTrashed bool
 	// NoMetadataFilter refuses metadata filters in the list of runs, as some plans do.
