@@ -34,10 +34,11 @@ type part struct {
 // once. A rotation goes from secret to secret. A test and a removal go from entry to
 // entry.
 func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
-	parts := r.parts(ctx, f)
+	share := reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
+	parts := r.parts(ctx, share, f)
 	switch mode(r.job.Mode) {
 	case reconcile.Provision:
-		r.provision(ctx, parts)
+		r.provision(ctx, share, parts)
 	case reconcile.Verification:
 		each(parts, testsAbreast, func(p *part) { p.work = p.whole(ctx) })
 	default:
@@ -48,9 +49,8 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 
 // parts divides the entries: by their secret in an apply and a rotation, else one by one.
 // The owner of a secret is asked of Oz, for a team has a name and a UID.
-func (r run) parts(ctx context.Context, f report.Facts) []*part {
-	share := reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
-	caller, unknown := share().GetCaller(ctx) // whose error each plan meets again
+func (r run) parts(ctx context.Context, share *reconcile.Shared, f report.Facts) []*part {
+	caller, unknown := share.New().GetCaller(ctx) // whose error each plan meets again
 	type key struct {
 		owner  warp.Owner
 		team   string
@@ -71,7 +71,7 @@ func (r run) parts(ctx context.Context, f report.Facts) []*part {
 		p := known[k]
 		if p == nil {
 			p = &part{run: r}
-			p.reader, p.on = share(), ungrouped{r.on}
+			p.reader, p.on = share.New(), ungrouped{r.on}
 			known[k] = p
 			list = append(list, p)
 		}
@@ -159,8 +159,9 @@ func each(parts []*part, abreast int, do func(*part)) {
 
 // provision plans and proves every part, shows the plan as a whole, and then writes and
 // tests. A part whose plan is overtaken meanwhile plans again by itself.
-func (r run) provision(ctx context.Context, parts []*part) {
+func (r run) provision(ctx context.Context, share *reconcile.Shared, parts []*part) {
 	end := r.on.Group("Check")
+	r.look(ctx, share, parts)
 	each(parts, r.job.Concurrency, func(p *part) {
 		bounded, cancel := p.bounded(ctx)
 		defer cancel()
@@ -193,6 +194,17 @@ func (r run) provision(ctx context.Context, parts []*part) {
 	})
 	end()
 	r.testAll(ctx, parts)
+}
+
+// look reads and proves, at the same time, what the parts have in common. Its time grows
+// with the file; what each part does by itself has a limit of its own.
+func (r run) look(ctx context.Context, share *reconcile.Shared, parts []*part) {
+	bounded, cancel := r.bounded(ctx)
+	defer cancel()
+	looking := group.New()
+	looking.Go(func() error { share.Load(); return nil })
+	looking.Go(func() error { r.proveTokens(bounded, parts); return nil })
+	_ = looking.Wait() // each part is told what went wrong
 }
 
 // refuseTwice puts against entries that they are about one environment, which Oz alone

@@ -40,6 +40,10 @@ type run struct {
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
 	listing   []credential.User      // environments of other parts of the job that list the secret
 	twice     map[string]bool        // UIDs of environments that several entries are about
+
+	// proved is the proof of the token for the entries' own repositories, where other
+	// parts of the job give the same token; nil: it is still to be made.
+	proved func() (preflight.Proof, error)
 }
 
 // alone reports whether the run is over one entry, whose failure is the run's.

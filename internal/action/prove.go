@@ -9,6 +9,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -31,16 +32,70 @@ func (r run) inClear() bool { return r.any(func(e config.Entry) bool { return e.
 // proveOwn proves the token for the repositories of the entries. Each of them must
 // take it; of several entries, what does not is for judge.
 func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
+	if r.proved != nil {
+		return r.proved()
+	}
 	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain}
-	requireWrite := r.any(func(e config.Entry) bool { return e.RequireWrite })
-	proof, err := preflight.Check(ctx, r.bitbucket.Client(r.entry.Token), r.own(), token, requireWrite)
+	check, requireWrite := preflight.CheckEach, r.any(func(e config.Entry) bool { return e.RequireWrite })
+	if r.alone() {
+		check = preflight.Check
+	}
+	proof, err := check(ctx, r.bitbucket.Client(r.entry.Token), r.own(), token, requireWrite)
 	if err == nil && r.alone() {
 		err = proof.Err()
 	}
-	if err == nil && proof.Head() != "" {
+	switch {
+	case err != nil:
+	case len(proof.Findings) > 1:
+		r.log.Info(fmt.Sprintf("the token serves %d of %d repositories", proof.Served(), len(proof.Findings)))
+	case proof.Head() != "":
 		r.log.Info(fmt.Sprintf("the token can clone %s, which is at %s", r.entry.Primary().CloneURL(), proof.Head()))
 	}
 	return proof, err
+}
+
+// proveTokens proves the tokens of an apply, each once for all entries that give it.
+func (r run) proveTokens(ctx context.Context, parts []*part) {
+	type giving struct {
+		run
+		parts []*part
+	}
+	var tokens []*giving
+	for _, p := range parts {
+		if !p.provable(p.entry.Token) {
+			continue
+		}
+		at := slices.IndexFunc(tokens, func(g *giving) bool {
+			return g.entry.Token.Same(p.entry.Token) && g.entry.TokenKind == p.entry.TokenKind && g.entry.KindCertain == p.entry.KindCertain &&
+				g.entry.Primary().Origin() == p.entry.Primary().Origin()
+		})
+		if at < 0 {
+			at = len(tokens)
+			tokens = append(tokens, &giving{run: r})
+			tokens[at].entries, tokens[at].entry = nil, p.entry
+		}
+		tokens[at].entries = append(tokens[at].entries, p.entries...)
+		tokens[at].parts = append(tokens[at].parts, p)
+	}
+	proving := group.New()
+	proving.SetLimit(r.job.Concurrency)
+	for _, g := range tokens {
+		proving.Go(func() error {
+			proof, err := g.proveOwn(ctx)
+			sizes := make([]int, len(g.parts))
+			for i, p := range g.parts {
+				sizes[i] = len(p.own())
+			}
+			if err != nil {
+				proof, sizes = preflight.Proof{Kind: proof.Kind, Warnings: proof.Warnings}, make([]int, len(g.parts))
+			}
+			for i, own := range proof.Parts(sizes...) {
+				g.parts[i].proved = func() (preflight.Proof, error) { return own, err }
+			}
+			return nil
+		})
+	}
+	_ = proving.Wait() // each part is told its own
 }
 
 // own are the demands of all entries, one after another.

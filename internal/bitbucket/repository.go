@@ -85,3 +85,10 @@ func (r Repository) Same(o Repository) bool {
 	return r.Flavor == o.Flavor && r.Host == o.Host && r.Context == o.Context &&
 		strings.EqualFold(r.Owner, o.Owner) && strings.EqualFold(r.Slug, o.Slug)
 }
+
+// Folded is the repository in the form that all of its spellings share: two are the same
+// where these are equal.
+func (r Repository) Folded() Repository {
+	r.Scheme, r.Owner, r.Slug = "", strings.ToLower(r.Owner), strings.ToLower(r.Slug)
+	return r
+}

@@ -2,6 +2,7 @@ package bitbucketapi
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -28,6 +29,14 @@ import (
 // CAPTCHA")
 const mostFailures = 2
 
+// mostOnCloud is how many questions are under way once Cloud has taken the secret. To a
+// token that it knows it answers what that may not do with 403 or 404, and no lock of
+// accounts is documented for it. A token that is revoked at that very moment can draw as
+// many answers of 401 as are under way; after the second nothing more is asked.
+//
+// Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
+const mostOnCloud = 16
+
 // Attempts are the answers of 401 that one secret may still draw. A request that
 // presents it holds one while it is under way, so no two requests can spend the
 // same one, and not more requests than attempts are left are under way. Safe for
@@ -38,11 +47,15 @@ type Attempts struct {
 	spent atomic.Int32
 	last  chan struct{} // closed when one is left
 	none  chan struct{} // closed when all are spent
+
+	mu      sync.Mutex // of what follows
+	extra   int        // may be under way beyond what is left
+	surplus int        // are under way, and are not given back
 }
 
 // NewAttempts returns the attempts of a secret that nobody has presented yet.
 func NewAttempts() *Attempts {
-	a := &Attempts{free: make(chan struct{}, mostFailures), spare: make(chan struct{}, 1), last: make(chan struct{}), none: make(chan struct{})}
+	a := &Attempts{free: make(chan struct{}, max(mostFailures, mostOnCloud)), spare: make(chan struct{}, 1), last: make(chan struct{}), none: make(chan struct{})}
 	for range mostFailures {
 		a.free <- struct{}{}
 	}
@@ -90,20 +103,56 @@ func (a *Attempts) take(ctx context.Context) error {
 	}
 }
 
+// Widen lets more questions be under way than may be refused, because a server has taken
+// the secret. It returns how many may be. After an answer of 401 it is no more than are
+// left, one at least.
+func (a *Attempts) Widen(most int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	left := mostFailures - int(a.spent.Load())
+	if left < mostFailures {
+		return max(1, left)
+	}
+	for ; a.extra < most-left; a.extra++ {
+		a.free <- struct{}{}
+	}
+	return left + a.extra
+}
+
 // Settle gives an attempt back, unless the answer, a 401, has spent it. Spare is
 // what Take was told.
 func (a *Attempts) Settle(spare, unauthorized bool) {
-	if !unauthorized {
-		a.free <- struct{}{}
-	} else {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case unauthorized:
+		a.narrow()
 		switch a.spent.Add(1) {
 		case mostFailures - 1:
 			close(a.last)
 		case mostFailures:
 			close(a.none)
 		}
+	case a.surplus > 0:
+		a.surplus--
+	default:
+		a.free <- struct{}{}
 	}
 	if spare {
 		a.spare <- struct{}{}
+	}
+}
+
+// narrow takes back what Widen has given: at once what is free, and the rest when it is
+// settled.
+func (a *Attempts) narrow() {
+	a.surplus, a.extra = a.surplus+a.extra, 0
+	for a.surplus > 0 {
+		select {
+		case <-a.free:
+			a.surplus--
+		default:
+			return
+		}
 	}
 }

@@ -76,6 +76,15 @@ func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbu
 	return err
 }
 
+// Accepted is told that a server has taken the token, which it asks for. It returns how
+// many questions that present the token may be under way from now on, one at least.
+func (c *Client) Accepted(by bitbucket.Flavor) int {
+	if by == bitbucket.Cloud {
+		return c.attempts.Widen(mostOnCloud)
+	}
+	return c.attempts.Widen(mostFailures)
+}
+
 // discover is git's first request.
 func (c *Client) discover(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (advertised, error) {
 	// GET https://host/.../repo.git/info/refs?service=git-upload-pack

@@ -158,7 +158,9 @@ func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) 
 		defer stop()
 		fail := func(err error) { yield(*new(T), fmt.Errorf("%s %s: %w", http.MethodGet, path, err)) }
 		var pages transport.Pages
-		query.Set("limit", "100")
+		if !query.Has("limit") {
+			query.Set("limit", "100")
+		}
 		for start := 0; ; {
 			var content json.RawMessage
 			query.Set("start", strconv.Itoa(start))

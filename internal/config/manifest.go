@@ -153,7 +153,7 @@ func (p *parser) variables() {
 			continue
 		}
 		token := p.secret(tokenVariable, sensitive.New(trim(p.variable(name))), "")
-		if !token.IsEmpty() && token.Reveal() == p.config.WarpAPIKey.Reveal() {
+		if !token.IsEmpty() && token.Same(p.config.WarpAPIKey) {
 			p.add(tokenVariable, "pass the Bitbucket token", "names a variable with the same value as warp_api_key")
 		}
 		m.tokens[name] = token
@@ -331,7 +331,7 @@ func (s sameness) secret(e Entry, m *many, line int) []problem.Problem {
 		return nil
 	}
 	known := !e.Token.IsEmpty() && !first.token.IsEmpty()
-	if variable == first.variable || known && e.Token.Reveal() == first.token.Reveal() {
+	if variable == first.variable || known && e.Token.Same(first.token) {
 		return nil
 	}
 	input := "secret_name"

@@ -35,7 +35,7 @@ func (p *parser) rotated() {
 	if in.SecretName == "" && c.Flavor == "" {
 		p.add("secret_name", "name the secret to rotate, or give repo_url or flavor, which have a default name", "is missing")
 	}
-	if !r.PreviousToken.IsEmpty() && r.PreviousToken.Reveal() == c.Token.Reveal() {
+	if !r.PreviousToken.IsEmpty() && r.PreviousToken.Same(c.Token) {
 		p.add("previous_token", "pass the token that is stored today", "is the same value as bitbucket_token")
 	}
 	switch {

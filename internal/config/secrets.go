@@ -19,7 +19,7 @@ func (p *parser) secrets() {
 	if p.many == nil {
 		p.needToken()
 	}
-	if !c.Token.IsEmpty() && c.Token.Reveal() == c.WarpAPIKey.Reveal() {
+	if !c.Token.IsEmpty() && c.Token.Same(c.WarpAPIKey) {
 		p.add("bitbucket_token", "pass the Bitbucket token", "is the same value as warp_api_key")
 	} else if kind := foreign("", c.WarpAPIKey); kind != "" && !c.WarpAPIKey.HasPrefix("wk-") {
 		p.add("warp_api_key", "pass the API key that Warp's settings show, which begins with wk-", "is %s", kind)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
@@ -28,6 +29,12 @@ type Server interface {
 	// CheckREST asks for a repository in a way that takes no bad token, even
 	// where everybody may read.
 	CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error)
+	// ListPermitted asks a Data Center which repositories the token may read, or push
+	// to, in their folded form. It need not be answered.
+	ListPermitted(ctx context.Context, server bitbucket.Repository, write bool) (map[bitbucket.Repository]bool, error)
+	// Accepted is told that the server has taken the token, and returns how many
+	// questions that present it may be under way from now on.
+	Accepted(bitbucket.Flavor) int
 }
 
 // Token is what is known of the token to prove.
@@ -69,6 +76,8 @@ type Proof struct {
 	BearerOnly bool                // Data Center takes this token as Bearer and not as Basic
 	Findings   []Finding           // by demand
 	Warnings   []string
+
+	served map[bitbucket.Repository]bool // by the whole that this is a part of, folded
 }
 
 // Check proves the token: first for the first demand, alone, then for everything
@@ -80,16 +89,34 @@ type Proof struct {
 // are worth, so it is those about pushes that are left; when no push is needed,
 // they do not spend the last answer of 401 that the token may draw.
 //
-// Of a token that was accepted before, only the clones are asked for.
+// Pushes are asked for where one is demanded, and else for the first repository alone,
+// for a warning. Of a token that was accepted before, only the clones are asked for.
 func Check(ctx context.Context, s Server, demands []Demand, token Token, requireWrite bool) (Proof, error) {
+	return newCheck(s, demands, token, requireWrite).run(ctx)
+}
+
+// CheckEach is Check for demands that do not stand or fall together. Where the first
+// repository refuses, the token is proved for the next, up to a few. An outage at one
+// repository is in its finding; the third ends the check.
+func CheckEach(ctx context.Context, s Server, demands []Demand, token Token, requireWrite bool) (Proof, error) {
 	c := newCheck(s, demands, token, requireWrite)
+	c.each = true
+	return c.run(ctx)
+}
+
+func (c *check) run(ctx context.Context) (Proof, error) {
 	if len(c.asked) == 0 {
 		return c.proof(), nil
 	}
 	var refused error
-	if !token.Accepted {
+	if !c.token.Accepted {
 		var done bool
-		if refused, done = c.askPrimary(ctx); done {
+		refused, done = c.askPrimary(ctx)
+		for tried := 1; c.each && refused != nil && !done && tried < min(mostTried, len(c.asked)); tried++ {
+			c.primary = tried
+			refused, done = c.askPrimary(ctx)
+		}
+		if done {
 			return c.proof(), refused
 		}
 	}
@@ -109,12 +136,18 @@ type check struct {
 	demands      []Demand
 	token        Token // its kind becomes the one that the server accepts
 	requireWrite bool
-	underWay     int // most questions with the token under way
+	each         bool // the demands do not stand or fall together
+	underWay     int  // most questions with the token under way
+	outages      atomic.Int32
 
-	asked  []Demand // one for each repository and branch; the first is the primary
-	reads  []answer // to a clone, by asked
-	pushes []error  // answers to a push, by asked
-	basic  error    // Data Center's answer to the token as Basic
+	asked   []Demand       // one for each repository and branch
+	places  map[demand]int // of asked
+	primary int            // of asked: for which the token is proved first
+	reads   []answer       // to a clone, by asked
+	pushes  []error        // answers to a push, by asked
+	basic   error          // Data Center's answer to the token as Basic
+
+	permitted map[bitbucket.Repository]bool // to push to, as far as a list tells
 
 	public bool  // everybody may clone the primary repository
 	rest   error // then, the answer of the REST to the token
@@ -125,21 +158,36 @@ type check struct {
 
 // answer is what a repository says to a clone.
 type answer struct {
-	head string
-	err  error
+	head  string
+	err   error
+	known bool // it was asked
 }
 
+// demand is what one question answers.
+type demand struct {
+	folded bitbucket.Repository
+	branch string
+}
+
+func (d Demand) key() demand { return demand{d.Repository.Folded(), d.Branch} }
+
 func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check {
-	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, underWay: mostUnderWay}
+	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, underWay: mostUnderWay, places: map[demand]int{}}
 	for _, d := range demands {
 		if d.Never == nil && !c.token.Certain && d.As != "" {
 			c.token.Kind, c.token.Certain = d.As, true // as environments present it
 		}
 	}
 	for _, d := range demands {
-		if c.admits(d) && c.index(d) < 0 {
-			c.asked = append(c.asked, d)
+		if !c.admits(d) {
+			continue
 		}
+		at, known := c.places[d.key()]
+		if !known {
+			at = len(c.asked)
+			c.places[d.key()], c.asked = at, append(c.asked, d)
+		}
+		c.asked[at].Reads = c.asked[at].Reads && d.Reads
 	}
 	c.reads, c.pushes = make([]answer, len(c.asked)), make([]error, len(c.asked))
 	return c
@@ -151,21 +199,32 @@ func (c *check) admits(d Demand) bool {
 	return d.Never == nil && (d.As == "" || d.As == c.token.Kind)
 }
 
-// index finds the question that answers a demand, -1 for none.
-func (c *check) index(d Demand) int {
-	return slices.IndexFunc(c.asked, func(o Demand) bool { return o.Repository.Same(d.Repository) && o.Branch == d.Branch })
-}
+const (
+	// mostUnderWay is how many questions with the token are under way before the server
+	// has taken it: as many as may be refused with 401, so more would only wait.
+	mostUnderWay = 2
+	// mostTried is for how many repositories, one after the other, a token is proved
+	// first.
+	mostTried = 5
+	// mostOutages is how many repositories may fail to answer until it is the server
+	// that is taken to be out of order.
+	mostOutages = 3
+	// fewest is how many clones have to be open for Data Center's lists to be asked: they
+	// are two requests at least.
+	fewest = 4
+)
 
-// mostUnderWay is how many questions with the token are under way: as many as may
-// be refused with 401, so more would only wait.
-const mostUnderWay = 2
+// asksPush reports whether a push is asked for.
+func (c *check) asksPush(at int) bool {
+	return !c.token.ReadOnly && (at == c.primary || c.requireWrite && !c.asked[at].Reads)
+}
 
 // askPrimary asks for the primary repository with the token, and at the same time
 // as nobody, for a server may give what is public to everybody and never look at
 // the token. Done says that the error ends the check; else it is a refusal of this
 // repository.
 func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
-	primary := c.asked[0]
+	primary := c.asked[c.primary]
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	nobody := group.New()
@@ -179,7 +238,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 		stop() // whoever else may read it, the token may not
 	}
 	_ = nobody.Wait()
-	c.reads[0], c.scopes = answer{refs.Commit(primary.Branch), err}, refs.Scopes
+	c.reads[c.primary], c.scopes = answer{refs.Commit(primary.Branch), err, true}, refs.Scopes
 	switch {
 	case err != nil && isOfRepository(err):
 		return err, false
@@ -187,7 +246,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 		return fmt.Errorf("prove the token: %w", context.Cause(ctx)), true
 	case err != nil:
 		return inWords(primary, explain(primary.Repository, c.token.Kind, err)), true
-	case primary.lacks(c.reads[0].head):
+	case primary.lacks(c.reads[c.primary].head):
 		return primary.branchMissing(), false
 	}
 	return nil, false
@@ -197,7 +256,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 // the kind is a guess that is refused with 401, the other kind is tried, and its
 // answer counts unless that is 401 too.
 func (c *check) login(ctx context.Context) (bitbucket.Refs, error) {
-	primary, kinds := c.asked[0], []bitbucket.TokenKind{c.token.Kind}
+	primary, kinds := c.asked[c.primary], []bitbucket.TokenKind{c.token.Kind}
 	if !c.token.Certain {
 		kinds = append(kinds, slices.DeleteFunc(primary.Repository.Flavor.TokenKinds(), func(k bitbucket.TokenKind) bool { return k == c.token.Kind })...)
 	}
@@ -231,10 +290,10 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 	for _, q := range questions {
 		asking.Go(func() error {
 			*q.answer = q.ask(within)
-			if q.needed && isOutage(*q.answer) {
-				return *q.answer
+			if !q.needed || !isOutage(*q.answer) || c.each && c.outages.Add(1) < mostOutages {
+				return nil
 			}
-			return nil
+			return *q.answer
 		})
 	}
 	return asking.Wait() // the error is in its place too
@@ -243,9 +302,14 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 // askTheRest asks all that the primary repository's answer left open: first what
 // nobody can do without, which is the REST where the primary is public, the other
 // clones and whether Basic works, and when these are answered, the pushes. After a
-// refusal only the other clones are open, so that all that refuse are named.
+// refusal only the other clones are open, so that all that refuse are named, and where
+// the demands do not stand or fall together, the pushes that are demanded.
 func (c *check) askTheRest(ctx context.Context, refused error) error {
-	primary, as := c.asked[0].Repository, c.token.Kind.Login()
+	primary, as := c.asked[c.primary].Repository, c.token.Kind.Login()
+	if c.token.Accepted || refused == nil && !c.public {
+		c.underWay = c.server.Accepted(primary.Flavor)
+		c.askLists(ctx, primary)
+	}
 	var first, then []question
 	if c.public && refused == nil {
 		if c.rest = errNoEmail; c.token.Kind != bitbucket.APIToken {
@@ -256,23 +320,25 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 		}
 	}
 	for i, d := range c.asked {
-		if i > 0 || c.token.Accepted {
+		if !c.reads[i].known {
 			first = append(first, question{&c.reads[i].err, func(ctx context.Context) error {
 				refs, err := c.server.ListRefs(ctx, d.Repository, bitbucket.UploadPack, as, d.Branch)
 				c.reads[i].head = refs.Commit(d.Branch)
 				return err
 			}, true})
 		}
-		if !c.token.ReadOnly {
+		if c.asksPush(i) && !c.permitted[d.Repository.Folded()] {
 			then = append(then, question{&c.pushes[i], func(ctx context.Context) error {
 				return c.server.CheckPush(ctx, d.Repository, as, c.requireWrite)
 			}, c.requireWrite})
 		}
 	}
-	if c.token.Accepted || refused != nil {
+	switch {
+	case c.token.Accepted, refused != nil && !c.each:
 		return c.askAll(ctx, first)
-	}
-	if primary.Flavor == bitbucket.DataCenter {
+	case refused != nil && !c.requireWrite:
+		then = nil // of which there would only be a warning
+	case refused == nil && primary.Flavor == bitbucket.DataCenter:
 		first = append(first, question{&c.basic, func(ctx context.Context) error {
 			return c.server.CheckClone(ctx, primary, bitbucket.Login{User: c.token.Kind.User()})
 		}, true})
@@ -281,6 +347,33 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 		return err
 	}
 	return c.askAll(ctx, then)
+}
+
+// askLists asks Data Center, which locks accounts and is asked about few repositories at a
+// time, for lists of what the token may do. What is in them need not be asked one by one,
+// but for a branch, of which they say nothing. Nothing depends on an answer.
+func (c *check) askLists(ctx context.Context, primary bitbucket.Repository) {
+	var open []int
+	pushes := false
+	for i, d := range c.asked {
+		if !c.reads[i].known && d.Branch == "" {
+			open = append(open, i)
+			pushes = pushes || i != c.primary && c.asksPush(i)
+		}
+	}
+	if primary.Flavor != bitbucket.DataCenter || len(open) < fewest {
+		return
+	}
+	readable, err := c.server.ListPermitted(ctx, primary, false)
+	if err != nil {
+		return
+	}
+	for _, i := range open {
+		c.reads[i].known = readable[c.asked[i].Repository.Folded()]
+	}
+	if pushes {
+		c.permitted, _ = c.server.ListPermitted(ctx, primary, true)
+	}
 }
 
 // errNoEmail stands for the REST's answer to an API token.
@@ -346,7 +439,7 @@ func IsAddressRefused(err error) bool {
 
 // against is what stands against the token as a whole, nil when nothing does.
 func (c *check) against() error {
-	primary := c.asked[0].Repository
+	primary := c.asked[c.primary].Repository
 	switch {
 	case isUnauthorized(c.rest):
 		return explain(primary, c.token.Kind, fmt.Errorf("everybody may clone it, and the REST refused: %w", c.rest))
@@ -364,7 +457,7 @@ func (c *check) proof() Proof {
 	for _, d := range c.demands {
 		p.Findings = append(p.Findings, c.find(d))
 	}
-	if len(c.asked) > 0 && !c.token.Accepted && c.against() == nil && p.Err() == nil {
+	if len(c.asked) > 0 && !c.token.Accepted && c.against() == nil && (p.Err() == nil || c.each && c.reads[c.primary].err == nil) {
 		p = c.judge(p)
 	}
 	for _, f := range p.Findings {
@@ -378,7 +471,7 @@ func (c *check) proof() Proof {
 // find is the finding of one demand.
 func (c *check) find(d Demand) Finding {
 	f := Finding{Demand: d}
-	switch i := c.index(d); {
+	switch i := c.places[d.key()]; {
 	case d.Never != nil:
 		f.Err = inWords(d, d.Never)
 	case !c.admits(d):
@@ -472,13 +565,39 @@ func (p Proof) Serves(environment string) bool {
 	return !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.For == environment && f.Err != nil })
 }
 
-// Open are the demands that this proof does not answer with yes.
+// Open are the demands that this proof, or the whole that it is a part of, does not
+// answer with yes.
 func (p Proof) Open(demands []Demand) []Demand {
+	served := p.served
+	if served == nil {
+		served = p.serves()
+	}
 	return slices.DeleteFunc(slices.Clone(demands), func(d Demand) bool {
-		return slices.ContainsFunc(p.Findings, func(f Finding) bool {
-			return f.Err == nil && f.Repository.Same(d.Repository) && (d.As == "" || d.As == p.Kind)
-		})
+		return served[d.Repository.Folded()] && (d.As == "" || d.As == p.Kind)
 	})
+}
+
+func (p Proof) serves() map[bitbucket.Repository]bool {
+	served := map[bitbucket.Repository]bool{}
+	for _, f := range p.Findings {
+		if f.Err == nil {
+			served[f.Repository.Folded()] = true
+		}
+	}
+	return served
+}
+
+// Parts are the proofs of the first demands, of those that follow, and so on, by how many
+// they are.
+func (p Proof) Parts(sizes ...int) []Proof {
+	list := make([]Proof, len(sizes))
+	p.served = p.serves()
+	findings := p.Findings
+	for i, size := range sizes {
+		list[i] = p
+		list[i].Findings, findings = findings[:size:size], findings[size:]
+	}
+	return list
 }
 
 // explainREST is what the REST's answer to the token means.
@@ -487,24 +606,25 @@ func (c *check) explainREST() error {
 	if !errors.As(c.rest, &refused) || refused.NotGit {
 		return c.rest
 	}
-	return explained(c.asked[0].Repository, c.token.Kind, readPermission(c.token.Kind), c.rest)
+	return explained(c.asked[c.primary].Repository, c.token.Kind, readPermission(c.token.Kind), c.rest)
 }
 
 // judge turns the answers to a token that is good enough into warnings.
 func (c *check) judge(p Proof) Proof {
-	primary := c.asked[0].Repository.CloneURL()
-	if c.asked[0].Branch == "" && c.reads[0].head == "" {
+	primary := c.asked[c.primary].Repository.CloneURL()
+	if c.asked[c.primary].Branch == "" && c.reads[c.primary].head == "" {
 		p.Warnings = append(p.Warnings, primary+" has no commit on its default branch yet")
 	}
 	switch {
-	case c.public && (isKnown(c.rest) || isKnown(c.pushes[0]) && !c.token.ReadOnly):
+	case c.public && (isKnown(c.rest) || isKnown(c.pushes[c.primary]) && !c.token.ReadOnly):
 		p.Warnings = append(p.Warnings, primary+" is public: a clone works without the token")
 	case c.public:
 		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.explainREST()))
 	}
 	for i, d := range c.asked {
 		switch push := c.pushes[i]; {
-		case push == nil && !c.requireWrite && !c.token.ReadOnly:
+		case !c.asksPush(i):
+		case push == nil && !c.requireWrite:
 			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", d.Repository.CloneURL(), readPermission(p.Kind)))
 		case isOutage(push):
 			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", d.Repository.CloneURL(), push))

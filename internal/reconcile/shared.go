@@ -8,16 +8,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Share returns a function that makes Readers, one for each plan of a job; desired is
-// what all of them are about. Together they read the lists of r once, and the
-// environments that they need in batches. Of an environment that the job leaves as the
-// list shows it, the list is enough. It does not tell what is in the trash: whether it
-// shows that at all is not documented, and what it shows counts as live.
+// Share returns what the Readers of a job's plans have in common; desired is what all the
+// plans are about. Together they read the lists of r once, and the environments that they
+// need in batches. Of an environment that the job leaves as the list shows it, the list is
+// enough. It does not tell what is in the trash: whether it shows that at all is not
+// documented, and what it shows counts as live.
 //
-// A plan that looks a second time wants to know what has changed, so it is told. What is
-// read once ends with ctx, and not with the first who asks.
-func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) func() Reader {
-	s := &shared{
+// What is read once ends with ctx, and not with the first who asks.
+func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) *Shared {
+	s := &Shared{
 		Reader:       r,
 		caller:       once(ctx, r.GetCaller),
 		keys:         once(ctx, r.GetUploadKeys),
@@ -29,12 +28,20 @@ func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) func() R
 		ctx:          ctx,
 	}
 	s.objects = sync.OnceValue(func() map[string]warp.Answer { return s.read(ctx, mode, desired) })
-	return func() Reader { return &sharing{shared: s} }
+	return s
 }
+
+// New returns the Reader of one plan. A plan that looks a second time wants to know what
+// has changed, so it is told.
+func (s *Shared) New() Reader { return &sharing{Shared: s} }
+
+// Load reads what the plans need and returns when it is there. What goes wrong each plan
+// is told.
+func (s *Shared) Load() { s.objects() }
 
 // sharing is the Reader of one plan.
 type sharing struct {
-	*shared
+	*Shared
 	listed, read bool
 }
 
@@ -71,7 +78,7 @@ func (s *sharing) GetEnvironments(ctx context.Context, uids []string) []warp.Ans
 
 // read reads what the plans of a job need of single environments. Where a list is
 // missing it reads nothing: each plan says why.
-func (s *shared) read(ctx context.Context, mode Mode, desired []Desired) map[string]warp.Answer {
+func (s *Shared) read(ctx context.Context, mode Mode, desired []Desired) map[string]warp.Answer {
 	var w World
 	var errs [3]error
 	w.Caller, errs[0] = s.caller()
@@ -130,7 +137,8 @@ func (w World) asListed(desired []Desired) map[string]warp.Answer {
 	return same
 }
 
-type shared struct {
+// Shared is what the Readers of a job's plans have in common.
+type Shared struct {
 	Reader
 	caller       func() (warp.Caller, error)
 	keys         func() (warp.UploadKeys, error)
@@ -145,17 +153,17 @@ type shared struct {
 	ctx       context.Context // of the readings that are shared
 }
 
-func (s *shared) GetCaller(context.Context) (warp.Caller, error)         { return s.caller() }
-func (s *shared) GetUploadKeys(context.Context) (warp.UploadKeys, error) { return s.keys() }
-func (s *shared) ListSecrets(context.Context) ([]warp.Secret, error)     { return s.secrets() }
+func (s *Shared) GetCaller(context.Context) (warp.Caller, error)         { return s.caller() }
+func (s *Shared) GetUploadKeys(context.Context) (warp.UploadKeys, error) { return s.keys() }
+func (s *Shared) ListSecrets(context.Context) ([]warp.Secret, error)     { return s.secrets() }
 
-func (s *shared) ListConnected(context.Context) ([]warp.Integration, error) { return s.connected() }
+func (s *Shared) ListConnected(context.Context) ([]warp.Integration, error) { return s.connected() }
 
-func (s *shared) ListSchedules(_ context.Context, of warp.Owner) ([]warp.Schedule, error) {
+func (s *Shared) ListSchedules(_ context.Context, of warp.Owner) ([]warp.Schedule, error) {
 	return onceFor(s, s.schedules, of, s.Reader.ListSchedules)()
 }
 
-func (s *shared) ListFactories(_ context.Context, of warp.Owner) ([]warp.Factory, error) {
+func (s *Shared) ListFactories(_ context.Context, of warp.Owner) ([]warp.Factory, error) {
 	return onceFor(s, s.factories, of, s.Reader.ListFactories)()
 }
 
@@ -165,7 +173,7 @@ func once[T any](ctx context.Context, read func(context.Context) (T, error)) fun
 }
 
 // onceFor is once for each owner.
-func onceFor[T any](s *shared, known map[warp.Owner]func() (T, error), of warp.Owner, read func(context.Context, warp.Owner) (T, error)) func() (T, error) {
+func onceFor[T any](s *Shared, known map[warp.Owner]func() (T, error), of warp.Owner, read func(context.Context, warp.Owner) (T, error)) func() (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known[of] == nil {

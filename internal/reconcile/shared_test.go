@@ -48,7 +48,7 @@ func TestPlansShareTheirLists(t *testing.T) {
 	end()
 	reads := group.New()
 	for i := range 8 {
-		reader, ctx := share(), t.Context()
+		reader, ctx := share.New(), t.Context()
 		if i%2 == 0 {
 			ctx = ended
 		}
@@ -72,7 +72,7 @@ func TestAPlanThatLooksAgainIsToldWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	c := &counting{oz: newOz()}
 	share := reconcile.Share(t.Context(), c, reconcile.Provision, nil)
-	first, second := share(), share()
+	first, second := share.New(), share.New()
 	list, err := first.ListEnvironments(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, list)
@@ -143,7 +143,7 @@ func TestWhatTheListTellsIsNotRead(t *testing.T) {
 				if test.name == "two of one name" && d.EnvironmentName == "a" {
 					continue // which waits for the other to go
 				}
-				world, err := reconcile.Observe(t.Context(), share(), reconcile.Provision, []reconcile.Desired{d})
+				world, err := reconcile.Observe(t.Context(), share.New(), reconcile.Provision, []reconcile.Desired{d})
 				require.NoError(t, err)
 				got := reconcile.Diff(reconcile.Provision, []reconcile.Desired{d}, world)
 				want := r.diff(t, reconcile.Provision, d)
@@ -165,7 +165,7 @@ func TestAnEnvironmentThatIsNamedByItsIDIsRead(t *testing.T) {
 	uid := r.add(acme, converged)
 	wanted := []reconcile.Desired{desired(), desired(func(d *reconcile.Desired) { d.EnvironmentID = uid })}
 	share := reconcile.Share(t.Context(), r, reconcile.Provision, wanted)
-	_, err := reconcile.Observe(t.Context(), share(), reconcile.Provision, wanted)
+	_, err := reconcile.Observe(t.Context(), share.New(), reconcile.Provision, wanted)
 	require.NoError(t, err)
 	assert.Equal(t, []string{uid}, r.uids)
 }

@@ -30,6 +30,9 @@ func (s String) Reveal() string {
 	return *s.value
 }
 
+// Same reports whether two hold the same value.
+func (s String) Same(o String) bool { return s.Reveal() == o.Reveal() }
+
 // IsEmpty reports whether there is no text.
 func (s String) IsEmpty() bool { return s.Reveal() == "" }
 

@@ -31,6 +31,8 @@ func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 	switch {
 	case get && len(parts) == 3 && parts[2] == "users":
 		return route{FindUsers, s.findUsers}
+	case get && len(parts) == 3 && parts[2] == "repos":
+		return route{PermittedRepositories, s.listPermitted}
 	case get && len(parts) == 3 && parts[2] == "application-properties":
 		return route{DataCenterProperties, s.serveProperties}
 	case get && len(parts) == 6 && (parts[2] == "projects" || parts[2] == "users") && parts[4] == "repos":

@@ -21,6 +21,7 @@
 //	cloud repository         GET  https://api.bitbucket.org/2.0/repositories/{workspace}/{slug}
 //	datacenter properties    GET  BASE/rest/api/{version}/application-properties
 //	datacenter repository    GET  BASE/rest/api/{version}/projects/{key}/repos/{slug}, and users/{slug}/repos/{slug}
+//	permitted repositories   GET  BASE/rest/api/{version}/repos
 //	list access tokens       GET    BASE/rest/access-tokens/{version}/{users/SLUG | projects/KEY[/repos/SLUG]}
 //	create access token      PUT    the same
 //	get access token         GET    the same, and /{id}
@@ -33,17 +34,18 @@ package bitbucketsim
 
 // The operations, for fault.Fault.Operation and Server.Counts.
 const (
-	UploadPackRefs       = "upload-pack refs"
-	ReceivePackRefs      = "receive-pack refs"
-	UploadPack           = "upload-pack"
-	ReceivePack          = "receive-pack"
-	CloudRepository      = "cloud repository"
-	DataCenterProperties = "datacenter properties"
-	DataCenterRepository = "datacenter repository"
-	ListAccessTokens     = "list access tokens"
-	CreateAccessToken    = "create access token"
-	GetAccessToken       = "get access token"
-	DeleteAccessToken    = "delete access token"
-	FindUsers            = "find users"
-	Connect              = "connect"
+	UploadPackRefs        = "upload-pack refs"
+	ReceivePackRefs       = "receive-pack refs"
+	UploadPack            = "upload-pack"
+	ReceivePack           = "receive-pack"
+	CloudRepository       = "cloud repository"
+	DataCenterProperties  = "datacenter properties"
+	DataCenterRepository  = "datacenter repository"
+	PermittedRepositories = "permitted repositories"
+	ListAccessTokens      = "list access tokens"
+	CreateAccessToken     = "create access token"
+	GetAccessToken        = "get access token"
+	DeleteAccessToken     = "delete access token"
+	FindUsers             = "find users"
+	Connect               = "connect"
 )
