@@ -144,6 +144,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	r := run{
 		job: job, entries: job.Entries, entry: job.Entries[0], on: on, log: on.Log(),
 		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients), started: new(atomic.Int64),
+		slots: make(reconcile.Slots, job.Concurrency),
 	}
 	if !r.alone() {
 		return r.fleet(ctx, f)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
@@ -26,6 +27,8 @@ type part struct {
 	named  []config.Entry // its entries as the file has them
 	places []int          // of these among the job's
 	work   work
+
+	applied reconcile.Applied // before it was seen what others did
 }
 
 // fleet runs the pipeline over many entries. What one of them gets wrong ends neither the
@@ -179,21 +182,40 @@ func (r run) provision(ctx context.Context, share *reconcile.Shared, parts []*pa
 	if r.job.DryRun {
 		return
 	}
-	end = r.on.Group("Apply")
-	each(parts, r.job.Concurrency, func(p *part) {
-		if p.work.Err != nil {
-			return
+	r.writeAll(ctx, parts)
+	r.testAll(ctx, parts)
+}
+
+// writeAll applies the plans of all parts. Each writes by itself; what others did
+// meanwhile is looked at once for all of them, and a part that was overtaken plans again.
+func (r run) writeAll(ctx context.Context, parts []*part) {
+	defer r.on.Group("Apply")()
+	var due []*part
+	for _, p := range parts {
+		switch {
+		case p.work.Err != nil:
+		case p.work.Plan.AllFailed():
+			p.work.Err = errNoneLeft
+		default:
+			due = append(due, p)
 		}
-		bounded, cancel := p.bounded(ctx)
-		defer cancel()
+	}
+	bounded, cancel := r.bounded(ctx)
+	defer cancel()
+	each(due, len(due), func(p *part) { // of which as much is under way as the slots let
 		p.work.shown = true
-		if p.work = p.write(bounded, p.work); errors.Is(p.work.Err, reconcile.ErrRaced) {
+		p.applied = p.applier().Write(bounded, *p.work.Plan, []reconcile.Token{p.work.token})
+	})
+	stopping, stop := grace.After(ctx, takeBack)
+	defer stop()
+	share := reconcile.Share(stopping, r.oz, reconcile.Provision, nil)
+	each(due, r.job.Concurrency, func(p *part) {
+		done := p.applier().See(bounded, share, *p.work.Plan, p.applied)
+		if p.work = p.confirm(p.work, done); errors.Is(p.work.Err, reconcile.ErrRaced) {
 			p.reader = p.oz
 			p.work = p.converge(ctx, p.work)
 		}
 	})
-	end()
-	r.testAll(ctx, parts)
 }
 
 // look reads and proves, at the same time, what the parts have in common. Its time grows

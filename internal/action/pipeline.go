@@ -37,6 +37,7 @@ type run struct {
 	reader    reconcile.Reader // of Oz, for plans
 	bitbucket *bitbucketapi.API
 	started   *atomic.Int64          // agents of smoke tests
+	slots     reconcile.Slots        // for what is written at the same time
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
 	listing   []credential.User      // environments of other parts of the job that list the secret
 	twice     map[string]bool        // UIDs of environments that several entries are about
@@ -233,7 +234,12 @@ func (r run) write(ctx context.Context, w work) work {
 	if w.Plan.Mode != reconcile.Verification {
 		defer r.on.Group("Apply")()
 	}
-	w.Applied = r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}).After(w.Applied)
+	return r.confirm(w, r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}))
+}
+
+// confirm adds what came of the plan, and judges what others did meanwhile.
+func (r run) confirm(w work, done reconcile.Applied) work {
+	w.Applied = done.After(w.Applied)
 	err := w.Applied.Err()
 	if !r.alone() && !errors.Is(err, reconcile.ErrRaced) {
 		err = w.Applied.Secrets[0].Err // the others are the entries' own
@@ -276,7 +282,7 @@ func warn(log *slog.Logger, warnings []string) {
 }
 
 func (r run) applier() reconcile.Applier {
-	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Width: r.job.Concurrency}
+	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Slots: r.slots, Limit: wholeTimeout}
 }
 
 // rollBack writes the previous value back when the token can be why a rotation's

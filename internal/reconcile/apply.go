@@ -50,6 +50,8 @@ type StoredEnvironment struct {
 	Err       error
 
 	after *World // the secrets, after a write since which its runs read ours; nil without one
+
+	seen func(context.Context, Reader) StoredEnvironment // looks what others did, and goes on; nil: it has
 }
 
 // Err joins what went wrong, each error once.
@@ -151,7 +153,28 @@ type Applier struct {
 	Writer Writer
 	Seal   Sealer
 	Log    *slog.Logger
-	Width  int // most environments that are written at the same time; 0: one
+	Slots  Slots         // for the secrets and environments that are written at the same time
+	Limit  time.Duration // how long one of them may take; 0: as long as the context
+
+	later bool // what others did is looked at when everything is written
+}
+
+// Slots bound how much is written at the same time, by all that share them. Nil ones let
+// everything go at once.
+type Slots chan struct{}
+
+// slot does something while it holds a slot, for as long as one thing may take.
+func (a Applier) slot(ctx context.Context, do func(context.Context)) {
+	if a.Slots != nil {
+		a.Slots <- struct{}{}
+		defer func() { <-a.Slots }()
+	}
+	if a.Limit > 0 {
+		bounded, cancel := context.WithTimeoutCause(ctx, a.Limit, fmt.Errorf("it took longer than %s", a.Limit))
+		defer cancel()
+		ctx = bounded
+	}
+	do(ctx)
 }
 
 // Apply writes each secret once, then the environments that refer to them, each with its
@@ -162,6 +185,47 @@ type Applier struct {
 // begins no other. Tokens are those of the plan's secrets, in their order. It also
 // reads what Confirm judges.
 func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
+	var listings []warp.EnvironmentListing
+	var unseen error
+	done := a.write(ctx, p, tokens, func(look *group.Group) { // for others, while the environments are written
+		look.Go(func() error {
+			listings, unseen = a.Reader.ListEnvironments(ctx)
+			return nil
+		})
+	})
+	done.listings, done.unseen = listings, unseen
+	return done
+}
+
+// Write is Apply without a look at what others did, which See has to follow before
+// anything is said of the outcome: plans that are applied together share it.
+func (a Applier) Write(ctx context.Context, p Plan, tokens []Token) Applied {
+	a.later = true
+	return a.write(ctx, p, tokens, func(*group.Group) {})
+}
+
+// See looks what others did since Write, and finishes what depends on it: of environments
+// that were created twice one goes, and the other gets its schedules. What is looked at is
+// shared. Told to stop, it still looks.
+func (a Applier) See(ctx context.Context, share *Shared, p Plan, done Applied) Applied {
+	if p.Mode == Removal || p.Mode == Verification {
+		return done
+	}
+	done.listings, done.unseen = share.New().ListEnvironments(ctx)
+	finishing := group.New()
+	for i, e := range done.Environments {
+		if e.seen != nil {
+			finishing.Go(func() error {
+				a.slot(ctx, func(ctx context.Context) { done.Environments[i] = e.seen(ctx, share.New()) })
+				return nil
+			})
+		}
+	}
+	_ = finishing.Wait() // the errors are in their places
+	return done
+}
+
+func (a Applier) write(ctx context.Context, p Plan, tokens []Token, stored func(*group.Group)) Applied {
 	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
 	switch p.Mode {
 	case Removal:
@@ -170,15 +234,10 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		return p.kept(done)
 	}
 	for i, s := range p.Secrets {
-		done.Secrets[i] = a.Store(ctx, p, s, tokens[i])
+		a.slot(ctx, func(ctx context.Context) { done.Secrets[i] = a.Store(ctx, p, s, tokens[i]) })
 	}
-	look := group.New() // for others, while the environments are written
-	look.Go(func() error {
-		done.listings, done.unseen = a.Reader.ListEnvironments(ctx)
-		return nil
-	})
 	writes := group.New()
-	writes.SetLimit(max(1, a.Width))
+	stored(writes)
 	for i, e := range p.Environments {
 		stored := &done.Environments[i]
 		if e.Change != Create {
@@ -186,13 +245,12 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 		}
 		if e.Err == nil && done.Secrets[e.Secret].Err == nil {
 			writes.Go(func() error {
-				*stored = a.persist(ctx, p, e, *stored)
+				a.slot(ctx, func(ctx context.Context) { *stored = a.persist(ctx, p, e, *stored) })
 				return nil
 			})
 		}
 	}
 	_ = writes.Wait() // the errors are in their places
-	_ = look.Wait()
 	return done
 }
 
@@ -200,17 +258,42 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 func (a Applier) persist(ctx context.Context, p Plan, e EnvironmentPlan, stored StoredEnvironment) StoredEnvironment {
 	write := environmentWrite{Applier: a, plan: e, reads: slices.Contains(p.Secrets[e.Secret].readers, e.UID)}
 	written, change, err := write.persist(ctx)
-	stored.after = write.after
+	stored = write.stored(p, stored, written, change, err)
+	if write.open == nil {
+		return write.schedule(ctx, stored)
+	}
+	stored.seen = func(ctx context.Context, r Reader) StoredEnvironment {
+		write.Reader, write.later = r, false
+		looking, stop := grace.After(ctx, writeGrace)
+		defer stop()
+		seen, now, err := write.open(looking)
+		if now != change || seen.UID != written.UID {
+			stored = write.stored(p, stored, seen, now, err)
+		}
+		stored.seen, stored.Err, stored.after = nil, err, write.after
+		return write.schedule(ctx, stored)
+	}
+	return stored
+}
+
+// stored is what came of the write, which it logs.
+func (w *environmentWrite) stored(p Plan, stored StoredEnvironment, written warp.Environment, change Change, err error) StoredEnvironment {
 	if written.UID != "" {
 		stored.UID, stored.Name = written.UID, written.Model.Name()
 	}
+	stored.after = w.after
 	if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
-		a.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
+		w.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
 	}
-	for _, s := range e.Schedules {
+	return stored
+}
+
+// schedule writes the schedules of an environment that was written.
+func (w *environmentWrite) schedule(ctx context.Context, stored StoredEnvironment) StoredEnvironment {
+	for _, s := range w.plan.Schedules {
 		result := StoredSchedule{ID: s.ID, Name: s.Name}
-		if err == nil {
-			result = scheduleWrite{Applier: a, plan: e, environment: stored.UID}.persist(ctx, s)
+		if stored.Err == nil {
+			result = scheduleWrite{Applier: w.Applier, plan: w.plan, environment: stored.UID}.persist(ctx, s)
 		}
 		stored.Schedules = append(stored.Schedules, result)
 	}

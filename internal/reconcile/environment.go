@@ -17,6 +17,10 @@ type environmentWrite struct {
 	plan  EnvironmentPlan
 	reads bool   // its runs read the secret before
 	after *World // the secrets, after a write since which its runs read ours; nil without one
+
+	// open looks what others did meanwhile and says what the environment is then; nil: it
+	// was looked already, or nothing depends on it.
+	open func(context.Context) (warp.Environment, Change, error)
 }
 
 // persist creates, updates or keeps the environment and returns it as it is now,
@@ -29,12 +33,24 @@ func (w *environmentWrite) persist(ctx context.Context) (warp.Environment, Chang
 		return current, Keep, nil
 	case Update:
 		updated, change, err := w.update(ctx, e.desired, current)
-		if err == nil && !w.reads {
-			err = w.look(ctx)
+		if err != nil || w.reads {
+			return updated, change, err
 		}
-		return updated, change, err
+		return w.see(ctx, updated, change, func(ctx context.Context) (warp.Environment, Change, error) {
+			return updated, change, w.look(ctx)
+		})
 	}
 	return w.create(ctx)
+}
+
+// see looks what others did meanwhile, now or later; until then the environment is as it
+// was written.
+func (w *environmentWrite) see(ctx context.Context, written warp.Environment, change Change, look func(context.Context) (warp.Environment, Change, error)) (warp.Environment, Change, error) {
+	if w.later {
+		w.open = look
+		return written, change, nil
+	}
+	return look(ctx)
 }
 
 // look reads the secrets for Confirm.
@@ -107,7 +123,7 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 			return err
 		})
 		if err == nil {
-			return w.yield(ctx, own)
+			return w.see(ctx, own, Create, func(ctx context.Context) (warp.Environment, Change, error) { return w.yield(ctx, own) })
 		}
 		err = fmt.Errorf("create environment %q: %w", e.Name, err)
 		lost = lost || isLost(err)
