@@ -527,6 +527,16 @@ const mostNamed = 20
 func (r run) noted(parts []*part) reconcile.Plan {
 	plan := reconcile.Plan{Mode: mode(r.job.Mode)}
 	known := map[string]bool{}
+	type called struct {
+		scope warp.OwnerType
+		name  string
+	}
+	elsewhere := map[called]bool{} // in the file, and not in this job
+	for _, e := range r.job.Others {
+		if known[e.EnvironmentID] = true; e.EnvironmentID == "" {
+			elsewhere[called{e.Scope, e.Name()}] = true
+		}
+	}
 	for _, p := range parts {
 		if p.work.Plan != nil {
 			for _, e := range p.work.Plan.Environments {
@@ -537,7 +547,7 @@ func (r run) noted(parts []*part) reconcile.Plan {
 	var names []string
 	for _, p := range parts {
 		for _, user := range p.work.around {
-			if !known[user.UID] {
+			if !known[user.UID] && !elsewhere[called{user.Owner.Type, user.Name}] {
 				known[user.UID] = true
 				names = append(names, user.String())
 			}

@@ -29,6 +29,8 @@ type Job struct {
 	DryRun  bool    // show the plan and write nothing; always in the mode plan
 	Entries []Entry // one from the inputs, or those of the manifest that this job is about; none when those could not be read
 
+	Others []Entry // those of the manifest that this job is not about
+
 	Manifest    string // its path; empty: the entry is from the inputs
 	Concurrency int    // environments that are worked on at a time
 	Shard       Shard  // the zero value is the whole manifest

@@ -184,6 +184,8 @@ func (p *parser) entries(base *Entry) {
 		if p.isMeant(entry) && entry.in(job.Shard) {
 			p.needOwnToken()
 			list = append(list, entry)
+		} else {
+			job.Others = append(job.Others, entry)
 		}
 	}
 	m.entry = nil

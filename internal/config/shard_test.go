@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,32 +10,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
-
-// TestAShardIsAPartOfAPartition: for any n each secret is in one part, and what its
-// entries say beside owner and name of the secret does not matter.
-func TestAShardIsAPartOfAPartition(t *testing.T) {
-	t.Parallel()
-	const secrets = 1000
-	for n := 1; n <= 70; n++ {
-		sizes := make([]int, n+1)
-		for i := range secrets {
-			e := Entry{Scope: warp.TeamOwner, SecretName: fmt.Sprint("SECRET_", i), EnvironmentName: "a"}
-			other := Entry{Scope: warp.TeamOwner, SecretName: e.SecretName, EnvironmentID: "b", SecretNameGiven: true}
-			parts := 0
-			for part := 1; part <= n; part++ {
-				if e.in(Shard{part, n}) {
-					parts++
-					sizes[part]++
-				}
-				assert.Equal(t, e.in(Shard{part, n}), other.in(Shard{part, n}))
-			}
-			require.Equal(t, 1, parts, "%d/%d", i, n)
-		}
-		for part := 1; part <= n; part++ {
-			assert.InDelta(t, secrets/n, sizes[part], 6*float64(secrets)/float64(n)+12, "part %d of %d", part, n)
-		}
-	}
-}
 
 // TestPartsStay holds the parts of some secrets: a new release must not move an entry
 // while the jobs of the old one still run.
@@ -48,13 +21,13 @@ func TestPartsStay(t *testing.T) {
 	}{
 		{Entry{Scope: warp.TeamOwner, SecretName: "BITBUCKET_API_TOKEN"}, []int{2, 2, 2, 818}},
 		{Entry{Scope: warp.TeamOwner, Flavor: "cloud"}, []int{2, 2, 2, 818}},
-		{Entry{Scope: warp.TeamOwner, Team: "acme", SecretName: "BITBUCKET_API_TOKEN"}, []int{1, 3, 7, 781}},
+		{Entry{Scope: warp.TeamOwner, Team: "acme", SecretName: "BITBUCKET_API_TOKEN"}, []int{2, 2, 2, 818}},
 		{Entry{Scope: warp.UserOwner, SecretName: "BITBUCKET_API_TOKEN"}, []int{2, 1, 2, 588}},
 		{Entry{Scope: warp.TeamOwner, SecretName: "WEB_TOKEN"}, []int{1, 2, 2, 165}},
 	} {
 		var got []int
 		for _, n := range []int{2, 3, 7, 1000} {
-			got = append(got, partOf(tt.entry.owner(), tt.entry.secret(), n))
+			got = append(got, tt.entry.part(n))
 		}
 		assert.Equal(t, tt.want, got, "%+v", tt.entry)
 	}
@@ -83,7 +56,7 @@ func TestShards(t *testing.T) {
 		{"1/2/3", nil, Shard{}, bad},
 		{"auto", nil, Shard{}, none},
 		{"auto", map[string]string{"CI_NODE_TOTAL": "1"}, Shard{}, none}, // as GitLab has it without parallel
-		{"auto", map[string]string{"JOB_COMPLETION_INDEX": "0"}, Shard{}, none},
+		{"auto", map[string]string{"JOB_COMPLETION_INDEX": "0"}, Shard{}, "shard: is auto, and JOB_COMPLETION_INDEX is set without SHARD_TOTAL; set it to the number of parallel jobs"},
 		{"auto", map[string]string{"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "3"}, Shard{1, 3}, ""},
 		{"auto", map[string]string{"CI_NODE_INDEX": "3", "CI_NODE_TOTAL": "3"}, Shard{3, 3}, ""},
 		{"auto", map[string]string{"BITBUCKET_PARALLEL_STEP": "0", "BITBUCKET_PARALLEL_STEP_COUNT": "2"}, Shard{1, 2}, ""},
@@ -113,34 +86,4 @@ func TestShards(t *testing.T) {
 	}
 	_, err := Parse(map[string]string{"repo_url": "https://bitbucket.org/a/b", "shard": "1/2", "warp_api_key": "wk-1.0f3c5e7a9b1d2f4c6e8a", "bitbucket_token": "opaque"}, func(string) ([]byte, error) { return nil, errors.New("no such file") }, nil)
 	assert.EqualError(t, err, "shard: does nothing without manifest; give manifest too, or leave it out")
-}
-
-// TestShardsTogetherAreTheManifest: every entry is in one of the parts, and a part may
-// be empty.
-func TestShardsTogetherAreTheManifest(t *testing.T) {
-	t.Parallel()
-	file := "environments:\n"
-	for i := range 40 {
-		file += fmt.Sprintf("- repo_url: https://bitbucket.org/a/r%d\n  secret_name: S%d\n", i, i%13)
-	}
-	for n := 1; n < 60; n++ {
-		places := map[string]int{}
-		secrets := map[string]int{}
-		for part := 1; part <= n; part++ {
-			job, err := Parse(map[string]string{"manifest": "oz.yml", "mode": "plan", "shard": fmt.Sprintf("%d/%d", part, n), "warp_api_key": "wk-1.0f3c5e7a9b1d2f4c6e8a"},
-				func(string) ([]byte, error) { return []byte(file), nil }, func(string) string { return "" })
-			require.NoError(t, err)
-			for _, e := range job.Entries {
-				places[e.Place]++
-				if in, there := secrets[e.SecretName]; there {
-					assert.Equal(t, in, part)
-				}
-				secrets[e.SecretName] = part
-			}
-		}
-		assert.Len(t, places, 40)
-		for place, times := range places {
-			assert.Equal(t, 1, times, place)
-		}
-	}
 }
