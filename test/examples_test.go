@@ -347,6 +347,13 @@ func TestExamplesAreValid(t *testing.T) {
 		"secrets.WARP_API_KEY": "wk-example", "secrets.BITBUCKET_TOKEN": "example-token", "secrets.BITBUCKET_TOKEN_PREVIOUS": "example-before",
 		"secrets.BITBUCKET_PASSWORD": "example password", "secrets[matrix.secret]": "example-token", "matrix.repository": "api", "matrix.secret": "API_TOKEN",
 		"vars.BITBUCKET_USERNAME": "jane", "vars.BITBUCKET_TOKEN_EXPIRES_AT": "2099-01-31", "matrix.commands": "make", "steps.file.outputs.commands": "make",
+		"matrix.part": "2", "strategy.job-total": "4", "github.event_name == 'pull_request' && 'plan' || 'apply'": "apply",
+	}
+	read := func(path string) ([]byte, error) {
+		if path == "oz-environments.yml" {
+			return []byte("environments: [{repo_url: 'https://bitbucket.org/your-workspace/api.git'}]"), nil
+		}
+		return os.ReadFile(path)
 	}
 	expression := regexp.MustCompile(`\$\{\{ *(.*?) *\}\}`)
 	steps := 0
@@ -374,7 +381,7 @@ func TestExamplesAreValid(t *testing.T) {
 						return values[name]
 					})
 				}
-				_, err := config.Parse(inputs, os.ReadFile, os.Getenv)
+				_, err := config.Parse(inputs, read, os.Getenv)
 				assert.NoError(t, err, "%s: job %s", path, name)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,7 +128,8 @@ func pipelines(tree any) [][]any {
 	return found
 }
 
-// inOrder is the steps of a pipeline, parallel ones too.
+// inOrder is the steps of a pipeline, parallel ones too; of parallel ones that are the same,
+// and differ in what the host tells them, the first.
 func inOrder(pipeline []any) (steps []map[string]any) {
 	for _, item := range pipeline {
 		parallel := fields(item)["parallel"]
@@ -137,7 +139,13 @@ func inOrder(pipeline []any) (steps []map[string]any) {
 		if parallel == nil {
 			steps = append(steps, fields(item))
 		}
-		steps = append(steps, inOrder(items(parallel))...)
+		var group []map[string]any
+		for _, step := range inOrder(items(parallel)) {
+			if !slices.ContainsFunc(group, func(s map[string]any) bool { return reflect.DeepEqual(s, step) }) {
+				group = append(group, step)
+			}
+		}
+		steps = append(steps, group...)
 	}
 	return steps
 }
@@ -607,7 +615,9 @@ func TestSnippetsThatNothingRuns(t *testing.T) {
 		"Jenkins":                  {"groovy", "// oz-bitbucket\nsh(label: 'x', script: 'oz-bitbucket')", ""},
 		"Bitbucket, parallel":      {"yaml", "pipelines: {default: [{parallel: {steps: [{step: {script: [oz-bitbucket]}}]}}, {parallel: [{step: {script: [make]}}]}]}", ""},
 		"two calls":                {"sh", "oz-bitbucket plan\noz-bitbucket || true", "the program is called twice"},
-		"two calls in two steps":   {"yaml", "pipelines: {default: [{parallel: [{step: {script: [oz-bitbucket]}}, {step: {script: [oz-bitbucket]}}]}]}", "the program is called twice"},
+		"two calls in two steps":   {"yaml", "pipelines: {default: [{parallel: [{step: {script: [oz-bitbucket]}}, {step: {script: [oz-bitbucket plan]}}]}]}", "the program is called twice"},
+		"one step after itself":    {"yaml", "pipelines: {default: [{step: {script: [oz-bitbucket]}}, {step: {script: [oz-bitbucket]}}]}", "the program is called twice"},
+		"one step beside itself":   {"yaml", "pipelines: {default: [{parallel: [{step: {script: [oz-bitbucket]}}, {step: {script: [oz-bitbucket]}}]}]}", ""},
 		"a build and a call":       {"sh", "docker build -t oz-bitbucket .\ndocker run --rm \\\n  oz-bitbucket plan", ""},
 		"another program":          {"yaml", "a: {script: make}", ""},
 	} {
