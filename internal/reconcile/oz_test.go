@@ -46,6 +46,7 @@ type oz struct {
 	seconds      int
 	script       map[string][]step // by method, one step a call
 	begun        []string          // methods that write
+	later        bool              // apply looks later what others did
 }
 
 type storedSecret struct {
@@ -378,7 +379,13 @@ func (o *oz) apply(ctx context.Context, plan reconcile.Plan) (applied, error) {
 }
 
 func (o *oz) applyWith(ctx context.Context, plan reconcile.Plan, w reconcile.Writer) (applied, error) {
-	done := o.applier(w).Apply(ctx, plan, []reconcile.Token{{Value: sensitive.New("token")}})
+	applier, tokens := o.applier(w), []reconcile.Token{{Value: sensitive.New("token")}}
+	done := reconcile.Applied{}
+	if o.later {
+		done = applier.See(ctx, reconcile.Share(ctx, o, plan.Mode, nil), plan, applier.Write(ctx, plan, tokens))
+	} else {
+		done = applier.Apply(ctx, plan, tokens)
+	}
 	e := done.Environments[0]
 	return applied{done.Secrets[0].Change, e.Change, e.UID, e.Name}, done.Err()
 }

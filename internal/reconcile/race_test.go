@@ -19,13 +19,25 @@ const (
 	fifth  = "En00000000000000000005"
 )
 
-// race runs apply on an empty Oz, with what arrange does to it after the plan.
+// race runs apply on an empty Oz, with what arrange does to it after the plan. It does so
+// twice: once it looks what others did as soon as it has written, and once later, as where
+// many plans are applied together. What comes of it is the same.
 func race(t *testing.T, arrange func(*oz)) (*oz, map[string]string, applied, error) {
 	t.Helper()
-	o := before("old", "")
-	plan, strangers := o.plan(t, desired()), o.strangers()
-	arrange(o)
-	done, err := o.apply(t.Context(), plan)
+	run := func(later bool) (*oz, map[string]string, applied, error) {
+		o := before("old", "")
+		o.later = later
+		plan, strangers := o.plan(t, desired()), o.strangers()
+		arrange(o)
+		done, err := o.apply(t.Context(), plan)
+		return o, strangers, done, err
+	}
+	later, _, doneLater, errLater := run(true)
+	o, strangers, done, err := run(false)
+	assert.Equal(t, done, doneLater)
+	assert.Equal(t, err == nil, errLater == nil, "%v and %v", err, errLater)
+	assert.Equal(t, o.deleted, later.deleted)
+	assert.Equal(t, o.environments, later.environments)
 	return o, strangers, done, err
 }
 
