@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,6 +40,25 @@ func BenchmarkRotate(b *testing.B) {
 			measureAt(b, 100*time.Millisecond, func(w *world) { w.must(w.rotation(map[string]string{"smoke_test": "false"})) }, func(w *world) { w.environments(n) })
 		})
 	}
+}
+
+// BenchmarkFleet plans and applies files of 1, 50, 500 and 5,000 entries at 100 ms, beside
+// the proofs; and proves 500.
+func BenchmarkFleet(b *testing.B) {
+	unproved := map[string]string{"smoke_test": "false"}
+	job := func(text string, args ...string) func(*world) {
+		return func(w *world) { w.must(w.manifest(text, unproved), args...) }
+	}
+	for _, n := range []int{1, 50, 500, 5000} {
+		text := strings.Replace(entries(n), "defaults:\n", "defaults:\n  verify_token: false\n", 1)
+		apply, plan := job(text), job(text, "plan")
+		b.Run("fresh/"+strconv.Itoa(n), func(b *testing.B) { measureAt(b, 100*time.Millisecond, apply, nil) })
+		b.Run("unchanged/"+strconv.Itoa(n), func(b *testing.B) { measureAt(b, 100*time.Millisecond, plan, apply) })
+	}
+	text := entries(500)
+	b.Run("proofs/500", func(b *testing.B) {
+		measureAt(b, 100*time.Millisecond, job(text, "plan"), func(w *world) { w.copies(500); job(text)(w) })
+	})
 }
 
 // BenchmarkSmokeTest waits for an agent that works for a minute and reports how

@@ -106,7 +106,11 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 	}
 	var stderr bytes.Buffer
 	backend := &cgi.Handler{Path: s.backend, Env: environment, Logger: s.log, Stderr: &stderr}
-	backend.ServeHTTP(w, inner)
+	if repository.kept != nil {
+		repository.kept.serve(w, inner, backend.ServeHTTP)
+	} else {
+		backend.ServeHTTP(w, inner)
+	}
 	if stderr.Len() > 0 {
 		s.log.Printf("git http-backend: %s", bytes.TrimSpace(stderr.Bytes()))
 	}

@@ -55,6 +55,7 @@ type Repository struct {
 
 	server *Server
 	path   string
+	kept   *answers    // of copies
 	commit *sync.Mutex // guards what reads a history and extends it
 }
 
