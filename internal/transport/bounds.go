@@ -15,7 +15,8 @@ import (
 const (
 	// requestTimeout bounds one attempt, from dialling to the last byte of the
 	// body, however slowly it drips: Oz and Bitbucket answer within seconds. A
-	// request, its attempts and waits included, so ends within five minutes.
+	// request, its attempts and waits included, so ends within five minutes, and within
+	// six where others have made its host ask for more time (see gate).
 	requestTimeout = 30 * time.Second
 	// dialTimeout bounds a connection, and once more its TLS handshake.
 	dialTimeout = 10 * time.Second

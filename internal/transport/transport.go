@@ -42,7 +42,8 @@ type Options struct {
 
 // Clients are the ways to send a request. They share connections and differ in
 // what they try again. None tries again when the answer asks to wait for
-// more than 30 seconds.
+// more than 30 seconds. When a host asks one request to wait, all to that host do, as
+// long as it says but 30 seconds at most, and then go one after another.
 type Clients struct {
 	// Reads sends requests that change nothing: tried again on connection
 	// errors, 408, 429 and 5xx.
@@ -98,10 +99,11 @@ func newClients(network *http.Transport, o Options) Clients {
 	}
 	asGit := o
 	asGit.UserAgent = gitAgent + " (" + o.UserAgent + ")"
+	one := new(gate)
 	return Clients{
-		Reads:  newClient(plain, o, mayReadAgain),
-		Writes: newClient(plain, o, mayWriteAgain),
-		Git:    newClient(plain, asGit, mayReadAgain),
+		Reads:  newClient(plain, one, o, mayReadAgain),
+		Writes: newClient(plain, one, o, mayWriteAgain),
+		Git:    newClient(plain, one, asGit, mayReadAgain),
 	}
 }
 
@@ -126,7 +128,7 @@ type Client struct {
 	given     bool // a ca_certificate
 }
 
-func newClient(plain *http.Client, o Options, again func(*http.Response, error) bool) *Client {
+func newClient(plain *http.Client, at *gate, o Options, again func(*http.Response, error) bool) *Client {
 	retrying := retryablehttp.NewClient()
 	retrying.HTTPClient = plain
 	retrying.Logger = nil
@@ -134,21 +136,24 @@ func newClient(plain *http.Client, o Options, again func(*http.Response, error) 
 	retrying.RetryWaitMin, retrying.RetryWaitMax = firstWait, longestWait
 	retrying.Backoff = wait
 	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	retrying.RequestLogHook = func(_ retryablehttp.Logger, r *http.Request, further int) { // before each attempt, outside of its time
+		latest := time.Duration(further+1) * (longestAskWait + requestTimeout)
+		at.wait(r.Context(), r.URL.Host, sendingOf(r.Context()).began.Add(latest))
+	}
 	retrying.CheckRetry = func(ctx context.Context, answer *http.Response, err error) (bool, error) {
 		if err == nil {
+			at.heed(answer)
 			err = arrive(answer)
 		}
 		if asked, _ := RetryAfter(answer); asked > longestAskWait || ctx.Err() != nil || !again(answer, err) {
 			return false, err
 		}
-		if why, ok := ctx.Value(reasonKey{}).(*string); ok {
-			*why = reason(answer, err)
-		}
+		sendingOf(ctx).again = reason(answer, err)
 		return true, err
 	}
 	retrying.PrepareRetry = func(r *http.Request) error {
-		if why, ok := r.Context().Value(reasonKey{}).(*string); ok && o.Log != nil {
-			o.Log.Info(fmt.Sprintf("trying again: %s %s: %s", r.Method, r.URL.Redacted(), *why))
+		if o.Log != nil {
+			o.Log.Info(fmt.Sprintf("trying again: %s %s: %s", r.Method, r.URL.Redacted(), sendingOf(r.Context()).again))
 		}
 		return nil
 	}
@@ -158,7 +163,7 @@ func newClient(plain *http.Client, o Options, again func(*http.Response, error) 
 // Do sends a request and returns the last answer, whatever its status, or the
 // last error. Redirects are answers. The caller closes the body.
 func (c *Client) Do(request *http.Request) (*http.Response, error) {
-	request = request.WithContext(context.WithValue(request.Context(), reasonKey{}, new(string)))
+	request = request.WithContext(context.WithValue(request.Context(), sendingKey{}, &sending{began: time.Now()}))
 	request.Header.Set("User-Agent", c.userAgent)
 	again, err := retryablehttp.FromRequest(request)
 	if err != nil {
@@ -184,8 +189,15 @@ func cause(err error) error {
 	return err
 }
 
-// reasonKey carries, with one request, why it is tried again.
-type reasonKey struct{}
+// sending goes with one request through its attempts.
+type sending struct {
+	began time.Time
+	again string // why it is tried again
+}
+
+type sendingKey struct{}
+
+func sendingOf(ctx context.Context) *sending { return ctx.Value(sendingKey{}).(*sending) }
 
 // arrive reads the beginning of an answer, so that one that breaks off counts
 // as a connection error. A longer answer stays a stream.

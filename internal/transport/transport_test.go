@@ -153,9 +153,9 @@ func TestHowLongItWaits(t *testing.T) {
 		{"doubles from half a second, less up to a quarter", 503, "", 5625 * time.Millisecond, 7500 * time.Millisecond},
 		{"waits as long as it is told", 429, "3", 12 * time.Second, 12 * time.Second},
 		{"does not wait when told not to", 429, "0", 0, 0},
-		{"waits until the moment that it is told", 503, "Sat, 01 Jan 2000 00:00:04 GMT", 4 * time.Second, 4 * time.Second},
+		{"waits until the moment that it is told", 503, "Sat, 01 Jan 2000 00:00:04 GMT", 4 * time.Second, 5 * time.Second},
 		{"waits half a minute each time", 429, "30", 2 * time.Minute, 2 * time.Minute},
-		{"waits half a minute until the moment that it is told", 429, "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second, 30 * time.Second},
+		{"waits half a minute until the moment that it is told", 429, "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second, 31 * time.Second},
 		{"waits as long as any answer says", 502, "3", 12 * time.Second, 12 * time.Second},
 		{"takes no advice from before", 503, "Fri, 31 Dec 1999 00:00:00 GMT", 0, 0},
 		{"doubles where the advice cannot be read", 503, "soon", 5625 * time.Millisecond, 7500 * time.Millisecond},
@@ -218,7 +218,7 @@ func TestAskedToWaitLongIsTheLastWord(t *testing.T) {
 						clients, log := n.clients()
 						began := time.Now()
 						for i, client := range []*transport.Client{clients.Reads, clients.Writes} {
-							got := send(t.Context(), client, "http://oz.test/")
+							got := send(t.Context(), client, fmt.Sprintf("http://oz%d.test/", i))
 
 							if cut {
 								require.ErrorContains(t, got.err, "read the answer: unexpected EOF")
