@@ -55,7 +55,7 @@ var rooms = map[string]room{
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "redact", "warp"}, clock: true},
 	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "redact", "setup", "smoketest", "warp"}},
-	"platform":     {knows: []string{"bitbucket", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
+	"platform":     {knows: []string{"bitbucket", "group", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
 			"bitbucket", "bitbucketapi", "config", "credential", "grace", "group", "mint", "platform", "preflight", "problem", "reconcile",

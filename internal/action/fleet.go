@@ -43,9 +43,9 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 	case reconcile.Provision:
 		r.provision(ctx, share, parts)
 	case reconcile.Verification:
-		each(parts, testsAbreast, func(p *part) { p.work = p.whole(ctx) })
+		r.each("Smoke test", parts, testsAbreast, func(p *part) { p.work = p.whole(ctx) })
 	default:
-		each(parts, 1, func(p *part) { p.work = p.whole(ctx) })
+		r.each(phases[mode(r.job.Mode)], parts, 1, func(p *part) { p.work = p.whole(ctx) })
 	}
 	return r.ended(f, parts)
 }
@@ -150,22 +150,12 @@ func (p *part) whole(ctx context.Context) work {
 	return work{Facts: p.all(ctx, p.work.Facts)}
 }
 
-// each does something for every part, some at the same time.
-func each(parts []*part, abreast int, do func(*part)) {
-	working := group.New()
-	working.SetLimit(abreast)
-	for _, p := range parts {
-		working.Go(func() error { do(p); return nil })
-	}
-	_ = working.Wait() // what goes wrong is the part's own
-}
-
 // provision plans and proves every part, shows the plan as a whole, and then writes and
 // tests. A part whose plan is overtaken meanwhile plans again by itself.
 func (r run) provision(ctx context.Context, share *reconcile.Shared, parts []*part) {
 	end := r.on.Group("Check")
 	r.look(ctx, share, parts)
-	each(parts, r.job.Concurrency, func(p *part) {
+	r.each("Check", parts, r.job.Concurrency, func(p *part) {
 		bounded, cancel := p.bounded(ctx)
 		defer cancel()
 		if p.work = p.plan(bounded, p.work); p.work.Err == nil {
@@ -202,14 +192,14 @@ func (r run) writeAll(ctx context.Context, parts []*part) {
 	}
 	bounded, cancel := r.bounded(ctx)
 	defer cancel()
-	each(due, len(due), func(p *part) { // of which as much is under way as the slots let
+	r.each("Apply", due, len(due), func(p *part) { // of which as much is under way as the slots let
 		p.work.shown = true
 		p.applied = p.applier().Write(bounded, *p.work.Plan, []reconcile.Token{p.work.token})
 	})
 	stopping, stop := grace.After(ctx, takeBack)
 	defer stop()
 	share := reconcile.Share(stopping, r.oz, reconcile.Provision, nil)
-	each(due, r.job.Concurrency, func(p *part) {
+	forAll(due, r.job.Concurrency, func(p *part) {
 		done := p.applier().See(bounded, share, *p.work.Plan, p.applied)
 		if p.work = p.confirm(p.work, done); errors.Is(p.work.Err, reconcile.ErrRaced) {
 			p.reader = p.oz
@@ -339,10 +329,13 @@ func (r run) try(ctx context.Context, trials []trial) {
 		return
 	}
 	defer r.on.Group("Smoke test")()
+	step, done := r.on.Progress("Smoke test", len(trials))
+	defer done()
 	testing := group.New()
 	testing.SetLimit(testsAbreast)
 	for _, t := range trials {
 		testing.Go(func() error {
+			defer step()
 			log := r.log.With("environment", t.work.Plan.Environments[t.at].Name)
 			t.work.Tests[t.at] = t.testOne(ctx, t.work, t.at, log)
 			return nil

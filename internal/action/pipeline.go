@@ -41,6 +41,7 @@ type run struct {
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
 	listing   []credential.User      // environments of other parts of the job that list the secret
 	twice     map[string]bool        // UIDs of environments that several entries are about
+	step      func()                 // counts an entry that is done; nil where there is but one
 
 	// proved is the proof of the token for the entries' own repositories, where other
 	// parts of the job give the same token; nil: it is still to be made.
@@ -282,7 +283,7 @@ func warn(log *slog.Logger, warnings []string) {
 }
 
 func (r run) applier() reconcile.Applier {
-	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Slots: r.slots, Limit: wholeTimeout}
+	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Slots: r.slots, Limit: wholeTimeout, Step: r.step}
 }
 
 // rollBack writes the previous value back when the token can be why a rotation's

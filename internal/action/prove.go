@@ -36,11 +36,15 @@ func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 		return r.proved()
 	}
 	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain}
+	var server preflight.Server = r.bitbucket.Client(r.entry.Token)
+	if r.step != nil {
+		server = counted{server, r.step}
+	}
 	check, requireWrite := preflight.CheckEach, r.any(func(e config.Entry) bool { return e.RequireWrite })
 	if r.alone() {
 		check = preflight.Check
 	}
-	proof, err := check(ctx, r.bitbucket.Client(r.entry.Token), r.own(), token, requireWrite)
+	proof, err := check(ctx, server, r.own(), token, requireWrite)
 	if err == nil && r.alone() {
 		err = proof.Err()
 	}
@@ -77,10 +81,19 @@ func (r run) proveTokens(ctx context.Context, parts []*part) {
 		tokens[at].entries = append(tokens[at].entries, p.entries...)
 		tokens[at].parts = append(tokens[at].parts, p)
 	}
+	clones := 0
+	for _, g := range tokens {
+		clones += len(g.own())
+	}
+	step, end := r.on.Progress("Prove", clones)
+	defer end()
 	proving := group.New()
 	proving.SetLimit(r.job.Concurrency)
 	for _, g := range tokens {
 		proving.Go(func() error {
+			one, rest := entrywise(step, len(g.own()))
+			defer rest()
+			g.step = one
 			proof, err := g.proveOwn(ctx)
 			sizes := make([]int, len(g.parts))
 			for i, p := range g.parts {

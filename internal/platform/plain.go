@@ -19,7 +19,10 @@ import (
 //	error: ...
 //
 // The last line of stdout is the outputs as one line of JSON.
-type plain struct{ host }
+type plain struct {
+	host
+	terminal *terminal // that the log goes to, else nil
+}
 
 func (p plain) Log() *slog.Logger {
 	return slog.New(handler{redact: p.log.redact, debug: p.debug(), print: func(level slog.Level, text string) {

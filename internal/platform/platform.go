@@ -38,6 +38,10 @@ type Platform interface {
 	Log() *slog.Logger
 	// Group begins a part of the log and returns what ends it.
 	Group(title string) func()
+	// Progress begins a phase of so many steps. The caller calls step after each, from any
+	// goroutine, and end after the last. On a terminal it is a bar, else a count every ten
+	// seconds.
+	Progress(phase string, total int) (step, end func())
 	// Emit hands the outputs and the summary over, and writes outputFile when it
 	// is not empty. It goes as far as it can; the error says which outputs did
 	// not get through.
@@ -59,9 +63,13 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	case variables["BITBUCKET_BUILD_NUMBER"] != "":
 		return pipelines{on}
 	case variables["GITLAB_CI"] == "true":
-		return gitLab{plain{on}, map[string]bool{}}
+		return gitLab{plain{host: on}, map[string]bool{}}
 	}
-	return plain{on}
+	terminal := screen(stderr, variables)
+	if terminal != nil {
+		on.log.to = terminal
+	}
+	return plain{on, terminal}
 }
 
 // host is what the hosts share.

@@ -156,6 +156,10 @@ type Applier struct {
 	Slots  Slots         // for the secrets and environments that are written at the same time
 	Limit  time.Duration // how long one of them may take; 0: as long as the context
 
+	// Step, unless nil, is called when the work on an environment is over: somebody counts
+	// them. The log then leaves out those that are kept.
+	Step func()
+
 	later bool // what others did is looked at when everything is written
 }
 
@@ -246,6 +250,9 @@ func (a Applier) write(ctx context.Context, p Plan, tokens []Token, stored func(
 		if e.Err == nil && done.Secrets[e.Secret].Err == nil {
 			writes.Go(func() error {
 				a.slot(ctx, func(ctx context.Context) { *stored = a.persist(ctx, p, e, *stored) })
+				if a.Step != nil {
+					a.Step()
+				}
 				return nil
 			})
 		}
@@ -282,7 +289,7 @@ func (w *environmentWrite) stored(p Plan, stored StoredEnvironment, written warp
 		stored.UID, stored.Name = written.UID, written.Model.Name()
 	}
 	stored.after = w.after
-	if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision {
+	if stored.Change, stored.Err = change, err; err == nil && p.Mode == Provision && (change != Keep || w.Step == nil) {
 		w.Log.Info(fmt.Sprintf("environment %q (%s): %s", stored.Name, stored.UID, past(change)))
 	}
 	return stored

@@ -1,0 +1,71 @@
+package action
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+)
+
+// phases are what a reader sees counted in modes of one phase.
+var phases = map[reconcile.Mode]string{reconcile.Rotation: "Rotate", reconcile.Removal: "Destroy"}
+
+// each does something for every part, some at the same time, as one phase in which the
+// entries are counted.
+func (r run) each(phase string, parts []*part, abreast int, do func(*part)) {
+	entries := 0
+	for _, p := range parts {
+		entries += len(p.named)
+	}
+	step, end := r.on.Progress(phase, entries)
+	defer end()
+	forAll(parts, abreast, func(p *part) {
+		one, rest := entrywise(step, len(p.named))
+		defer rest()
+		p.step = one
+		do(p)
+	})
+}
+
+// forAll does something for every part, some at the same time.
+func forAll(parts []*part, abreast int, do func(*part)) {
+	working := group.New()
+	working.SetLimit(abreast)
+	for _, p := range parts {
+		working.Go(func() error { do(p); return nil })
+	}
+	_ = working.Wait() // what goes wrong is the part's own
+}
+
+// counted is a Bitbucket whose answers to clones are counted.
+type counted struct {
+	preflight.Server
+	step func()
+}
+
+func (c counted) ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
+	if as != (bitbucket.Login{}) {
+		defer c.step()
+	}
+	return c.Server.ListRefs(ctx, r, s, as, wanted)
+}
+
+// entrywise counts the entries of a part, no more than there are: a plan that is made
+// again meets some twice. The rest are those that nothing was done about.
+func entrywise(step func(), entries int) (one, rest func()) {
+	var left atomic.Int64
+	left.Store(int64(entries))
+	one = func() {
+		if left.Add(-1) >= 0 {
+			step()
+		}
+	}
+	return one, func() {
+		for left.Load() > 0 {
+			one()
+		}
+	}
+}
