@@ -71,7 +71,7 @@ type componentJob struct {
 	Script    []string
 	Artifacts struct {
 		When    string
-		Reports struct{ Dotenv string }
+		Reports struct{ Dotenv, Junit string }
 	}
 }
 
@@ -161,8 +161,8 @@ func TestComponentAgreesWithTheAction(t *testing.T) {
 		if !assert.NotNil(t, declared.Default, input.Name) {
 			continue
 		}
-		if input.Name == "output_file" {
-			assert.Equal(t, ".oz-bitbucket/oz.env", *declared.Default)
+		if own := map[string]string{"output_file": ".oz-bitbucket/oz.env", "report_file": ".oz-bitbucket/oz.xml"}[input.Name]; own != "" {
+			assert.Equal(t, own, *declared.Default)
 			continue
 		}
 		assert.Equal(t, input.Default, *declared.Default, input.Name)
@@ -177,6 +177,7 @@ func TestComponentAgreesWithTheAction(t *testing.T) {
 	assert.Equal(t, []string{"oz-bitbucket"}, job.Script)
 	assert.Equal(t, "always", job.Artifacts.When)
 	assert.Equal(t, "$[[ inputs.output_file ]]", job.Artifacts.Reports.Dotenv)
+	assert.Equal(t, "$[[ inputs.report_file ]]", job.Artifacts.Reports.Junit)
 }
 
 // credentials are the inputs that hold a secret's value.

@@ -68,6 +68,8 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		entry = job.Entries[0]
 	}
 	facts := report.Facts{
+		Mode:            string(job.Mode),
+		Manifest:        job.Manifest,
 		DryRun:          job.DryRun,
 		SecretName:      entry.SecretName,
 		EnvironmentID:   entry.EnvironmentID,
@@ -86,6 +88,10 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	facts.ExitCode = exitCode(ctx, job, facts)
 	tell(log, facts)
+	if err := on.WriteReport(facts, job.ReportFile); err != nil {
+		log.Error(err.Error())
+		facts.ExitCode = max(facts.ExitCode, ExitFailed)
+	}
 	if err := on.Emit(facts, job.OutputFile); err != nil {
 		log.Error(err.Error())
 		return max(facts.ExitCode, ExitFailed)

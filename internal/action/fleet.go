@@ -431,6 +431,9 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 			plan.Notes = appendNew(plan.Notes, w.Plan.Notes)
 		}
 		f.Applied.Secrets = append(f.Applied.Secrets, w.Applied.Secrets...)
+		if missing := len(plan.Secrets) - len(f.Applied.Secrets); missing > 0 && !f.DryRun { // of a part that was not applied
+			f.Applied.Secrets = append(f.Applied.Secrets, make([]reconcile.StoredSecret, missing)...)
+		}
 		f.RolledBack = f.RolledBack || w.RolledBack
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return a.place - b.place })
@@ -519,6 +522,9 @@ const mostNamed = 20
 // noted is a plan of nothing with a note on what the file leaves out.
 func (r run) noted(parts []*part) reconcile.Plan {
 	plan := reconcile.Plan{Mode: mode(r.job.Mode)}
+	if plan.Mode != reconcile.Provision {
+		return plan
+	}
 	known := map[string]bool{}
 	type called struct {
 		scope warp.OwnerType
@@ -542,6 +548,7 @@ func (r run) noted(parts []*part) reconcile.Plan {
 		for _, user := range p.work.around {
 			if !known[user.UID] && !elsewhere[called{user.Owner.Type, user.Name}] {
 				known[user.UID] = true
+				plan.Unmanaged = append(plan.Unmanaged, user)
 				names = append(names, user.String())
 			}
 		}
@@ -549,7 +556,7 @@ func (r run) noted(parts []*part) reconcile.Plan {
 	if n := len(names); n > mostNamed {
 		names = append(names[:mostNamed], fmt.Sprintf("%d more", n-mostNamed))
 	}
-	if len(names) > 0 && plan.Mode == reconcile.Provision {
+	if len(names) > 0 {
 		plan.Notes = []string{"environments that the file leaves out, and that stay as they are: " + strings.Join(names, ", ")}
 	}
 	return plan

@@ -87,6 +87,7 @@ var steps = []struct {
 	{ofJob, (*parser).expiry},
 	{ofEntry, (*parser).expires},
 	{ofJob, (*parser).shard},
+	{ofJob, (*parser).files},
 	{ofJob, (*parser).leaks},
 }
 
@@ -115,7 +116,7 @@ func (p *parser) mode() {
 		p.onlyDestroy("force", c.Force)
 	}
 	c.DetailedExitcode = p.boolean("detailed_exitcode", in.DetailedExitcode)
-	c.OutputFile, c.Manifest = in.OutputFile, in.Manifest
+	c.Manifest = in.Manifest
 	c.Concurrency = p.number("concurrency", in.Concurrency)
 }
 

@@ -158,7 +158,7 @@ func (p *parser) leaks() {
 	for _, text := range texts {
 		if found := p.undeclared(text.value); len(found) > 0 && text.input != "setup_commands" { // which spelledOut refuses
 			remedy := "take it out, and revoke it if it is real"
-			if strings.HasSuffix(text.input, "_file") && text.input != "output_file" {
+			if strings.HasSuffix(text.input, "_file") && text.input != "output_file" && text.input != "report_file" {
 				remedy = "give the path of a file that the job can read, not the secret itself, and revoke it if it is real"
 			}
 			p.add(text.input, remedy, "holds what looks like %s", found[0].kind)
@@ -183,7 +183,7 @@ func (p *parser) leaks() {
 // they would be written to.
 func (p *parser) forget() {
 	c := &p.config
-	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile, &c.Manifest} {
+	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile, &c.ReportFile, &c.Manifest} {
 		if p.holdsSecret(*shown) {
 			*shown = ""
 		}

@@ -46,6 +46,9 @@ type Platform interface {
 	// is not empty. It goes as far as it can; the error says which outputs did
 	// not get through.
 	Emit(facts report.Facts, outputFile string) error
+	// WriteReport writes all that is known to a file, in the form that its ending
+	// names; an empty path means that nobody wants it.
+	WriteReport(facts report.Facts, path string) error
 }
 
 // Detect chooses the host by its well-known variables. Logs go to stderr and

@@ -120,7 +120,7 @@ func (p *Plan) rotate(d Desired, w World) {
 // keep plans to leave an environment as it is.
 func (w World) keep(user credential.User, secret int, d Desired) EnvironmentPlan {
 	o := w.Objects[user.UID]
-	e := EnvironmentPlan{User: user, Secret: secret, Change: Keep, Commands: o.Model.SetupCommands(), model: o.Model, revision: o.Revision, desired: d}
+	e := EnvironmentPlan{User: user, Secret: secret, Change: Keep, Commands: o.Model.SetupCommands(), Image: o.Model.DockerImage(), model: o.Model, revision: o.Revision, desired: d}
 	e.Secrets, _ = o.Model.Secrets()
 	if !slices.Contains(e.Secrets, d.SecretName) {
 		e.Secrets = append(slices.Clip(e.Secrets), d.SecretName)
@@ -319,7 +319,7 @@ func (e *EnvironmentPlan) compare(d Desired, owner warp.Owner, current *Object) 
 		e.Change = Update
 	}
 	e.model, e.Fields, e.Name = model, fields, model.Name()
-	e.Commands = model.SetupCommands()
+	e.Commands, e.Image = model.SetupCommands(), model.DockerImage()
 	e.Secrets, _ = model.Secrets()
 	e.Usage = setup.UsageOf(e.Commands, d.SecretName)
 	return nil

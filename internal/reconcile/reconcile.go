@@ -163,9 +163,10 @@ type Plan struct {
 	Environments []EnvironmentPlan
 	// Listing are environments that other plans of the same job write, and that list the
 	// secret and do nothing with it.
-	Listing  []credential.User
-	Warnings []string
-	Notes    []string // what a reader may want to know and nobody has to act on
+	Listing   []credential.User
+	Unmanaged []credential.User // environments of the same owners that a manifest leaves out
+	Warnings  []string
+	Notes     []string // what a reader may want to know and nobody has to act on
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
@@ -290,6 +291,7 @@ type EnvironmentPlan struct {
 	Schedules    []SchedulePlan // ours in it
 	Secrets      []string       // that its runs read
 	Commands     []string       // its setup commands
+	Image        string         // empty where it is not known
 	Err          error          // what stands against the entry; then there is no change
 
 	desired  Desired

@@ -51,7 +51,7 @@ var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 // takeAsIs fills in what an environment is, and returns the secret that it is taken to
 // clone with.
 func (e *EnvironmentPlan) takeAsIs(current Object, d Desired) (secret string) {
-	e.Commands = current.Model.SetupCommands()
+	e.Commands, e.Image = current.Model.SetupCommands(), current.Model.DockerImage()
 	e.Secrets, _ = current.Model.Secrets()
 	secret = d.secretFor(e.Commands, e.Secrets)
 	e.User = credential.User{UID: current.UID, Name: current.Model.Name(), Owner: e.Owner, Usage: setup.UsageOf(e.Commands, secret)}

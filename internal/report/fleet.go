@@ -3,10 +3,12 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
 // FleetText is the plan of many entries in words: what changes as in PlanText, what stands
@@ -121,33 +123,96 @@ func (f Facts) headlineOfMany() string {
 	return text
 }
 
-// tableOfMany lists many environments, those that failed or changed first.
-func tableOfMany(list []environment) string {
+// Bounds of what a summary says of many environments, in bytes.
+const (
+	longestOfMany = 1000 << 10 // the whole; GitHub drops one of more than 1 MiB
+	longestTable  = 500 << 10  // both tables
+	longestCell   = 160
+	openRows      = 20 // so many unchanged environments are not worth a fold
+	openChanges   = 10 // with more changes than these each is a fold
+	mostWarnings  = 50
+)
+
+// tablesOfMany list many environments: those that failed, changed or were not reached, and
+// then the others, folded up when they are many.
+func tablesOfMany(list []environment) string {
 	rank := func(e environment) int {
 		switch {
-		case e.Error != "":
+		case e.Error != "", e.Verdict != "" && !e.Verdict.IsGood():
 			return 0
-		case e.Change.IsVisible():
+		case e.Change == "":
 			return 1
+		case e.Change.IsVisible():
+			return 2
 		}
-		return 2
+		return 3
 	}
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b environment) int { return rank(a) - rank(b) })
+	at := slices.IndexFunc(list, func(e environment) bool { return rank(e) == 3 })
+	if at < 0 || len(list)-at <= openRows {
+		return tableOfMany(list, longestTable)
+	}
+	var open string
+	if at > 0 {
+		open = tableOfMany(list[:at], longestTable) + "\n"
+	}
+	kept := tableOfMany(list[at:], longestTable-len(open))
+	return open + fmt.Sprintf("<details><summary>%d unchanged</summary>\n\n%s\n</details>\n", len(list)-at, kept)
+}
+
+// tableOfMany is one table of at most so many bytes, but for its last row, which counts
+// those that are left out.
+func tableOfMany(list []environment, limit int) string {
 	var text strings.Builder
 	text.WriteString("| environment | ID | change | smoke test | error |\n|---|---|---|---|---|\n")
 	for i, e := range list {
-		if text.Len() > longestTable {
+		row := fmt.Sprintf("| %s | %s | %s | %s | %s |\n", code(shortened(e.Name, longestCell, "...")), code(shortened(e.ID, longestCell, "...")), e.Change,
+			markdown(strings.ReplaceAll(string(e.Verdict), "_", " ")), markdown(shortened(e.Error, longestCell, " ...")))
+		if text.Len()+len(row) > limit {
 			fmt.Fprintf(&text, "| %d more | | | | |\n", len(list)-i)
 			break
 		}
-		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", code(e.Name), code(e.ID), e.Change,
-			markdown(strings.ReplaceAll(string(e.Verdict), "_", " ")), markdown(shortened(e.Error, longestCell, " ...")))
+		text.WriteString(row)
 	}
 	return text.String()
 }
 
-const (
-	longestTable = 48 << 10 // bytes
-	longestCell  = 200
-)
+// changedOfMany lists what changes, a part for each environment, which is what is cut where
+// they are too many.
+func (f Facts) changedOfMany(title string) []string {
+	parts := []string{"#### " + title + "\n\n" + items(secretLines(*f.Plan)) + items(f.Plan.Notes)}
+	var changed []reconcile.EnvironmentPlan
+	for _, e := range f.Plan.Environments {
+		if e.Err == nil && changes(e) {
+			changed = append(changed, e)
+		}
+	}
+	for _, e := range changed {
+		lines := connectionLines(e)
+		var fields []string
+		for _, field := range e.Fields {
+			fields = append(fields, fieldText(field))
+		}
+		for _, s := range e.Schedules {
+			lines = append(lines, scheduleLines(*f.Plan, s)...)
+			for _, field := range s.Fields {
+				field.Name = "schedule: " + field.Name
+				fields = append(fields, fieldText(field))
+			}
+		}
+		head, block := environmentLine(*f.Plan, e), strings.Join(fields, "\n")
+		if len(lines) > 0 {
+			block = items(lines) + "\n" + block
+		}
+		if len(changed) > openChanges {
+			parts = append(parts, "<details><summary>"+html.EscapeString(shortened(redact.OneLine(head), longestWords, "..."))+"</summary>\n\n"+block+"\n</details>\n")
+		} else {
+			parts = append(parts, "- "+markdown(head)+"\n"+block)
+		}
+	}
+	if len(parts) == 1 && strings.HasSuffix(parts[0], "\n\n") { // nothing was planned
+		return nil
+	}
+	return parts
+}

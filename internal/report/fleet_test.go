@@ -4,6 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,23 +82,155 @@ func TestOutputsOfMany(t *testing.T) {
 	assert.Empty(t, list[3]["error"], "the job's error is not that of each entry")
 }
 
+// rowsOf are the names in a summary's tables, in order, and how many are left out.
+func rowsOf(t *testing.T, summary string) (rows []string, left int) {
+	t.Helper()
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\|").FindAllStringSubmatch(summary, -1) {
+		rows = append(rows, row[1])
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+) more \|`).FindAllStringSubmatch(summary, -1) {
+		n, err := strconv.Atoi(row[1])
+		require.NoError(t, err)
+		left += n
+	}
+	return rows, left
+}
+
 func TestSummaryOfMany(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{5, 500, 10_000} {
-		text := many(n).Summary(0)
-		assert.Less(t, len(text), 64<<10)
-		assert.Contains(t, text, fmt.Sprintf("### oz-bitbucket: 1 created, 1 updated, %d unchanged, 1 failed; smoke test passed\n", n-3))
-		at := func(what string) int { return strings.Index(text, "| `"+what+"`") }
-		assert.Positive(t, at("acme-002"))
-		assert.Less(t, at("acme-002"), at("acme-000"), "what failed comes first")
-		assert.Less(t, at("acme-001"), at("acme-003"), "what stays comes last")
-		assert.Contains(t, text, "node:22")
-		if n == 10_000 {
-			assert.Regexp(t, `\| \d+ more \|`, text)
+	for _, tt := range []struct{ environments, nameLength, mostBytes int }{
+		{5, 0, 4 << 10}, {500, 0, 50 << 10}, {500, 100, 100 << 10}, {500, 5000, 200 << 10}, {5000, 0, 1 << 20}, {5000, 200, 1 << 20}, {10_000, 1000, 1 << 20},
+	} {
+		f := many(tt.environments)
+		for i := range f.Plan.Environments {
+			name := f.Plan.Environments[i].Name + strings.Repeat("x", tt.nameLength)
+			f.Plan.Environments[i].Name, f.Applied.Environments[i].Name = name, name
+		}
+		text := f.Summary(0)
+		assert.Less(t, len(text), tt.mostBytes, tt)
+		assert.Contains(t, text, fmt.Sprintf("### oz-bitbucket: 1 created, 1 updated, %d unchanged, 1 failed; smoke test passed\n", tt.environments-3))
+		rows, left := rowsOf(t, text)
+		assert.Equal(t, tt.environments, len(rows)+left, tt)
+		assert.Equal(t, tt.environments > 4000 && tt.nameLength > 0, left > 0, "%v: every row is there while there is room", tt)
+		for i, want := range []string{"acme-002", "acme-000", "acme-001", "acme-003", "acme-004"} {
+			assert.True(t, strings.HasPrefix(rows[i], want), "%v: what failed comes first, then what changed: %s", tt, rows[i])
+		}
+		open, fold, folded := strings.Cut(text, fmt.Sprintf("<details><summary>%d unchanged</summary>\n\n| environment |", tt.environments-3))
+		assert.Equal(t, tt.environments > 20, folded, "what stays is folded up where it is much")
+		if folded {
+			assert.Contains(t, open, "`acme-001")
+			assert.NotContains(t, open, "`acme-003")
+			assert.Contains(t, fold, "`acme-003")
+		}
+		assert.Contains(t, text, "node:22", "the changes come after the tables")
+		assert.Equal(t, strings.Count(text, "<details>"), strings.Count(text, "</details>"), "no fold is left open")
+	}
+}
+
+// TestAFailedTestIsAFailedRow: an environment that was not changed and whose test failed is
+// none that nobody has to look at.
+func TestAFailedTestIsAFailedRow(t *testing.T) {
+	t.Parallel()
+	f := many(100)
+	f.Tests[77].Result = smoketest.Failed
+	f.Applied.Environments[88].Change = "" // the job was told to stop
+	rows, _ := rowsOf(t, f.Summary(0))
+	assert.Equal(t, []string{"acme-002", "acme-077", "acme-088", "acme-000"}, rows[:4])
+}
+
+// TestManyChanges: each environment that changes says field by field what, and there is an
+// end of that.
+func TestManyChanges(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 500, 5000} {
+		plan := fleet(3)
+		plan.Environments, plan.Warnings = nil, nil
+		for i := range n {
+			plan.Environments = append(plan.Environments, reconcile.EnvironmentPlan{
+				User: user(fmt.Sprintf("En%020d", i), fmt.Sprintf("acme-%03d", i), fmt.Sprintf("r%d", i)), Change: reconcile.Update,
+				Fields: []reconcile.Field{{Name: "docker_image", Old: []string{"node:20"}, New: []string{fmt.Sprintf("node:22-%d-%s", i, strings.Repeat("x", 200))}}},
+			})
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("warning %d", i))
+		}
+		text := report.Facts{DryRun: true, Many: true, Plan: &plan}.Summary(0)
+		assert.Less(t, len(text), 1<<20)
+		for _, part := range []string{"#### What would change", "#### Who reads the secret", "> warning 2\n", "node:22-2-", "rotate"} {
+			assert.Contains(t, text, part, n)
+		}
+		assert.Equal(t, n > 50, strings.Contains(text, fmt.Sprintf("%d more warnings are in the log", n-50)))
+		_, changes, found := strings.Cut(text, "#### What would change")
+		require.True(t, found)
+		if n == 3 {
+			assert.Contains(t, changes, "- environment \"acme-002\" (En00000000000000000002): update\n\n`docker_image`\n")
 		} else {
-			assert.Equal(t, n, strings.Count(text, "| `acme-"))
+			assert.Contains(t, changes, "<details><summary>environment &#34;acme-002&#34; (En00000000000000000002): update</summary>\n\n`docker_image`\n")
+		}
+		assert.Equal(t, n == 5000, strings.HasSuffix(text, "\nThe rest is in the log.\n"))
+		assert.Zero(t, strings.Count(text, "```")%2, "no block is left open")
+	}
+}
+
+// mermaid is the one graph of a summary as its nodes and its edges, and the text above it.
+func mermaid(t *testing.T, summary string) (nodes map[string]string, edges []string, above string) {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(summary, "```mermaid\ngraph LR\n"), summary)
+	above, graph, _ := strings.Cut(summary, "```mermaid\ngraph LR\n")
+	graph, _, closed := strings.Cut(graph, "```")
+	require.True(t, closed)
+	nodes = map[string]string{}
+	node := regexp.MustCompile(`(\w+)\["([^"\[\]]*)"\]`)
+	for _, match := range node.FindAllStringSubmatch(graph, -1) {
+		require.NotContains(t, nodes, match[1], "one label for each")
+		nodes[match[1]] = match[2]
+	}
+	for line := range strings.Lines(node.ReplaceAllString(graph, "$1")) {
+		line = strings.TrimSpace(line)
+		from, to, isEdge := strings.Cut(line, " --> ")
+		if isEdge {
+			edges = append(edges, nodes[from]+" "+nodes[to])
+		}
+		for _, end := range []string{from, to} {
+			assert.Contains(t, append(slices.Collect(maps.Keys(nodes)), ""), end, line)
 		}
 	}
+	return nodes, edges, above
+}
+
+func TestTheGraphOfAFleet(t *testing.T) {
+	t.Parallel()
+	plan := &reconcile.Plan{Mode: reconcile.Provision}
+	for _, name := range []string{"A_TOKEN", `B"]--x`} {
+		plan.Secrets = append(plan.Secrets, reconcile.SecretPlan{Credential: credential.Credential{Name: name}, Change: reconcile.Rotate})
+	}
+	add := func(secret int, user credential.User, change reconcile.Change) {
+		plan.Environments = append(plan.Environments, reconcile.EnvironmentPlan{User: user, Secret: secret, Change: change})
+	}
+	add(0, user(id, "api", "api", "shared"), reconcile.Keep)
+	add(1, user("", "web", "web", "shared"), reconcile.Create)
+	add(1, user("", "web", "web"), reconcile.Create) // another owner's
+	plan.Secrets[1].Others = []credential.User{user(id, "api", "old")}
+	nodes, edges, _ := mermaid(t, report.Facts{Many: true, DryRun: true, Plan: plan}.Summary(0))
+	assert.Len(t, nodes, 2+3+4)
+	assert.Equal(t, []string{
+		"A_TOKEN api", "api acme/api", "api acme/shared", "B#34;#93;--x web", "web acme/web", "web acme/shared", "B#34;#93;--x web", "web acme/web", "B#34;#93;--x api", "api acme/old",
+	}, edges)
+
+	for i := range 500 {
+		add(i%2, user(fmt.Sprintf("En%020d", 100+i), fmt.Sprint("e", i), fmt.Sprint("r", i)), reconcile.Keep)
+	}
+	plan.Environments[450].Change = reconcile.Update
+	nodes, edges, above := mermaid(t, report.Facts{Many: true, DryRun: true, Plan: plan}.Summary(0))
+	assert.LessOrEqual(t, len(nodes), 40)
+	assert.Greater(t, len(nodes), 35)
+	assert.Contains(t, edges, "B#34;#93;--x e447", "what changes is drawn first")
+	drawn := 0
+	for node := range nodes {
+		if node[0] == 'e' {
+			drawn++
+		}
+	}
+	assert.Contains(t, above, fmt.Sprintf("%d of 503 environments are drawn, those that change first.\n", drawn))
+	assert.Regexp(t, fmt.Sprintf("^%d more environments, \\d+ more repositories$", 503-drawn), nodes["more"])
 }
 
 func TestAPlanOfManyInOneLine(t *testing.T) {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -14,72 +15,141 @@ const (
 	longestLabel = 60 // characters
 )
 
-// graphs draw, for each secret that several environments read, who they are and
-// what they clone with it.
+// graph draws who reads the secrets of a plan and what they clone with them; it is empty
+// where one environment is all. What does not fit is counted, and what changes is drawn
+// first.
 //
 //	```mermaid
 //	graph LR
-//	  s["BITBUCKET_API_TOKEN"]
-//	  s --> e0["acme-api"]
+//	  s0["BITBUCKET_API_TOKEN"] --> e0["acme-api"]
 //	  e0 --> r0["acme/api"]
 //	```
 //
 // Source: https://docs.github.com/get-started/writing-on-github/working-with-advanced-formatting/creating-diagrams
-func graphs(p reconcile.Plan) []string {
-	var list []string
+func graph(p reconcile.Plan) string {
+	all := readers(p)
+	if len(all) < 2 {
+		return ""
+	}
+	title := "#### Who reads the secret\n\n"
+	if len(p.Secrets) > 1 {
+		title = "#### Who reads which secret\n\n"
+	}
+	d := drawing{most: mostNodes, drawn: map[string]string{}}
+	if left := d.draw(all); len(left) > 0 {
+		slices.SortStableFunc(all, func(a, b reader) int { return a.rank - b.rank })
+		d = drawing{most: mostNodes - 1, drawn: map[string]string{}} // one is left for the count
+		left = d.draw(all)
+		fmt.Fprintf(&d.text, "  more[%q]\n", d.rest(left))
+		title += fmt.Sprintf("%d of %d environments are drawn, those that change first.\n\n", count(all)-count(left), count(all))
+	}
+	return title + "```mermaid\ngraph LR\n" + d.text.String() + "```\n"
+}
+
+// reader is an environment that reads a secret.
+type reader struct {
+	secret, environment string // the same for the same one
+	name                string // of the secret
+	user                credential.User
+	rank                int // what changes has the lower one
+}
+
+func readers(p reconcile.Plan) []reader {
+	var list []reader
 	for i, s := range p.Secrets {
-		var users []credential.User
+		add := func(user credential.User, rank int) {
+			r := reader{fmt.Sprint("s", i), "e" + user.UID, s.Name, user, rank}
+			if user.UID == "" {
+				r.environment = fmt.Sprint("new ", len(list))
+			}
+			list = append(list, r)
+		}
 		for _, e := range p.Environments {
-			if e.Secret == i && e.Err == nil {
-				users = append(users, e.User)
+			switch {
+			case e.Secret != i || e.Err != nil:
+			case changes(e):
+				add(e.User, 0)
+			default:
+				add(e.User, 1)
 			}
 		}
-		if users = append(users, s.Others...); len(users) > 1 {
-			list = append(list, graph(s.Name, users))
+		for _, user := range s.Others {
+			add(user, 2)
 		}
 	}
 	return list
 }
 
-func graph(secret string, users []credential.User) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "#### Who reads the secret\n\n```mermaid\ngraph LR\n  s[%q]\n", label(secret))
-	nodes := make(map[string]string) // by repository
-	for i, user := range users {
-		cloned := credential.Repositories([]credential.User{user})
-		if 1+i+len(nodes)+1+len(cloned) >= mostNodes { // one is left for the count
-			fmt.Fprintf(&text, "  s --> more[%q]\n", rest(users[i:], nodes))
-			break
-		}
-		fmt.Fprintf(&text, "  s --> e%d[%q]\n", i, label(user.Name))
-		for _, r := range cloned {
-			node, drawn := nodes[identity(r)]
-			if !drawn {
-				node = fmt.Sprintf("r%d", len(nodes))
-				nodes[identity(r)] = node
-				node += fmt.Sprintf("[%q]", label(r.String()))
+// count is how many environments there are among readers.
+func count(list []reader) int {
+	known := map[string]bool{}
+	for _, r := range list {
+		known[r.environment] = true
+	}
+	return len(known)
+}
+
+// drawing is a graph with at most so many nodes.
+type drawing struct {
+	most  int
+	drawn map[string]string // nodes by what they stand for
+	text  strings.Builder
+	kinds [3]int // of secrets, environments and repositories
+}
+
+// draw draws the readers for which there is room, and returns the others.
+func (d *drawing) draw(list []reader) (left []reader) {
+	for _, r := range list {
+		cloned := credential.Repositories([]credential.User{r.user})
+		missing := 0
+		for _, key := range append(identities(cloned), r.secret, r.environment) {
+			if d.drawn[key] == "" {
+				missing++
 			}
-			fmt.Fprintf(&text, "  e%d --> %s\n", i, node)
+		}
+		if len(d.drawn)+missing > d.most {
+			left = append(left, r)
+			continue
+		}
+		fmt.Fprintf(&d.text, "  %s --> %s\n", d.node(0, r.secret, r.name), d.node(1, r.environment, r.user.Name))
+		for i, key := range identities(cloned) {
+			fmt.Fprintf(&d.text, "  %s --> %s\n", d.drawn[r.environment], d.node(2, key, cloned[i].String()))
 		}
 	}
-	return text.String() + "```\n"
+	return left
+}
+
+// node is a node, with its label where it comes for the first time.
+func (d *drawing) node(kind int, key, text string) string {
+	if node := d.drawn[key]; node != "" {
+		return node
+	}
+	d.drawn[key] = fmt.Sprintf("%c%d", "ser"[kind], d.kinds[kind])
+	d.kinds[kind]++
+	return fmt.Sprintf("%s[%q]", d.drawn[key], label(text))
 }
 
 // rest counts the environments that are not drawn, and the repositories that only
 // they clone.
-func rest(users []credential.User, drawn map[string]string) string {
-	repositories := 0
-	for _, r := range credential.Repositories(users) {
-		if _, known := drawn[identity(r)]; !known {
-			repositories++
+func (d *drawing) rest(left []reader) string {
+	missing := map[string]bool{}
+	for _, r := range left {
+		for _, key := range identities(credential.Repositories([]credential.User{r.user})) {
+			if d.drawn[key] == "" {
+				missing[key] = true
+			}
 		}
 	}
-	return fmt.Sprintf("%d more environments, %d more repositories", len(users), repositories)
+	return fmt.Sprintf("%d more environments, %d more repositories", count(left), len(missing))
 }
 
-// identity is the same for every spelling of one repository.
-func identity(r bitbucket.Repository) string {
-	return strings.ToLower(r.Host + r.Context + "/" + r.String())
+// identities are the same for every spelling of one repository.
+func identities(repositories []bitbucket.Repository) []string {
+	list := make([]string, len(repositories))
+	for i, r := range repositories {
+		list[i] = strings.ToLower("r" + r.Host + r.Context + "/" + r.String())
+	}
+	return list
 }
 
 // label is foreign text as a label of a graph: what could mean something there

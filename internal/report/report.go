@@ -21,6 +21,8 @@ import (
 // Facts are what a run of the program got to know and did, filled as far as it
 // got.
 type Facts struct {
+	Mode            string // as the inputs name it; empty when they name none that there is
+	Manifest        string // its path; empty without one
 	DryRun          bool
 	SecretName      string // of the inputs, as the next two
 	EnvironmentID   string
@@ -188,28 +190,43 @@ func (f Facts) environments() []environment {
 		return []environment{{ID: f.EnvironmentID, Name: f.EnvironmentName, Error: errorText(f.Err)}}
 	}
 	var list []environment
-	for i, planned := range f.Plan.Environments {
-		e := environment{ID: planned.UID, Name: planned.Name}
-		own := planned.Err
-		if f.DryRun {
-			e.Change = planned.Change
-		}
-		if i < len(f.Applied.Environments) {
-			stored := f.Applied.Environments[i]
-			e.ID, e.Name, e.Change = cmp.Or(stored.UID, e.ID), cmp.Or(stored.Name, e.Name), stored.Change
-			own = cmp.Or(own, stored.Err)
-		}
-		if i < len(f.Tests) {
-			e.Verdict = f.Tests[i].Result
-		}
-		if own == nil && !f.Expiring && !f.Many {
-			own = f.Err
-		}
-		if e.Error = errorText(own); e.ID+e.Name != "" { // else an entry that failed and names none
+	for i := range f.Plan.Environments {
+		o := f.outcome(i)
+		e := environment{ID: o.uid, Name: o.name, Change: o.change, Verdict: o.verdict.Result, Error: errorText(o.err)}
+		if e.ID+e.Name != "" { // else an entry that failed and names none
 			list = append(list, e)
 		}
 	}
 	return list
+}
+
+// outcome is how far the run got with one environment of the plan.
+type outcome struct {
+	uid, name string
+	change    reconcile.Change // that happened, or in a dry run would
+	schedules []reconcile.StoredSchedule
+	verdict   smoketest.Verdict
+	err       error
+}
+
+func (f Facts) outcome(i int) outcome {
+	planned := f.Plan.Environments[i]
+	o := outcome{uid: planned.UID, name: planned.Name, err: planned.Err}
+	if f.DryRun {
+		o.change = planned.Change
+	}
+	if i < len(f.Applied.Environments) {
+		stored := f.Applied.Environments[i]
+		o.uid, o.name, o.change = cmp.Or(stored.UID, o.uid), cmp.Or(stored.Name, o.name), stored.Change
+		o.schedules, o.err = stored.Schedules, cmp.Or(o.err, stored.Err)
+	}
+	if i < len(f.Tests) {
+		o.verdict = f.Tests[i]
+	}
+	if o.err == nil && !f.Expiring && !f.Many {
+		o.err = f.Err
+	}
+	return o
 }
 
 // first is the environment of the single outputs: with several, the first.

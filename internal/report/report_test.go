@@ -435,7 +435,7 @@ func TestManyEnvironmentsAreCounted(t *testing.T) {
 	t.Parallel()
 	facts := runs()["rotated"]
 	for i := range 1000 {
-		facts.Plan.Environments = append(facts.Plan.Environments, reconcile.EnvironmentPlan{User: user(id, fmt.Sprint(i), fmt.Sprint("r", i), "shared"), Change: reconcile.Keep})
+		facts.Plan.Environments = append(facts.Plan.Environments, reconcile.EnvironmentPlan{User: user(fmt.Sprintf("En%020d", 100+i), fmt.Sprint(i), fmt.Sprint("r", i), "shared"), Change: reconcile.Keep})
 	}
 	summary := facts.Summary(time.Second)
 	assert.Less(t, len(summary), 16<<10)

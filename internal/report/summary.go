@@ -28,7 +28,8 @@ const (
 	openLines      = 12      // a longer field is folded up
 )
 
-// Summary is the Markdown of a job summary, at most 64 KiB: outcome, verdict,
+// Summary is the Markdown of a job summary, at most 64 KiB, and of many environments less
+// than 1 MiB, which is cut between its parts: outcome, verdict,
 // next step, what changes field by field, warnings. It holds nothing that an
 // agent wrote. took is how long the program ran.
 //
@@ -39,7 +40,7 @@ func (f Facts) Summary(took time.Duration) string {
 		parts = append(parts, fenced("text", f.errors()))
 	}
 	if f.Many {
-		parts = append(parts, tableOfMany(f.environments()))
+		parts = append(parts, tablesOfMany(f.environments()))
 	} else {
 		parts = append(parts, f.facts(took))
 	}
@@ -50,21 +51,36 @@ func (f Facts) Summary(took time.Duration) string {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
-		for _, warning := range f.Plan.Warnings {
+		for i, warning := range f.Plan.Warnings {
+			if i == mostWarnings {
+				warning = fmt.Sprintf("%d more warnings are in the log", len(f.Plan.Warnings)-i)
+			}
 			parts = append(parts, "> [!WARNING]\n> "+markdown(warning)+"\n")
+			if i == mostWarnings {
+				break
+			}
 		}
+	}
+	if f.Plan != nil && !f.Many {
 		parts = append(parts, f.changed()...)
 	}
 	if list := f.environments(); f.isRotation() && len(list) > 0 && !f.Many {
 		parts = append(parts, tested(list))
 	}
 	if f.Plan != nil {
-		parts = append(parts, graphs(*f.Plan)...)
+		if drawn := graph(*f.Plan); drawn != "" {
+			parts = append(parts, drawn)
+		}
+	}
+	longest := longestSummary
+	if f.Many && f.Plan != nil {
+		longest = longestOfMany
+		parts = append(parts, f.changedOfMany(f.changesTitle())...)
 	}
 	const cut = "The rest is in the log.\n"
 	summary := parts[0]
 	for _, part := range parts[1:] {
-		if len(summary)+1+len(part)+1+len(cut) > longestSummary {
+		if len(summary)+1+len(part)+1+len(cut) > longest {
 			return summary + "\n" + cut
 		}
 		summary += "\n" + part
@@ -171,22 +187,26 @@ func (f Facts) next() string {
 	return ""
 }
 
-// changed lists what changes, one part a field.
-func (f Facts) changed() []string {
-	title := "What changed"
+// changesTitle stands above what changes.
+func (f Facts) changesTitle() string {
 	switch {
 	case f.DryRun:
-		title = "What would change"
+		return "What would change"
 	case f.is(reconcile.Verification):
-		title = "What was tested"
+		return "What was tested"
 	case f.Err != nil:
-		title = "What was planned"
+		return "What was planned"
 	}
+	return "What changed"
+}
+
+// changed lists what changes, one part a field.
+func (f Facts) changed() []string {
 	var list string
 	list += items(secretLines(*f.Plan))
 	var fields []string
 	for _, e := range f.Plan.Environments {
-		if f.isRotation() || e.Err != nil || f.Many && !changes(e) { // which stand in a table
+		if f.isRotation() || e.Err != nil { // which stand in a table
 			continue
 		}
 		list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
@@ -208,7 +228,7 @@ func (f Facts) changed() []string {
 	if list == "" { // nothing was planned
 		return nil
 	}
-	return append([]string{"#### " + title + "\n\n" + list}, fields...)
+	return append([]string{"#### " + f.changesTitle() + "\n\n" + list}, fields...)
 }
 
 // items are lines as a list, whose indents stay.

@@ -1,0 +1,182 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
+)
+
+// Bounds of what a test case says, in bytes as XML has it. GitLab takes 30 MB, which is
+// 3,000 bytes for each of 10,000 environments; Bitbucket shows 2,000 characters.
+//
+// Sources: https://docs.gitlab.com/ci/testing/unit_test_reports/;
+// https://confluence.atlassian.com/bitbucket/test-reporting-in-pipelines-939708543.html
+const (
+	longestCase    = 240 // its name, and a message
+	longestFailure = 1500
+	longestOutput  = 500
+	longestOfJob   = 16 << 10 // the failure of a whole job
+)
+
+// testSuites is a JUnit report: what GitLab, Jenkins, Azure and Bitbucket all read of it.
+// They take the name of a case from different places, and a message from the attribute,
+// from the text or from both, so that each stands in all of them.
+type testSuites struct {
+	XMLName xml.Name `xml:"testsuites"`
+	suiteTotals
+	Suite testSuite `xml:"testsuite"`
+}
+
+type suiteTotals struct {
+	Name     string `xml:"name,attr"`
+	Tests    int    `xml:"tests,attr"`
+	Failures int    `xml:"failures,attr"`
+	Errors   int    `xml:"errors,attr"`
+	Skipped  int    `xml:"skipped,attr"`
+	Time     string `xml:"time,attr"` // seconds
+}
+
+type testSuite struct {
+	suiteTotals
+	Timestamp string     `xml:"timestamp,attr,omitempty"` // in UTC, without a zone
+	Cases     []testCase `xml:"testcase"`
+}
+
+type testCase struct {
+	ClassName string  `xml:"classname,attr"`
+	Name      string  `xml:"name,attr"`
+	File      string  `xml:"file,attr,omitempty"` // the manifest
+	Time      string  `xml:"time,attr"`
+	Failure   *detail `xml:"failure"`
+	Skipped   *detail `xml:"skipped"`
+	Output    string  `xml:"system-out,omitempty"`
+}
+
+type detail struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// junit is the document as a JUnit report. Each environment is a test case: it fails with
+// the environment, and is skipped when the job did not reach it. What is wrong with the
+// job as a whole is a test case of its own, so that a job which failed never looks well.
+func (d document) junit() (string, error) {
+	var cases []testCase
+	taken, last := map[string]bool{}, map[string]int{}
+	for i, e := range d.Environments {
+		c := e.testCase(i)
+		first := c.Name
+		for taken[c.Name] { // GitLab ignores the second of one name
+			last[first]++
+			c.Name = fmt.Sprintf("%s #%d", first, last[first]+1)
+		}
+		taken[c.Name] = true
+		cases = append(cases, c)
+	}
+	suite := testSuite{Cases: cases}
+	suite.count()
+	if suite.Failures == 0 && d.isFailure() || len(cases) == 0 {
+		suite.Cases = append(suite.Cases, d.testCase())
+		suite.count()
+	}
+	for i := range suite.Cases {
+		suite.Cases[i].ClassName, suite.Cases[i].File, suite.Cases[i].Time = "oz-bitbucket."+string(d.Mode), d.Manifest, "0"
+	}
+	suite.Name = strings.TrimSpace("oz-bitbucket " + string(d.Mode))
+	suite.Time = fmt.Sprintf("%.3f", d.took.Seconds())
+	if !d.began.IsZero() {
+		suite.Timestamp = d.began.UTC().Format("2006-01-02T15:04:05")
+	}
+	text, err := xml.MarshalIndent(testSuites{suiteTotals: suite.suiteTotals, Suite: suite}, "", "  ")
+	return xml.Header + string(text) + "\n", err
+}
+
+func (s *testSuite) count() {
+	s.Tests, s.Failures, s.Skipped = len(s.Cases), 0, 0
+	for _, c := range s.Cases {
+		if c.Failure != nil {
+			s.Failures++
+		}
+		if c.Skipped != nil {
+			s.Skipped++
+		}
+	}
+}
+
+// changesExit is the exit code of a plan that would change something, which is no failure.
+const changesExit = 4
+
+func (d document) isFailure() bool { return d.ExitCode != 0 && d.ExitCode != changesExit }
+
+// testCase is the job as a whole.
+func (d document) testCase() testCase {
+	c := testCase{Name: "job", Output: fit(d.Outcome, longestOutput)}
+	if !d.isFailure() {
+		return c
+	}
+	text := d.Error
+	if len(d.Mistakes) > 0 {
+		var list []string
+		for _, m := range d.Mistakes {
+			list = append(list, m.Message)
+		}
+		text = strings.Join(list, "\n")
+	}
+	if text == "" {
+		text = fmt.Sprintf("exit code %d: %s", d.ExitCode, d.Outcome)
+	}
+	c.Failure = failure(text, longestOfJob)
+	return c
+}
+
+func (e part) testCase(number int) testCase {
+	c := testCase{Name: fit(redact.OneLine(e.Name), longestCase)}
+	if c.Name == "" {
+		c.Name = fit(redact.OneLine(e.ID), longestCase)
+	}
+	if c.Name == "" {
+		c.Name = fmt.Sprintf("entry %d", number+1)
+	}
+	said := []string{"planned: " + string(e.Planned), "change: " + string(e.Change)}
+	for _, f := range e.Fields {
+		said = append(said, "field: "+f.Name)
+	}
+	if e.SessionLink != "" {
+		said = append(said, "session: "+e.SessionLink)
+	}
+	// GitLab makes a link of this.
+	c.Output = fit(strings.ReplaceAll(redact.Lines(strings.Join(said, "\n")), "[[", "[ ["), longestOutput)
+	switch verdict := strings.ReplaceAll(string(e.Verdict), "_", " "); {
+	case e.Error != "":
+		c.Failure = failure(e.Error, longestFailure)
+	case e.Verdict != "" && !e.Verdict.IsGood():
+		c.Failure = failure(strings.TrimSuffix("smoke test "+verdict+": "+e.Reason+"\n"+e.SessionLink, "\n"), longestFailure)
+	case e.Change == "":
+		c.Skipped = &detail{Message: "not reached", Text: "not reached"}
+	}
+	return c
+}
+
+// failure is a text of which the first line is the message.
+func failure(text string, limit int) *detail {
+	first, _, _ := strings.Cut(text, "\n")
+	return &detail{Message: fit(redact.OneLine(first), longestCase), Text: fit(redact.Lines(text), limit)}
+}
+
+// fit cuts a text to so many bytes of XML, without its end.
+func fit(text string, limit int) string {
+	size := 0
+	for at, r := range text {
+		size += utf8.RuneLen(r)
+		if strings.ContainsRune("\"'&<>\t\n\r", r) {
+			size += len("&#34;") - 1
+		}
+		if size > limit {
+			return text[:at] + " ..."
+		}
+	}
+	return text
+}
