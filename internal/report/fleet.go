@@ -208,7 +208,7 @@ func (f Facts) changedOfMany(title string) []string {
 		if len(changed) > openChanges {
 			parts = append(parts, "<details><summary>"+html.EscapeString(shortened(redact.OneLine(head), longestWords, "..."))+"</summary>\n\n"+block+"\n</details>\n")
 		} else {
-			parts = append(parts, "- "+markdown(head)+"\n"+block)
+			parts = append(parts, "- "+markdown(head)+"\n\n"+block)
 		}
 	}
 	if len(parts) == 1 && strings.HasSuffix(parts[0], "\n\n") { // nothing was planned

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"strings"
@@ -17,7 +18,7 @@ import (
 const (
 	longestCase    = 240 // its name, and a message
 	longestFailure = 1500
-	longestOutput  = 500
+	longestOutput  = 450
 	longestOfJob   = 16 << 10 // the failure of a whole job
 )
 
@@ -83,7 +84,7 @@ func (d document) junit() (string, error) {
 		suite.count()
 	}
 	for i := range suite.Cases {
-		suite.Cases[i].ClassName, suite.Cases[i].File, suite.Cases[i].Time = "oz-bitbucket."+string(d.Mode), d.Manifest, "0"
+		suite.Cases[i].ClassName, suite.Cases[i].File, suite.Cases[i].Time = "oz-bitbucket."+string(d.Mode), redact.OneLine(d.Manifest), "0"
 	}
 	suite.Name = strings.TrimSpace("oz-bitbucket " + string(d.Mode))
 	suite.Time = fmt.Sprintf("%.3f", d.took.Seconds())
@@ -113,7 +114,7 @@ func (d document) isFailure() bool { return d.ExitCode != 0 && d.ExitCode != cha
 
 // testCase is the job as a whole.
 func (d document) testCase() testCase {
-	c := testCase{Name: "job", Output: fit(d.Outcome, longestOutput)}
+	c := testCase{Name: "job", Output: lines(d.Outcome, longestOutput)}
 	if !d.isFailure() {
 		return c
 	}
@@ -133,22 +134,20 @@ func (d document) testCase() testCase {
 }
 
 func (e part) testCase(number int) testCase {
-	c := testCase{Name: fit(redact.OneLine(e.Name), longestCase)}
-	if c.Name == "" {
-		c.Name = fit(redact.OneLine(e.ID), longestCase)
+	c := testCase{Name: cmp.Or(line(e.Name), line(e.ID), fmt.Sprintf("entry %d", number+1))}
+	var said []string
+	say := func(what, text string) {
+		if text != "" {
+			said = append(said, what+": "+text)
+		}
 	}
-	if c.Name == "" {
-		c.Name = fmt.Sprintf("entry %d", number+1)
-	}
-	said := []string{"planned: " + string(e.Planned), "change: " + string(e.Change)}
+	say("planned", string(e.Planned))
 	for _, f := range e.Fields {
-		said = append(said, "field: "+f.Name)
+		say("field", f.Name)
 	}
-	if e.SessionLink != "" {
-		said = append(said, "session: "+e.SessionLink)
-	}
-	// GitLab makes a link of this.
-	c.Output = fit(strings.ReplaceAll(redact.Lines(strings.Join(said, "\n")), "[[", "[ ["), longestOutput)
+	say("change", string(e.Change))
+	say("session", e.SessionLink)
+	c.Output = strings.ReplaceAll(lines(strings.Join(said, "\n"), longestOutput), "[[", "[ [") // of which GitLab makes a link
 	switch verdict := strings.ReplaceAll(string(e.Verdict), "_", " "); {
 	case e.Error != "":
 		c.Failure = failure(e.Error, longestFailure)
@@ -163,7 +162,16 @@ func (e part) testCase(number int) testCase {
 // failure is a text of which the first line is the message.
 func failure(text string, limit int) *detail {
 	first, _, _ := strings.Cut(text, "\n")
-	return &detail{Message: fit(redact.OneLine(first), longestCase), Text: fit(redact.Lines(text), limit)}
+	return &detail{Message: line(first), Text: lines(text, limit)}
+}
+
+// line and lines are text that is no command to a host, at the length of a test case.
+func line(text string) string {
+	return fit(redact.Neutral(shortened(text, longestCase, " ...")), longestCase)
+}
+
+func lines(text string, limit int) string {
+	return fit(redact.Lines(shortened(text, limit, " ...")), limit)
 }
 
 // fit cuts a text to so many bytes of XML, without its end.
