@@ -174,6 +174,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 			FailOnExpiry:     true,
 			DetailedExitcode: true,
 			OutputFile:       "out.env",
+			ReportFile:       "out.json",
 			WarpAPIKey:       sensitive.New(warpAPIKey),
 			WarpServerURL:    oz,
 		},
@@ -218,7 +219,7 @@ func TestEveryInputIsTaken(t *testing.T) {
 		"branch": "release/1.0", "clone_depth": "5", "clone_auth": "url", "environment_secrets": "NPM_TOKEN\n_OTHER\nNPM_TOKEN\nMY_TOKEN",
 		"verify_token": "False", "require_write": "True", "allow_http": "TRUE", "smoke_test": "FALSE", "smoke_test_prompt": "Say\nhello",
 		"smoke_test_model": "auto", "smoke_test_timeout": "90s", "smoke_test_max": "3", "concurrency": "16", "detailed_exitcode": "true", "warp_api_key": warpAPIKey,
-		"warp_server_url": "http://127.0.0.1:8080/oz", "output_file": "out.env",
+		"warp_server_url": "http://127.0.0.1:8080/oz", "output_file": "out.env", "report_file": "out.json",
 		"trusted_hosts": "https://GIT.example.com:443/\n\nhttp://old.example.com:8080\nhttps://git.example.com", "schedule_cron": "0\t9  * * MON-FRI", "schedule_prompt": "Fix\nwhat is broken.", "schedule_name": "weekdays", "schedule_enabled": "false",
 		"token_expires_at": "2027-01-31", "expiry_warning": "3", "fail_on_expiry": "True",
 	}))

@@ -60,7 +60,7 @@ func testPasted(t *testing.T, base map[string]string, token, value, kind string)
 		require.ErrorContains(t, err, kind, "%s: %s", input.Name, value)
 		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ spells out|holds what looks like) `, err.Error(), value)
 		requireNoPiece(t, token, err.Error())
-		requireNoPiece(t, token, job.OutputFile, job.Manifest)
+		requireNoPiece(t, token, job.OutputFile, job.ReportFile, job.Manifest)
 		for _, entry := range job.Entries {
 			requireNoPiece(t, token, strings.Join(entry.Warnings, "\n"), entry.SecretName, entry.EnvironmentName, entry.EnvironmentID)
 		}
@@ -92,6 +92,7 @@ func TestAPastedTokenDrawsOneProblem(t *testing.T) {
 		{"team", cloud(with("team", token)), holds("team")},
 		{"branch", cloud(with("branch", token)), holds("branch")},
 		{"output_file", cloud(with("output_file", token)), holds("output_file")},
+		{"report_file", cloud(with("report_file", token+".json")), holds("report_file")},
 		{"environment_name", cloud(with("environment_name", token)), holds("environment_name")},
 		{"the second of two repositories", cloud(with("repo_url", cloudURL+"\nhttps://bitbucket.org/acme/"+token[:20])), holds("repo_url")},
 		{"smoke_test_prompt", cloud(with("smoke_test_prompt", "Use\n\""+token+"\".")), holds("smoke_test_prompt")},
