@@ -168,7 +168,7 @@ func tableOfMany(list []environment, limit int) string {
 	text.WriteString("| environment | ID | change | smoke test | error |\n|---|---|---|---|---|\n")
 	for i, e := range list {
 		row := fmt.Sprintf("| %s | %s | %s | %s | %s |\n", code(shortened(e.Name, longestCell, "...")), code(shortened(e.ID, longestCell, "...")), e.Change,
-			markdown(strings.ReplaceAll(string(e.Verdict), "_", " ")), markdown(shortened(e.Error, longestCell, " ...")))
+			e.verdict(), markdown(shortened(e.Error, longestCell, " ...")))
 		if text.Len()+len(row) > limit {
 			fmt.Fprintf(&text, "| %d more | | | | |\n", len(list)-i)
 			break
@@ -176,6 +176,20 @@ func tableOfMany(list []environment, limit int) string {
 		text.WriteString(row)
 	}
 	return text.String()
+}
+
+// verdict is that of a smoke test; one that did not pass says why, with a link to the
+// session.
+func (e environment) verdict() string {
+	text := strings.ReplaceAll(string(e.Verdict), "_", " ")
+	if e.Verdict == "" || e.Verdict.IsGood() {
+		return text
+	}
+	text += ": " + markdown(shortened(e.tested.Reason, longestCell, " ..."))
+	if at := link("session", e.tested.Run.SessionLink); at != "" && len(at) < longestWords {
+		text += " " + at
+	}
+	return text
 }
 
 // changedOfMany lists what changes, a part for each environment, which is what is cut where

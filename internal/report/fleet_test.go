@@ -132,9 +132,12 @@ func TestSummaryOfMany(t *testing.T) {
 func TestAFailedTestIsAFailedRow(t *testing.T) {
 	t.Parallel()
 	f := many(100)
-	f.Tests[77].Result = smoketest.Failed
+	f.Tests[77] = smoketest.Verdict{Result: smoketest.TimedOut, Reason: "it took | too long"}
+	f.Tests[77].Run.SessionLink = "https://app.warp.dev/session/1"
 	f.Applied.Environments[88].Change = "" // the job was told to stop
-	rows, _ := rowsOf(t, f.Summary(0))
+	text := f.Summary(0)
+	assert.Contains(t, text, "| keep | timed out: it took \\| too long [session](<https://app.warp.dev/session/1>) |  |\n")
+	rows, _ := rowsOf(t, text)
 	assert.Equal(t, []string{"acme-002", "acme-077", "acme-088", "acme-000"}, rows[:4])
 }
 

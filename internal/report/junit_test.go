@@ -339,7 +339,7 @@ func TestALargeReportStaysBelowTheLimits(t *testing.T) {
 	t.Parallel()
 	f := report.Facts{Mode: "apply", Many: true, ExitCode: 1, Err: errors.New("10000 of 10000 environments failed"), Plan: &reconcile.Plan{Mode: reconcile.Provision}, Manifest: "oz.yml"}
 	for i := range 10_000 {
-		long := fmt.Sprint(i, " ", strings.Repeat("<\"&\n", 1000))
+		long := fmt.Sprint(i, " ", strings.Repeat("<\"&\n", 500))
 		e := reconcile.Unplanned("", long, errors.New(long))
 		e.Fields = []reconcile.Field{{Name: long}}
 		f.Plan.Environments = append(f.Plan.Environments, e)

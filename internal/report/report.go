@@ -178,6 +178,8 @@ type environment struct {
 	Change  reconcile.Change `json:"change"`
 	Verdict smoketest.Result `json:"verdict"`
 	Error   string           `json:"error"`
+
+	tested smoketest.Verdict
 }
 
 // environments are those of the plan as far as the run got with each, and those
@@ -192,7 +194,7 @@ func (f Facts) environments() []environment {
 	var list []environment
 	for i := range f.Plan.Environments {
 		o := f.outcome(i)
-		e := environment{ID: o.uid, Name: o.name, Change: o.change, Verdict: o.verdict.Result, Error: errorText(o.err)}
+		e := environment{ID: o.uid, Name: o.name, Change: o.change, Verdict: o.verdict.Result, Error: errorText(o.err), tested: o.verdict}
 		if e.ID+e.Name != "" { // else an entry that failed and names none
 			list = append(list, e)
 		}
