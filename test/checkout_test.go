@@ -95,6 +95,7 @@ func TestACheckoutStaysClean(t *testing.T) {
 						}
 						c, temporary := newCheckout(t), t.TempDir()
 						changes["output_file"] = strings.NewReplacer("CHECKOUT", c.directory, "TEMP", temporary).Replace(file)
+						changes["report_file"] = ".oz-bitbucket/oz.json"
 						command, _ := w.command(w.inputs(changes))
 						command.Dir = filepath.Join(c.directory, below)
 						command.Env = append(command.Env, c.environ(host, temporary)...)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
@@ -40,4 +41,10 @@ func TestFilesThatAreWritten(t *testing.T) {
 		assert.Equal(t, []string{tt.output, tt.report}, []string{job.OutputFile, job.ReportFile}, tt.changes)
 	}
 	assert.Equal(t, []string{same("output_file", "manifest")}, mistakes(t, theManifest, with("output_file", "./oz.yml")))
+
+	for _, pasted := range []string{apiToken, "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"} {
+		job, err := config.Parse(cloud(with("report_file", pasted+".json")), files{}.read, noVariable)
+		require.ErrorContains(t, err, "report_file: holds ")
+		assert.Empty(t, job.ReportFile, "nothing shows a token as the name of a file")
+	}
 }

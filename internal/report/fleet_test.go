@@ -161,6 +161,7 @@ func TestManyChanges(t *testing.T) {
 			assert.Contains(t, text, part, n)
 		}
 		assert.Equal(t, n > 50, strings.Contains(text, fmt.Sprintf("%d more warnings are in the log", n-50)))
+		assert.Equal(t, min(n, 51), strings.Count(text, "> [!WARNING]"))
 		_, changes, found := strings.Cut(text, "#### What would change")
 		require.True(t, found)
 		if n == 3 {

@@ -270,9 +270,10 @@ func hostReads(t *testing.T, host string) {
 	}
 	for name, f := range nastyRuns() {
 		for _, s := range readers[host](t, reported(t, f, ".xml")) {
+			assert.NotContains(t, s.name+s.text, "##vso[", name)
 			assert.False(t, s.attached, "%s: foreign text offers a file", name)
-			for _, bad := range []string{"\x1b", "\u202e", "##vso[", "\n::error"} {
-				assert.NotContains(t, s.name+s.text, bad, name)
+			for _, bad := range []string{"\x1b", "\u202e", "\n::error"} {
+				assert.NotContains(t, s.name+s.text+s.file, bad, name)
 			}
 		}
 	}

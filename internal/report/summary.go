@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,14 +52,12 @@ func (f Facts) Summary(took time.Duration) string {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
-		for i, warning := range f.Plan.Warnings {
-			if i == mostWarnings {
-				warning = fmt.Sprintf("%d more warnings are in the log", len(f.Plan.Warnings)-i)
-			}
+		warnings := f.Plan.Warnings
+		if more := len(warnings) - mostWarnings; more > 0 {
+			warnings = append(slices.Clip(warnings[:mostWarnings]), fmt.Sprintf("%d more warnings are in the log", more))
+		}
+		for _, warning := range warnings {
 			parts = append(parts, "> [!WARNING]\n> "+markdown(warning)+"\n")
-			if i == mostWarnings {
-				break
-			}
 		}
 	}
 	if f.Plan != nil && !f.Many {
