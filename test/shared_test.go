@@ -71,7 +71,7 @@ func TestASecretIsSafeForEveryoneWhoReadsIt(t *testing.T) {
 						assert.True(t, w.stored() == web.token)
 						w.onlyEnvironment()
 						if w.dialect == github {
-							assert.Regexp(t, "```mermaid\ngraph LR\n  s\\[\"BITBUCKET_(API_)?TOKEN\"\\]", r.summary)
+							assert.Regexp(t, "```mermaid\ngraph LR\n  s0\\[\"BITBUCKET_(API_)?TOKEN\"\\]", r.summary)
 							assert.Regexp(t, `-web"\]`, r.summary)
 						}
 						plan := w.run(api.inputs, "plan")
