@@ -41,7 +41,7 @@ var rooms = map[string]room{
 	"group":        {doors: []string{"golang.org/x/sync"}},
 	"credential":   {knows: []string{"bitbucket", "setup", "warp"}},
 	"spelling":     {},
-	"manifest":     {knows: []string{"problem", "spelling"}, doors: []string{"github.com/goccy/go-yaml"}},
+	"manifest":     {knows: []string{"problem", "redact", "spelling"}, doors: []string{"github.com/goccy/go-yaml"}},
 	"shell":        {doors: []string{"mvdan.cc/sh/v3"}},
 	"cron":         {doors: []string{"github.com/robfig/cron/v3"}},
 	"setup":        {knows: []string{"bitbucket", "shell"}},

@@ -1,0 +1,126 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
+)
+
+// Draft is an entry to write.
+type Draft struct {
+	// Values are by key: a string, a []string, an int or a bool.
+	Values map[string]any
+	// Notes stand above the entry as comments, a line each.
+	Notes []string
+	// IsOff makes the entry itself a comment, which becomes an entry when its marks go.
+	IsOff bool
+}
+
+// Write writes a file whose entries are those drafts that are not off, below a head of
+// comments. What all drafts have in common becomes a default. Keys are in the order of
+// keys. Read gives the same texts again, as far as YAML can hold them; nothing in the file
+// acts unseen in a terminal, or is a command to a CI host.
+func Write(head []string, keys []Key, drafts []Draft) string {
+	var text strings.Builder
+	comment(&text, "", head)
+	common := map[string]any{}
+	if len(drafts) > 1 {
+		maps.Copy(common, drafts[0].Values)
+		maps.DeleteFunc(common, func(key string, value any) bool {
+			isOwn := slices.ContainsFunc(keys, func(k Key) bool { return k.Name == key && k.Own })
+			return isOwn || slices.ContainsFunc(drafts, func(d Draft) bool { return render(key, d.Values[key]) != render(key, value) })
+		})
+	}
+	if len(common) > 0 {
+		text.WriteString(defaultsKey + ":\n" + indent("  ", mapping(keys, common, nil)))
+	}
+	text.WriteString(environmentsKey + ":")
+	if len(drafts) == 0 {
+		text.WriteString(" []")
+	}
+	text.WriteString("\n")
+	for _, draft := range drafts {
+		comment(&text, "  ", draft.Notes)
+		entry := "- " + strings.TrimPrefix(indent("  ", mapping(keys, draft.Values, common)), "  ")
+		if draft.IsOff {
+			entry = indent("# ", entry)
+		}
+		text.WriteString(indent("  ", entry))
+	}
+	return text.String()
+}
+
+// comment writes lines of comment.
+func comment(to *strings.Builder, margin string, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintf(to, "%s# %s\n", margin, redact.Neutral(line))
+	}
+}
+
+// mapping writes keys and values, but for those that are defaults.
+func mapping(keys []Key, values, defaults map[string]any) string {
+	var text strings.Builder
+	for _, key := range keys {
+		value, given := values[key.Name]
+		if _, isDefault := defaults[key.Name]; given && !isDefault {
+			text.WriteString(render(key.Name, value))
+		}
+	}
+	return text.String()
+}
+
+// render writes one key and its value. A list of one stands for itself.
+func render(key string, value any) string {
+	list, isList := value.([]string)
+	if !isList {
+		return key + ": " + inline(value) + "\n"
+	}
+	if len(list) == 1 && !strings.Contains(list[0], "\n") {
+		return key + ": " + inline(list[0]) + "\n"
+	}
+	text := key + ":\n"
+	for _, element := range list {
+		text += "  - " + inline(element) + "\n"
+	}
+	return text
+}
+
+// inline is a value on one line: as plainly as it can be where that reads back the same,
+// else in the double quotes of JSON, which YAML has too.
+func inline(value any) string {
+	text, isText := value.(string)
+	if !isText {
+		return fmt.Sprint(value)
+	}
+	plain, err := yaml.Marshal(text)
+	line := strings.TrimSuffix(string(plain), "\n")
+	if err == nil && redact.Neutral(text) == text && !strings.Contains(line, "\n") && reads(line, text) {
+		return line
+	}
+	var encoded strings.Builder
+	to := json.NewEncoder(&encoded)
+	to.SetEscapeHTML(false)
+	_ = to.Encode(text) // a Builder takes everything
+	return strings.ReplaceAll(redact.JSON(strings.TrimSuffix(encoded.String(), "\n")), "##", `#\u0023`)
+}
+
+// reads reports whether a value is read as a text, and as an element of a list too.
+func reads(line, text string) bool {
+	file, problems := Read("", environmentsKey+":\n  - a: "+line+"\n    b:\n      - "+line+"\n", []Key{{Name: "a"}, {Name: "b", List: true}})
+	return len(problems) == 0 && len(file.Entries) == 1 && file.Entries[0].Values["a"].Text == text && file.Entries[0].Values["b"].Text == text
+}
+
+// indent puts a margin before each line.
+func indent(margin, text string) string {
+	var all strings.Builder
+	for line := range strings.Lines(text) {
+		all.WriteString(margin + line)
+	}
+	return all.String()
+}
