@@ -52,13 +52,14 @@ var rooms = map[string]room{
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket", "credential", "group"}},
 	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "group", "sensitive", "setup", "shell", "warp"}, clock: true},
+	"inventory":    {knows: []string{"bitbucket", "manifest", "problem", "reconcile", "setup", "warp"}},
 	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "redact", "warp"}, clock: true},
 	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "redact", "setup", "smoketest", "warp"}},
 	"platform":     {knows: []string{"bitbucket", "group", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
-			"bitbucket", "bitbucketapi", "config", "credential", "grace", "group", "mint", "platform", "preflight", "problem", "reconcile",
+			"bitbucket", "bitbucketapi", "config", "credential", "grace", "group", "inventory", "manifest", "mint", "platform", "preflight", "problem", "reconcile",
 			"report", "seal", "sensitive", "setup", "shell", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"github.com/google/uuid"},

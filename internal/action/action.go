@@ -50,12 +50,16 @@ type Interrupted int
 func (i Interrupted) Error() string { return fmt.Sprintf("interrupted by signal %d", int(i)) }
 
 // Main runs the program: read, observe, plan, apply, smoke test, report. It
-// returns the exit code. The first of args is the mode, or a question: help, version or schema.
+// returns the exit code. The first of args is the mode, a question (help, version or schema), or
+// import.
 // When ctx ends with an Interrupted, what is under way is finished or taken back,
 // and the outputs say how far it got.
 func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	if len(args) > 0 && isQuestion(args[0]) {
 		return flag(args[0], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == importCommand {
+		return importManifest(ctx, args, environ, stdout, stderr)
 	}
 	on := platform.Detect(environ, stdout, stderr)
 	on.Mask(nil, transport.ProxyPasswords(environ)...)

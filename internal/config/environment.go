@@ -34,7 +34,7 @@ func (p *parser) names() {
 	c, in := &p.config, p.in
 	c.SecretName, c.SecretNameGiven = in.SecretName, in.SecretName != ""
 	if (c.Mode != Test && c.Mode != Destroy) || c.Flavor != "" {
-		c.SecretName = cmp.Or(in.SecretName, defaultSecretName(c.Flavor))
+		c.SecretName = cmp.Or(in.SecretName, DefaultSecretName(c.Flavor))
 	}
 	c.OnSharedSecret = OnSharedSecret(p.choice("on_shared_secret", in.OnSharedSecret))
 	if c.SecretName != "" {
@@ -68,7 +68,8 @@ func (p *parser) variableName(input, name string) {
 	}
 }
 
-func defaultSecretName(f bitbucket.Flavor) string {
+// DefaultSecretName is the name of the secret when none is given.
+func DefaultSecretName(f bitbucket.Flavor) string {
 	if f == bitbucket.DataCenter {
 		return dataCenterSecretName
 	}

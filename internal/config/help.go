@@ -11,9 +11,10 @@ func Help() string {
 	var text strings.Builder
 	text.WriteString(`oz-bitbucket gives Warp Oz cloud agents access to a Bitbucket repository.
 
-Usage: oz-bitbucket [apply|plan|test|rotate|destroy|schema|--help|--version]
+Usage: oz-bitbucket [apply|plan|test|rotate|destroy|import|schema|--help|--version]
 
-schema prints the JSON schema of a manifest.
+import prints a manifest of the environments that exist or, with the page of a project or
+workspace as REPO_URL, of its repositories. schema prints the JSON schema of a manifest.
 
 Inputs are environment variables: INPUT_<NAME> on GitHub, <NAME> elsewhere.
 

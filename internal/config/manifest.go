@@ -348,7 +348,7 @@ func (s sameness) secret(e Entry, m *many, line int) []problem.Problem {
 }
 
 // secret is the name of the entry's secret, the default of its flavor too.
-func (e Entry) secret() string { return cmp.Or(e.SecretName, defaultSecretName(e.Flavor)) }
+func (e Entry) secret() string { return cmp.Or(e.SecretName, DefaultSecretName(e.Flavor)) }
 
 // locate puts a problem of an entry where it stands in the file, and reports whether it
 // is to be told: not where a value was refused already, and nothing twice.

@@ -7,14 +7,20 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-func (p *parser) repositories() {
-	flavor := bitbucket.Flavor(p.choice("flavor", p.in.Flavor))
-	switch flavor {
+// flavor is the one that the inputs name, empty for none.
+func (p *parser) flavor() bitbucket.Flavor {
+	switch flavor := bitbucket.Flavor(p.choice("flavor", p.in.Flavor)); flavor {
 	case "auto":
-		flavor = ""
+		return ""
 	case "server":
-		flavor = bitbucket.DataCenter
+		return bitbucket.DataCenter
+	default:
+		return flavor
 	}
+}
+
+func (p *parser) repositories() {
+	flavor := p.flavor()
 	urls := nonBlankLines(p.in.RepoURL)
 	if needed := p.config.Mode == Apply || p.config.Mode == Plan; needed && len(urls) == 0 {
 		p.add("repo_url", "give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git", "is missing")

@@ -13,7 +13,7 @@ func (p *parser) secrets() {
 	c := &p.config
 	c.Token = p.secret("bitbucket_token", p.in.BitbucketToken, p.in.BitbucketTokenFile)
 	c.WarpAPIKey = p.secret("warp_api_key", p.in.WarpAPIKey, p.in.WarpAPIKeyFile)
-	if p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
+	if p.config.Mode != importing && p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
 		p.add("warp_api_key", "create an API key in Warp's settings and pass it as a secret", "is missing")
 	}
 	if p.many == nil {

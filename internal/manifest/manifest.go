@@ -1,5 +1,5 @@
 // Package manifest reads a YAML file with many environments into the texts that
-// inputs hold. It knows neither inputs nor secrets: who may judge the texts is
+// inputs hold, and writes one. It knows neither inputs nor secrets: who may judge the texts is
 // handed to it as a list of keys. It touches nothing; goccy/go-yaml comes in here
 // and nowhere else.
 package manifest

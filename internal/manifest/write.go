@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -18,7 +19,8 @@ type Draft struct {
 	Values map[string]any
 	// Notes stand above the entry as comments, a line each.
 	Notes []string
-	// IsOff makes the entry itself a comment, which becomes an entry when its marks go.
+	// IsOff makes the entry itself a comment, which becomes an entry when its marks go. One
+	// without values is a comment in any case.
 	IsOff bool
 }
 
@@ -29,14 +31,7 @@ type Draft struct {
 func Write(head []string, keys []Key, drafts []Draft) string {
 	var text strings.Builder
 	comment(&text, "", head)
-	common := map[string]any{}
-	if len(drafts) > 1 {
-		maps.Copy(common, drafts[0].Values)
-		maps.DeleteFunc(common, func(key string, value any) bool {
-			isOwn := slices.ContainsFunc(keys, func(k Key) bool { return k.Name == key && k.Own })
-			return isOwn || slices.ContainsFunc(drafts, func(d Draft) bool { return render(key, d.Values[key]) != render(key, value) })
-		})
-	}
+	common := inCommon(keys, drafts)
 	if len(common) > 0 {
 		text.WriteString(defaultsKey + ":\n" + indent("  ", mapping(keys, common, nil)))
 	}
@@ -47,6 +42,9 @@ func Write(head []string, keys []Key, drafts []Draft) string {
 	text.WriteString("\n")
 	for _, draft := range drafts {
 		comment(&text, "  ", draft.Notes)
+		if len(draft.Values) == 0 {
+			continue
+		}
 		entry := "- " + strings.TrimPrefix(indent("  ", mapping(keys, draft.Values, common)), "  ")
 		if draft.IsOff {
 			entry = indent("# ", entry)
@@ -54,6 +52,20 @@ func Write(head []string, keys []Key, drafts []Draft) string {
 		text.WriteString(indent("  ", entry))
 	}
 	return text.String()
+}
+
+// inCommon are the values that all of several drafts have.
+func inCommon(keys []Key, drafts []Draft) map[string]any {
+	drafts = slices.DeleteFunc(slices.Clone(drafts), func(d Draft) bool { return len(d.Values) == 0 })
+	if len(drafts) < 2 {
+		return nil
+	}
+	common := maps.Clone(drafts[0].Values)
+	maps.DeleteFunc(common, func(key string, value any) bool {
+		isOwn := slices.ContainsFunc(keys, func(k Key) bool { return k.Name == key && k.Own })
+		return isOwn || slices.ContainsFunc(drafts, func(d Draft) bool { return !reflect.DeepEqual(d.Values[key], value) })
+	})
+	return common
 }
 
 // comment writes lines of comment.

@@ -54,13 +54,8 @@ type Platform interface {
 // Detect chooses the host by its well-known variables. Logs go to stderr and
 // the outputs to stdout, but on GitHub, which takes commands from stdout only.
 func Detect(environ []string, stdout, stderr io.Writer) Platform {
-	variables := make(map[string]string, len(environ))
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		variables[name] = value
-	}
-	on := host{variables: variables, out: &redactor{to: stdout, failed: lost(stdout)}, log: &redactor{to: stderr}, began: time.Now()}
-	switch {
+	on := newHost(environ, stdout, stderr)
+	switch variables := on.variables; {
 	case variables["GITHUB_ACTIONS"] == "true":
 		return newGitHub(on)
 	case variables["BITBUCKET_BUILD_NUMBER"] != "":
@@ -75,6 +70,15 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	return plain{on, terminal}
 }
 
+func newHost(environ []string, stdout, stderr io.Writer) host {
+	variables := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		variables[name] = value
+	}
+	return host{variables: variables, out: &redactor{to: stdout, failed: lost(stdout)}, log: &redactor{to: stderr}, began: time.Now()}
+}
+
 // host is what the hosts share.
 type host struct {
 	variables map[string]string
@@ -84,7 +88,8 @@ type host struct {
 
 // Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In
 // Bitbucket Pipelines an input may be a list, and the pipeline's own repository
-// is the default for repo_url, but in a rotation, which it would narrow, and beside a manifest.
+// is the default for repo_url, but in a rotation and an import, which it would narrow, and
+// beside a manifest.
 func (h host) Inputs(names []string, mode string) map[string]string {
 	prefix := h.prefix(names)
 	inputs := make(map[string]string)
@@ -100,7 +105,7 @@ func (h host) Inputs(names []string, mode string) map[string]string {
 	if mode != "" {
 		inputs["mode"] = mode
 	}
-	if own := h.ownRepository(); own != "" && inputs["repo_url"]+inputs["manifest"] == "" && strings.TrimSpace(inputs["mode"]) != "rotate" {
+	if own := h.ownRepository(); own != "" && inputs["repo_url"]+inputs["manifest"] == "" && !slices.Contains([]string{"rotate", "import"}, strings.TrimSpace(inputs["mode"])) {
 		inputs["repo_url"] = own
 	}
 	return inputs

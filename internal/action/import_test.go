@@ -1,0 +1,253 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// stored is an Oz that can only be read, and only in so far as an import does.
+type stored struct {
+	reconcile.Reader // nil: whatever else is asked would panic
+	caller           warp.Caller
+	secrets          []warp.Secret
+	environments     []warp.Environment
+}
+
+func (s stored) GetCaller(context.Context) (warp.Caller, error)     { return s.caller, nil }
+func (s stored) ListSecrets(context.Context) ([]warp.Secret, error) { return s.secrets, nil }
+func (s stored) GetUploadKeys(context.Context) (warp.UploadKeys, error) {
+	keys := warp.UploadKeys{User: "key", Teams: map[string]warp.UploadKey{}}
+	for _, team := range s.caller.Teams {
+		keys.Teams[team.UID] = "key"
+	}
+	return keys, nil
+}
+
+func (s stored) ListEnvironments(context.Context) ([]warp.EnvironmentListing, error) {
+	var list []warp.EnvironmentListing
+	for _, e := range s.environments {
+		names, _ := e.Model.Secrets()
+		list = append(list, warp.EnvironmentListing{UID: e.UID, Name: e.Model.Name(), Owner: e.Owner, SetupCommands: e.Model.SetupCommands(), Secrets: names})
+	}
+	return list, nil
+}
+
+func (s stored) GetEnvironment(_ context.Context, uid string) (warp.Environment, error) {
+	for _, e := range s.environments {
+		if e.UID == uid {
+			return e, nil
+		}
+	}
+	return warp.Environment{}, errors.New("no such environment")
+}
+
+// imported is what import prints, and the plan over it with the UIDs of its entries. Every
+// entry has to be kept, each environment has one at most.
+func (s stored) imported(t *testing.T) (text string, uids []string) {
+	t.Helper()
+	asked := config.Import{Job: config.Job{WarpAPIKey: sensitive.New("wk-MARKER-key-5d1c0a7be2"), Entries: make([]config.Entry, 1)}}
+	text, err := listOz(t.Context(), asked, slog.New(slog.NewTextHandler(io.Discard, nil)), s)
+	require.NoError(t, err)
+	if !strings.Contains(text, "\n  - ") {
+		return text, nil
+	}
+	values := map[string]string{"mode": "plan", "manifest": "oz.yml", "warp_api_key": "wk-MARKER-key-5d1c0a7be2"}
+	job, err := config.Parse(values, func(string) ([]byte, error) { return []byte(text), nil }, func(string) string { return "" })
+	require.Empty(t, problem.All(err), text)
+	require.NoError(t, err)
+	w, err := reconcile.Survey(t.Context(), s, func(warp.EnvironmentListing) bool { return true })
+	require.NoError(t, err)
+	var wanted []reconcile.Desired
+	for _, entry := range job.Entries {
+		wanted = append(wanted, desired(job, entry, preflight.Proof{}))
+	}
+	plan := reconcile.Diff(reconcile.Provision, wanted, w)
+	require.False(t, plan.Changes(), text)
+	for i, e := range plan.Environments {
+		require.NoError(t, e.Err, text)
+		require.Equal(t, reconcile.Keep, e.Change, "entry %d: %v\n%s", i+1, e.Fields, text)
+		require.NotContains(t, uids, e.UID, text)
+		uids = append(uids, e.UID)
+	}
+	return text, uids
+}
+
+// fleetOf makes environments at random. ours are those that an apply of this program could
+// have left like that; all others are by other hands.
+type fleetOf struct {
+	*rand.Rand
+	stored
+	ours  []string
+	names map[string]bool
+}
+
+func (f *fleetOf) chance(percent int) bool { return f.IntN(100) < percent }
+
+func pick[T any](f *fleetOf, of ...T) T { return of[f.IntN(len(of))] }
+
+var (
+	oddNames = []string{"on", "123", "~", "null", "no", "a: b", "# x", "grüße 🦀", "日本語", "'", `"`, "- x", "a  b", "%", "@x", "{a}", "[b]", "&x", "*x", "!x", "|", "0x1F", "1e3", "true", "a #b", `back\slash`, "::x::", "##[x]", "2027-01-31"}
+	badNames = []string{"", " x", "x ", "two\nlines", "tab\tbed", "zero\u200bwidth", "nb\u00a0sp"}
+
+	userCommands = []string{
+		"npm ci", "make a && make b", "sleep 1 & make", "echo 'it''s' \"quoted\"; true", "cat > x <<'E'\na: b\n  - c\nE", "test -f a || touch a", "FOO=1 ./run --x=y", "echo $HOME ${PATH}", "echo \\# no comment",
+		"git config user.name 'A  B'", "echo 'grüße: 日本'", "printf '%s\\n' \"a::b\"", "echo ##[group]x", "pip install -r requirements.txt",
+	}
+	foreignCommands = []string{
+		"apt-get update", "cd elsewhere && make", "cd ./app && ", "# a comment", "", "  padded  ", "git clone https://github.com/acme/x.git", "two\nlines", "if", "git clone git@bitbucket.org:acme/ssh.git",
+		"git clone https://bitbucket.org/acme/public.git", "echo $BITBUCKET_API_TOKEN | wc -c", "cd ./app && # only this", "git config --global credential.https://bitbucket.org.helper '!f() { echo username=jane; echo \"password=$OTHER\"; }; f'",
+	}
+)
+
+func (f *fleetOf) repositories(flavor bitbucket.Flavor) []bitbucket.Repository {
+	base := pick(f, "https://git.example.com/", "https://git.example.com:7990/bitbucket/", "http://127.0.0.1:7990/") + "scm/" + pick(f, "PRJ", "~jane", "prj2") + "/"
+	if flavor == bitbucket.Cloud {
+		base = "https://bitbucket.org/acme/"
+	}
+	if f.chance(10) {
+		base = strings.Replace(base, "https://git", "http://git", 1)
+	}
+	var list []bitbucket.Repository
+	slugs := []string{"app", "lib", "web.js", "a_b", "x-1", "docs"}
+	f.Shuffle(len(slugs), func(i, j int) { slugs[i], slugs[j] = slugs[j], slugs[i] })
+	for _, slug := range slugs[:1+f.IntN(3)] {
+		r, err := bitbucket.Parse(base+slug+".git", "")
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// add adds one environment.
+func (f *fleetOf) add() {
+	uid := fmt.Sprintf("En%020d", len(f.environments)+1)
+	owner := pick(f, warp.Owner{Type: warp.UserOwner, UID: f.caller.UID}, warp.Owner{Type: warp.TeamOwner, UID: f.caller.Teams[0].UID}, warp.Owner{Type: warp.TeamOwner, UID: f.caller.Teams[len(f.caller.Teams)-1].UID})
+	flavor := pick(f, bitbucket.Cloud, bitbucket.DataCenter)
+	kind, secret := pick(f, flavor.TokenKinds()...), pick(f, config.DefaultSecretName(flavor), "WEB_TOKEN", "_t0")
+	auth, depth, branch := pick(f, setup.Helper, setup.Helper, setup.URL), pick(f, 0, 0, 1, 50), pick(f, "", "", "main", "feature/x", "it's")
+	bearerOnly := flavor == bitbucket.DataCenter && auth == setup.Helper && f.chance(20)
+	repositories := f.repositories(flavor)
+	var clones []setup.Clone
+	for i, r := range repositories {
+		c := setup.Clone{Repository: r, Secret: secret, Kind: kind, Auth: auth, Depth: depth, BearerOnly: bearerOnly}
+		if i == 0 {
+			c.Branch = branch
+		}
+		clones = append(clones, c)
+	}
+	var user []string
+	for range f.IntN(4) {
+		user = append(user, pick(f, userCommands...))
+	}
+	commands := setup.Merge(nil, clones, user, true)
+	name := repositories[0].EnvironmentName()
+	if f.chance(50) {
+		name = pick(f, oddNames...)
+	}
+	m := warp.NewModel(name).With(warp.KeyDockerImage, pick(f, "ubuntu:24.04", reconcile.DefaultImage, "registry.example.com:5000/a/b@sha256:"+strings.Repeat("0a", 32)))
+	if f.chance(40) {
+		m = m.With(warp.KeyDescription, pick(f, "plain", "two\nlines", "a: b # c", "yes", "\"quoted\"", "–dash–"))
+	}
+	for _, listed := range slices.Concat([]string{"NPM_TOKEN"}[:f.IntN(2)], []string{secret}, []string{"OTHER"}[:f.IntN(2)]) {
+		m = m.WithSecret(listed)
+	}
+	f.secrets = append(f.secrets, warp.Secret{Name: secret, Owner: owner, Type: warp.RawValue})
+	ours := true
+	for _, disturb := range []func(){
+		func() { m = m.With(warp.KeyName, pick(f, badNames...)) },
+		func() {
+			m = m.With(warp.KeyDescription, pick(f, " padded ", strings.Repeat("x", 241), "zero\u200bwidth", "\x1b[31m"))
+		},
+		func() { m = m.With(warp.KeyDockerImage, pick(f, "", "not an image", "UPPER", "a:b:c")) },
+		func() { m = m.Without(warp.KeySecrets) },
+		func() { m = m.Without(warp.KeySetupCommands) },
+		func() { m = m.With(warp.KeySecrets, []map[string]string{{"name": "bad-name"}, {"name": secret}}) },
+		func() {
+			commands = slices.Insert(slices.Clone(commands), f.IntN(len(commands)+1), pick(f, foreignCommands...))
+		},
+		func() {
+			commands = slices.Insert(slices.Clone(commands), f.IntN(len(commands)+1), pick(f, foreignCommands...))
+		},
+		func() { commands = append(slices.Clone(commands), pick(f, commands...)) },
+		func() { i := f.IntN(len(commands)); commands = slices.Delete(slices.Clone(commands), i, i+1) },
+		func() {
+			f.Shuffle(len(commands), func(i, j int) { commands[i], commands[j] = commands[j], commands[i] })
+		},
+		func() { i := f.IntN(len(commands)); commands[i] = strings.ReplaceAll(commands[i], secret, "ANOTHER") },
+		func() {
+			i := f.IntN(len(commands))
+			commands[i] = strings.ReplaceAll(commands[i], "git clone ", "git clone -q --recurse-submodules ")
+		},
+		func() { i := f.IntN(len(commands)); commands[i] += " && cd app && make" },
+		func() {
+			f.secrets = append(f.secrets, warp.Secret{Name: secret, Owner: owner, Type: "OTHER_TYPE"})
+			f.secrets = f.secrets[len(f.secrets)-1:]
+		},
+		func() { owner = warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000Z"} },
+	} {
+		if f.chance(4) {
+			disturb()
+			ours = false
+		}
+	}
+	if m.Raw(warp.KeySetupCommands) != nil || len(commands) > 0 {
+		m = m.With(warp.KeySetupCommands, commands)
+	}
+	if ours {
+		f.ours = append(f.ours, uid)
+	}
+	f.environments = append(f.environments, warp.Environment{UID: uid, Owner: owner, Model: m})
+}
+
+// TestAPlanOverWhatIsImportedChangesNothing: over random fleets, whatever hands have made
+// them. What this program could have made has an entry, and the rest is at least named.
+func TestAPlanOverWhatIsImportedChangesNothing(t *testing.T) {
+	t.Parallel()
+	live := 0
+	for seed := range uint64(60) {
+		f := &fleetOf{Rand: rand.New(rand.NewPCG(seed, 15)), names: map[string]bool{}}
+		f.caller = warp.Caller{UID: "jane", Teams: []warp.Team{{UID: "Tm0000000000000000000A", Name: "Acme"}}}
+		if f.chance(50) {
+			f.caller.Teams = append(f.caller.Teams, warp.Team{UID: "Tm0000000000000000000B", Name: pick(f, "Acme", "Other: team", "null", "", " x ")})
+		}
+		for range 1 + f.IntN(12) {
+			f.add()
+		}
+		before := len(f.secrets)
+		text, uids := f.imported(t)
+		require.Len(t, f.secrets, before)
+		live += len(uids)
+		isWhole := func(uid string) bool { // its secret may have gone to another's disturbance
+			at := slices.IndexFunc(f.environments, func(e warp.Environment) bool { return e.UID == uid })
+			return !strings.Contains(text, "("+uid+"): the secret") && !strings.Contains(text, "("+uid+"): secret") && at >= 0
+		}
+		for _, uid := range f.ours {
+			if isWhole(uid) {
+				assert.Contains(t, uids, uid, "seed %d\n%s", seed, text)
+			}
+		}
+		assert.NotContains(t, text, "\x1b")
+	}
+	assert.Greater(t, live, 100)
+}
