@@ -123,18 +123,23 @@ func (i Import) Hides(text string) bool {
 	return false
 }
 
-// ManifestKeys are the keys of an entry in the order of the inputs.
+// ManifestKeys are the keys of an entry: first those that are its own, then the others in
+// the order of the inputs.
 func ManifestKeys() []manifest.Key {
-	var keys []manifest.Key
+	var own, others []manifest.Key
 	for _, key := range manifestKeys() {
-		if key.Elsewhere == "" && key.Name != tokenVariable {
-			keys = append(keys, key)
+		switch {
+		case key.Elsewhere != "" || key.Name == tokenVariable:
+		case key.Own:
+			own = append(own, key)
+		default:
+			others = append(others, key)
 		}
 		if key.Name == "secret_name" {
-			keys = append(keys, manifest.Key{Name: tokenVariable})
+			others = append(others, manifest.Key{Name: tokenVariable})
 		}
 	}
-	return keys
+	return append(own, others...)
 }
 
 // IsInput reports whether a variable is one of an input.

@@ -36,6 +36,9 @@ func (s *Server) routeCloudREST(r *http.Request) route {
 		return route{serve: func(w http.ResponseWriter, _ *http.Request) { Removed("").Strike(w) }}
 	}
 	name, ok := strings.CutPrefix(r.URL.Path, "/2.0/repositories/")
+	if workspace := strings.TrimSuffix(name, "/"); ok && workspace != "" && !strings.Contains(workspace, "/") && r.Method == http.MethodGet {
+		return route{CloudRepositories, func(w http.ResponseWriter, r *http.Request) { s.listCloud(w, r, workspace) }}
+	}
 	owner, slug, ok2 := strings.Cut(strings.TrimSuffix(name, "/"), "/")
 	if !ok || !ok2 || strings.Contains(slug, "/") || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return route{serve: s.serveCloudUnknown}
@@ -136,6 +139,7 @@ func (r *Repository) cloudJSON(caller string) any {
 		"uuid":       uuidOf(fullName),
 		"is_private": !r.Public,
 		"scm":        "git",
+		"project":    map[string]string{"type": "project", "key": r.Project},
 		"size":       4096,
 		"mainbranch": main,
 		"workspace":  map[string]string{"type": "workspace", "slug": r.Owner, "uuid": uuidOf(r.Owner)},

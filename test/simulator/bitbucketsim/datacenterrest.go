@@ -20,7 +20,7 @@ const (
 )
 
 // routeDataCenterREST routes what comes after /rest/: api/{version}/application-properties,
-// api/{version}/projects/{key}/repos/{slug}, api/{version}/users/{slug}/repos/{slug}, api/{version}/users and
+// api/{version}/projects/{key}/repos[/{slug}], api/{version}/users/{slug}/repos[/{slug}], api/{version}/users and
 // access-tokens/{version}/.
 func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 	parts := strings.Split(path, "/")
@@ -35,6 +35,12 @@ func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 		return route{PermittedRepositories, s.listPermitted}
 	case get && len(parts) == 3 && parts[2] == "application-properties":
 		return route{DataCenterProperties, s.serveProperties}
+	case get && len(parts) == 5 && (parts[2] == "projects" || parts[2] == "users") && parts[4] == "repos":
+		owner := parts[3]
+		if parts[2] == "users" {
+			owner = "~" + owner
+		}
+		return route{DataCenterRepositories, func(w http.ResponseWriter, r *http.Request) { s.listDataCenter(w, r, owner) }}
 	case get && len(parts) == 6 && (parts[2] == "projects" || parts[2] == "users") && parts[4] == "repos":
 		owner, slug := parts[3], parts[5]
 		if parts[2] == "users" {
@@ -123,6 +129,13 @@ func (r *Repository) dataCenterJSON(base string) any {
 	if user, personal := strings.CutPrefix(r.Owner, "~"); personal {
 		kind, browse = "PERSONAL", base+"/users/"+user
 	}
+	clone := []link{
+		{Name: "ssh", Href: "ssh://git@" + dataCenterHost + ":7999/" + r.Owner + "/" + r.Slug + ".git"},
+		{Name: "http", Href: r.dataCenterCloneURL(base)},
+	}
+	if r.NoHTTP {
+		clone = clone[:1]
+	}
 	return map[string]any{
 		"slug":          r.Slug,
 		"name":          r.Slug,
@@ -135,11 +148,8 @@ func (r *Repository) dataCenterJSON(base string) any {
 		"archived":      r.Archived,
 		"project":       map[string]any{"key": r.Owner, "name": r.Owner, "id": 1, "public": r.Public, "type": kind},
 		"links": map[string]any{
-			"self": []link{{Href: browse + "/repos/" + r.Slug + "/browse"}},
-			"clone": []link{
-				{Name: "http", Href: r.dataCenterCloneURL(base)},
-				{Name: "ssh", Href: "ssh://git@" + dataCenterHost + ":7999/" + r.Owner + "/" + r.Slug + ".git"},
-			},
+			"self":  []link{{Href: browse + "/repos/" + r.Slug + "/browse"}},
+			"clone": clone,
 		},
 	}
 }

@@ -19,6 +19,8 @@
 //	upload-pack              POST .../git-upload-pack
 //	receive-pack             POST .../git-receive-pack
 //	cloud repository         GET  https://api.bitbucket.org/2.0/repositories/{workspace}/{slug}
+//	cloud repositories       GET  https://api.bitbucket.org/2.0/repositories/{workspace}
+//	datacenter repositories  GET  BASE/rest/api/{version}/projects/{key}/repos, and users/{slug}/repos
 //	datacenter properties    GET  BASE/rest/api/{version}/application-properties
 //	datacenter repository    GET  BASE/rest/api/{version}/projects/{key}/repos/{slug}, and users/{slug}/repos/{slug}
 //	permitted repositories   GET  BASE/rest/api/{version}/repos
@@ -34,18 +36,20 @@ package bitbucketsim
 
 // The operations, for fault.Fault.Operation and Server.Counts.
 const (
-	UploadPackRefs        = "upload-pack refs"
-	ReceivePackRefs       = "receive-pack refs"
-	UploadPack            = "upload-pack"
-	ReceivePack           = "receive-pack"
-	CloudRepository       = "cloud repository"
-	DataCenterProperties  = "datacenter properties"
-	DataCenterRepository  = "datacenter repository"
-	PermittedRepositories = "permitted repositories"
-	ListAccessTokens      = "list access tokens"
-	CreateAccessToken     = "create access token"
-	GetAccessToken        = "get access token"
-	DeleteAccessToken     = "delete access token"
-	FindUsers             = "find users"
-	Connect               = "connect"
+	UploadPackRefs         = "upload-pack refs"
+	ReceivePackRefs        = "receive-pack refs"
+	UploadPack             = "upload-pack"
+	ReceivePack            = "receive-pack"
+	CloudRepository        = "cloud repository"
+	CloudRepositories      = "cloud repositories"
+	DataCenterRepositories = "datacenter repositories"
+	DataCenterProperties   = "datacenter properties"
+	DataCenterRepository   = "datacenter repository"
+	ListAccessTokens       = "list access tokens"
+	CreateAccessToken      = "create access token"
+	GetAccessToken         = "get access token"
+	DeleteAccessToken      = "delete access token"
+	FindUsers              = "find users"
+	Connect                = "connect"
+	PermittedRepositories  = "permitted repositories"
 )

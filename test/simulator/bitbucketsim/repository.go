@@ -47,6 +47,10 @@ type Repository struct {
 	Empty bool
 	// Archived refuses pushes. Data Center only.
 	Archived bool
+	// Project is the key of its project. Cloud only; on Data Center the owner is it.
+	Project string
+	// NoHTTP leaves out the clone link for HTTP, as where an administrator has switched it off. Data Center only.
+	NoHTTP bool
 	// Version0 is served by a git of before 2018, or through a proxy that drops the header Git-Protocol:
 	// every ref is advertised.
 	Version0 bool
