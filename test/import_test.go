@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -211,4 +212,55 @@ func TestWhatImportCannotUseIsToldAtOnce(t *testing.T) {
 		assert.NotContains(t, log, "internal error")
 		w.requireNothingWritten()
 	})
+}
+
+// TestTheNextPageIsOfTheSameList: the token goes with the request for it.
+func TestTheNextPageIsOfTheSameList(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"https://git.example.test/2.0/repositories/acme?page=2", "https://api.bitbucket.org/2.0/repositories/other?page=2", "http://api.bitbucket.org/2.0/repositories/acme?page=2", "/2.0/repositories/acme"} {
+		w := newWorld(t, plain, warpsim.Options{})
+		w.bitbucket.AddToken(bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken})
+		w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.CloudRepositories, When: fault.Before, Status: 200, Body: `{"values":[{"slug":"a"}],"next":"` + next + `"}`, Times: 1})
+		code, text, log := w.imported(map[string]string{"repo_url": "https://bitbucket.org/acme", "bitbucket_token": accessToken})
+		assert.Equal(t, 1, code)
+		assert.Empty(t, text)
+		assert.Contains(t, log, "the next page would not be of this list")
+		assert.Len(t, w.bitbucket.Journal.All(), 2, "the tunnel and one request")
+		w.requireClean()
+	}
+}
+
+// TestInAPipelineImportIsAboutAllRepositories, not about the pipeline's own.
+func TestInAPipelineImportIsAboutAllRepositories(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pipe, warpsim.Options{})
+	w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "x")
+	w.oz.AddEnvironment(team, `{"name":"x","docker_image":"ubuntu:24.04","secrets":[{"name":"BITBUCKET_API_TOKEN"}],"setup_commands":["git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/other.git"]}`)
+	code, text, log := w.imported(nil)
+	require.Zero(t, code, log)
+	assert.Contains(t, text, "- repo_url: https://bitbucket.org/acme/other.git\n    environment_name: x\n")
+	w.requireClean()
+}
+
+// TestAnImportThatNobodyGetsFails: its standard output is all that it does.
+func TestAnImportThatNobodyGetsFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.inputs(nil)
+	delete(inputs, "repo_url")
+	command, _ := w.command(inputs, "import")
+	var stderr bytes.Buffer
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, reader.Close())
+	command.Stdout, command.Stderr = writer, &stderr
+	require.Error(t, command.Run())
+	require.NoError(t, writer.Close())
+	assert.Equal(t, 1, command.ProcessState.ExitCode(), stderr.String())
+
+	command, _ = w.command(inputs, "import", "more")
+	command.Stderr = &stderr
+	require.Error(t, command.Run())
+	assert.Equal(t, 2, command.ProcessState.ExitCode())
+	assert.Contains(t, stderr.String(), "2 arguments are too many")
 }
