@@ -108,6 +108,8 @@ func TestAFleetIsImportedAsItIs(t *testing.T) {
 		assert.NotContains(t, log, "::", "a command to GitHub")
 		assert.Equal(t, writes, w.oz.Counts()["CreateCloudEnvironment"])
 		w.requirePlanKeeps(t, text, 3)
+		w.environ = append(w.environ, "BITBUCKET_API_TOKEN="+cloudToken, "SHOP_TOKEN="+accessToken)
+		w.requirePlanKeeps(t, text, 3)
 	})
 }
 

@@ -3,11 +3,13 @@ package config
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
 // importing stands for the command import, which is no mode: nobody can set it.
@@ -110,18 +112,16 @@ func (i Import) DesiredEntry(text string) (Entry, error) {
 	return job.Entries[0], nil
 }
 
-// Hides reports whether a text holds a secret of the job, or what looks like one.
+// Hides reports whether a text holds a secret of the job, or what looks like one: a token
+// with a known beginning, and whatever stands where a variable should.
 func (i Import) Hides(text string) bool {
-	if len(lookalikes(text)) > 0 {
-		return true
-	}
-	for _, secret := range i.Job.Secrets() {
-		if secret.In(text) {
-			return true
-		}
-	}
-	return false
+	isIn := func(secret sensitive.String) bool { return secret.In(text) }
+	return len(lookalikes(text)) > 0 || spelledLogin.MatchString(text) || slices.ContainsFunc(i.Job.Secrets(), isIn)
 }
+
+// spelledLogin finds a password in a URL and the credential of a header, where no variable
+// stands for them.
+var spelledLogin = regexp.MustCompile(`://[^\s/@:]*:[^\s/@$%]+@|(?i:authorization:\s*(?:bearer|basic)\s+)[^\s"'$%]`)
 
 // ManifestKeys are the keys of an entry: first those that are its own, then the others in
 // the order of the inputs.

@@ -71,7 +71,10 @@ func TestAnImportHidesSecrets(t *testing.T) {
 	t.Parallel()
 	got, err := config.ParseImport(map[string]string{"warp_api_key": "plain-key-1234", "bitbucket_token": "opaque-token-1234"}, files{}.read)
 	require.NoError(t, err)
-	for text, want := range map[string]bool{"": false, "ordinary": false, "a plain-key-1234 b": true, "x=opaque-token-1234": true, "git clone https://x:" + webToken + "@h": true, "x %41TCTT3xFfGN0q7w9e8r1t2y3": true} {
+	for text, want := range map[string]bool{
+		"": false, "ordinary": false, "git clone https://jane:hunter2@h/x": true, "git clone https://x-token-auth:$A@h/x": false, "https://jane@h:443/x": false, `-c "http.extraHeader=Authorization: Bearer abc"`: true,
+		`-c "http.extraHeader=Authorization: Bearer $A"`: false,
+		"a plain-key-1234 b":                             true, "x=opaque-token-1234": true, "git clone https://x:" + webToken + "@h": true, "x %41TCTT3xFfGN0q7w9e8r1t2y3": true} {
 		assert.Equal(t, want, got.Hides(text), text)
 	}
 }

@@ -62,7 +62,7 @@ func Of(w reconcile.World, r Reader) Inventory {
 		}
 	}
 	slices.SortStableFunc(items, func(a, b *item) int {
-		return cmp.Or(cmp.Compare(a.owner, b.owner), cmp.Compare(a.model.Name(), b.model.Name()), cmp.Compare(a.UID, b.UID))
+		return cmp.Or(cmp.Compare(a.owner, b.owner), cmp.Compare(a.name, b.name), cmp.Compare(a.UID, b.UID))
 	})
 	describe(w, r, items)
 	nameVariables(w, r, items)
@@ -92,7 +92,7 @@ func called(e warp.Environment, r Reader) string {
 // item is an environment on its way to an entry.
 type item struct {
 	UID    string
-	model  warp.Model
+	name   string
 	owner  string // for the order
 	of     warp.Owner
 	clones []setup.Clone
@@ -103,7 +103,7 @@ type item struct {
 }
 
 func newItem(w reconcile.World, e warp.Environment) *item {
-	i := &item{UID: e.UID, model: e.Model, of: e.Owner, values: map[string]any{}}
+	i := &item{UID: e.UID, name: e.Model.Name(), of: e.Owner, values: map[string]any{}}
 	listed, _ := e.Model.Secrets()
 	clones, user, known, err := setup.Found(e.Model.SetupCommands(), listed)
 	if i.clones = clones; err != nil {
@@ -116,8 +116,8 @@ func newItem(w reconcile.World, e warp.Environment) *item {
 			i.values[key] = value
 		}
 	}
-	set("environment_name", e.Model.Name())
-	if isTwin(w, e) || e.Model.Name() == "" {
+	set("environment_name", i.name)
+	if i.isTwin(w) || i.name == "" {
 		i.byID()
 	}
 	set("description", e.Model.Description())
@@ -195,9 +195,10 @@ func (i *item) byID() {
 	i.values["environment_id"] = i.UID
 }
 
-func isTwin(w reconcile.World, e warp.Environment) bool {
+// isTwin reports whether another environment of this owner has the same name.
+func (i *item) isTwin(w reconcile.World) bool {
 	return slices.ContainsFunc(w.Listings, func(l warp.EnvironmentListing) bool {
-		return l.UID != e.UID && l.Name == e.Model.Name() && l.Owner.Type == e.Owner.Type && (l.Owner.UID == e.Owner.UID || e.Owner.Type == warp.UserOwner)
+		return l.UID != i.UID && l.Name == i.name && l.Owner.Type == i.of.Type && (l.Owner.UID == i.of.UID || i.of.Type == warp.UserOwner)
 	})
 }
 
@@ -217,7 +218,7 @@ func (i *item) finished() manifest.Draft {
 	}
 	if i.why != "" {
 		d.IsOff = true
-		d.Notes = append(d.Notes, fmt.Sprintf("left out: environment %q (%s): %s", i.model.Name(), i.UID, i.why))
+		d.Notes = append(d.Notes, fmt.Sprintf("left out: environment %q (%s): %s", i.name, i.UID, i.why))
 	} else if len(i.left) > 0 {
 		d.Notes = append(d.Notes, "stays as it is, for no entry can say the same: "+strings.Join(i.left, ", "))
 	}
