@@ -242,7 +242,63 @@ func TestAPlanOverWhatIsImportedChangesNothing(t *testing.T) {
 				assert.Contains(t, uids, uid, "seed %d\n%s", seed, text)
 			}
 		}
+		for _, e := range f.environments {
+			if e.Owner.UID == "Tm0000000000000000000Z" {
+				assert.NotContains(t, text, e.UID, "of a team that the key does not see")
+			}
+		}
 		assert.NotContains(t, text, "\x1b")
 	}
 	assert.Greater(t, live, 100)
+}
+
+// of is an environment of team Acme by our helper form, with what a test is about.
+func of(t *testing.T, uid, name, url string, more ...string) warp.Environment {
+	t.Helper()
+	r, err := bitbucket.Parse(url, "")
+	require.NoError(t, err)
+	secret := config.DefaultSecretName(r.Flavor)
+	clone := setup.Clone{Repository: r, Secret: secret, Kind: r.Flavor.TokenKinds()[0], Auth: setup.Helper}
+	m := warp.NewModel(name).With(warp.KeyDockerImage, "ubuntu:24.04").WithSecret(secret).With(warp.KeySetupCommands, append(setup.Merge(nil, []setup.Clone{clone}, nil, true), more...))
+	return warp.Environment{UID: uid, Owner: warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000A"}, Model: m}
+}
+
+func TestWhatIsImported(t *testing.T) {
+	t.Parallel()
+	const app, server = "https://bitbucket.org/acme/app.git", "https://git.example.com/scm/PRJ/app.git"
+	one, two := "En00000000000000000001", "En00000000000000000002"
+	trashed := of(t, two, "gone", app)
+	trashed.Trashed = true
+	elsewhere := of(t, two, "acme-app", app)
+	elsewhere.Model = elsewhere.Model.With(warp.KeySetupCommands, []string{"make"})
+	for name, tt := range map[string]struct {
+		environments []warp.Environment
+		live         []string
+		want, not    []string
+	}{
+		"the usual one":                 {[]warp.Environment{of(t, one, "acme-app", app)}, []string{one}, []string{"environments:\n  - repo_url: " + app + "\n    docker_image: ubuntu:24.04\n"}, []string{"defaults", "_name", "_variable", "scope"}},
+		"none":                          {nil, nil, []string{"environments: []\n"}, nil},
+		"one in the trash":              {[]warp.Environment{of(t, one, "acme-app", app), trashed}, []string{one}, nil, []string{two}},
+		"a twin that is no Bitbucket's": {[]warp.Environment{of(t, one, "acme-app", app), elsewhere}, []string{one}, []string{"environment_id: " + one}, []string{two}},
+		"two servers":                   {[]warp.Environment{of(t, one, "acme-app", app), of(t, two, "PRJ-app", server)}, []string{one, two}, []string{"_variable: BITBUCKET_API_TOKEN\n", "_variable: OZ_BITBUCKET_TOKEN\n"}, nil},
+		"a clone by hand after the login": {[]warp.Environment{of(t, one, "acme-app", app, "git clone https://bitbucket.org/acme/lib.git")}, []string{one},
+			[]string{"repo_url: " + app + "\n", "stays as it is, for no entry can say the same: setup_commands"}, []string{"lib"}},
+		"in common": {[]warp.Environment{of(t, one, "acme-app", app), of(t, two, "b", app, "cd ./app && make")}, []string{one, two}, []string{"defaults:\n  docker_image: ubuntu:24.04\nenvironments:\n", "    setup_commands: make\n"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := stored{caller: warp.Caller{UID: "jane", Teams: []warp.Team{{UID: "Tm0000000000000000000A", Name: "Acme"}}}, environments: tt.environments}
+			for _, secret := range []string{"BITBUCKET_API_TOKEN", "BITBUCKET_TOKEN"} {
+				s.secrets = append(s.secrets, warp.Secret{Name: secret, Owner: warp.Owner{Type: warp.TeamOwner, UID: "Tm0000000000000000000A"}, Type: warp.RawValue})
+			}
+			text, uids := s.imported(t)
+			assert.ElementsMatch(t, tt.live, uids, text)
+			for _, want := range tt.want {
+				assert.Contains(t, text, want)
+			}
+			for _, not := range tt.not {
+				assert.NotContains(t, text, not)
+			}
+		})
+	}
 }
