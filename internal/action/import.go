@@ -92,7 +92,7 @@ func describe(ctx context.Context, asked config.Import, log *slog.Logger, enviro
 	if asked.Place != (bitbucket.Place{}) {
 		return listPlace(bounded, asked, log, bitbucketapi.New(clients).Client(asked.Job.Entries[0].Token))
 	}
-	return listOz(bounded, asked, log, warpapi.New(asked.Job.WarpServerURL, asked.Job.WarpAPIKey, clients, Version()))
+	return listOz(bounded, asked, log, warpapi.New(asked.Job.WarpServerURL, asked.Job.WarpAPIKey, clients, Version(), log))
 }
 
 const schemaLine = "yaml-language-server: $schema=" + config.SchemaURL

@@ -60,6 +60,14 @@ func (s stored) GetEnvironment(_ context.Context, uid string) (warp.Environment,
 	return warp.Environment{}, errors.New("no such environment")
 }
 
+func (s stored) GetEnvironments(ctx context.Context, uids []string) []warp.Answer {
+	answers := make([]warp.Answer, len(uids))
+	for i, uid := range uids {
+		answers[i].Environment, answers[i].Err = s.GetEnvironment(ctx, uid)
+	}
+	return answers
+}
+
 // imported is what import prints, and the plan over it with the UIDs of its entries. Every
 // entry has to be kept, each environment has one at most.
 func (s stored) imported(t *testing.T) (text string, uids []string) {

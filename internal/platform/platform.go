@@ -63,7 +63,7 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	case variables["GITLAB_CI"] == "true":
 		return gitLab{plain{host: on}, map[string]bool{}}
 	}
-	terminal := screen(stderr, variables)
+	terminal := screen(stderr, on.variables)
 	if terminal != nil {
 		on.log.to = terminal
 	}
