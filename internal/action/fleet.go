@@ -37,11 +37,11 @@ type part struct {
 // once. A rotation goes from secret to secret. A test and a removal go from entry to
 // entry.
 func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
-	share := reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
-	parts := r.parts(ctx, share, f)
+	r.share = reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
+	parts := r.parts(ctx, f)
 	switch mode(r.job.Mode) {
 	case reconcile.Provision:
-		r.provision(ctx, share, parts)
+		r.provision(ctx, parts)
 	case reconcile.Verification:
 		r.each("Smoke test", parts, testsAbreast, func(p *part) { p.work = p.whole(ctx) })
 	default:
@@ -52,8 +52,8 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 
 // parts divides the entries: by their secret in an apply and a rotation, else one by one.
 // The owner of a secret is asked of Oz, for a team has a name and a UID.
-func (r run) parts(ctx context.Context, share *reconcile.Shared, f report.Facts) []*part {
-	caller, unknown := share.New().GetCaller(ctx) // whose error each plan meets again
+func (r run) parts(ctx context.Context, f report.Facts) []*part {
+	caller, unknown := r.share.New().GetCaller(ctx) // whose error each plan meets again
 	type key struct {
 		owner  warp.Owner
 		team   string
@@ -74,7 +74,7 @@ func (r run) parts(ctx context.Context, share *reconcile.Shared, f report.Facts)
 		p := known[k]
 		if p == nil {
 			p = &part{run: r}
-			p.reader, p.on = share.New(), ungrouped{r.on}
+			p.reader, p.on = r.share.New(), ungrouped{r.on}
 			known[k] = p
 			list = append(list, p)
 		}
@@ -152,9 +152,9 @@ func (p *part) whole(ctx context.Context) work {
 
 // provision plans and proves every part, shows the plan as a whole, and then writes and
 // tests. A part whose plan is overtaken meanwhile plans again by itself.
-func (r run) provision(ctx context.Context, share *reconcile.Shared, parts []*part) {
+func (r run) provision(ctx context.Context, parts []*part) {
 	end := r.on.Group("Check")
-	r.look(ctx, share, parts)
+	r.look(ctx, parts)
 	r.each("Check", parts, r.job.Concurrency, func(p *part) {
 		bounded, cancel := p.bounded(ctx)
 		defer cancel()
@@ -210,11 +210,11 @@ func (r run) writeAll(ctx context.Context, parts []*part) {
 
 // look reads and proves, at the same time, what the parts have in common. Its time grows
 // with the file; what each part does by itself has a limit of its own.
-func (r run) look(ctx context.Context, share *reconcile.Shared, parts []*part) {
+func (r run) look(ctx context.Context, parts []*part) {
 	bounded, cancel := r.bounded(ctx)
 	defer cancel()
 	looking := group.New()
-	looking.Go(func() error { share.Load(); return nil })
+	looking.Go(func() error { r.share.Load(); return nil })
 	looking.Go(func() error { r.proveTokens(bounded, parts); return nil })
 	_ = looking.Wait() // each part is told what went wrong
 }
@@ -525,32 +525,27 @@ func (r run) noted(parts []*part) reconcile.Plan {
 	if plan.Mode != reconcile.Provision {
 		return plan
 	}
-	known := map[string]bool{}
 	type called struct {
 		scope warp.OwnerType
 		name  string
 	}
-	elsewhere := map[called]bool{} // in the file, and not in this job
+	elsewhere, ids := map[called]bool{}, map[string]bool{} // in the file, and not in this job
 	for _, e := range r.job.Others {
-		if known[e.EnvironmentID] = true; e.EnvironmentID == "" {
+		if ids[e.EnvironmentID] = true; e.EnvironmentID == "" {
 			elsewhere[called{e.Scope, e.Name()}] = true
 		}
 	}
+	var plans []reconcile.Plan
 	for _, p := range parts {
 		if p.work.Plan != nil {
-			for _, e := range p.work.Plan.Environments {
-				known[e.UID] = true
-			}
+			plans = append(plans, *p.work.Plan)
 		}
 	}
 	var names []string
-	for _, p := range parts {
-		for _, user := range p.work.around {
-			if !known[user.UID] && !elsewhere[called{user.Owner.Type, user.Name}] {
-				known[user.UID] = true
-				plan.Unmanaged = append(plan.Unmanaged, user)
-				names = append(names, user.String())
-			}
+	for _, user := range r.share.Unmanaged(plans) {
+		if !ids[user.UID] && !elsewhere[called{user.Owner.Type, user.Name}] {
+			plan.Unmanaged = append(plan.Unmanaged, user)
+			names = append(names, user.String())
 		}
 	}
 	if n := len(names); n > mostNamed {

@@ -34,7 +34,8 @@ type run struct {
 	on        platform.Platform
 	log       *slog.Logger
 	oz        *warpapi.Client
-	reader    reconcile.Reader // of Oz, for plans
+	reader    reconcile.Reader  // of Oz, for plans
+	share     *reconcile.Shared // what the Readers of several plans have in common
 	bitbucket *bitbucketapi.API
 	started   *atomic.Int64          // agents of smoke tests
 	slots     reconcile.Slots        // for what is written at the same time
@@ -69,8 +70,6 @@ type work struct {
 	proof preflight.Proof // of the token
 	made  *minted         // the token, where it is of our own making
 	shown bool            // the plan
-
-	around []credential.User // live environments of the same owners that the plan is not about
 }
 
 // all is the whole of the program in order, in every mode:
@@ -182,7 +181,6 @@ func (r run) plan(ctx context.Context, w work) work {
 		w.Err = r.judge(&plan, w.proof)
 	}
 	w.Err = cmp.Or(w.Err, r.refuseTwice(&plan))
-	w.around = world.Around(plan)
 	if w.Err == nil && plan.Mode == reconcile.Rotation {
 		w.Err = r.refuseStrangers(plan)
 	}

@@ -136,19 +136,6 @@ func (p *Plan) outside(users []credential.User) []credential.User {
 	})
 }
 
-// Around are the listed environments of the owners of a plan's secrets that the plan is
-// not about.
-func (w World) Around(p Plan) []credential.User {
-	var list []credential.User
-	for _, listing := range w.Listings {
-		isPlanned := slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.UID == listing.UID })
-		if !isPlanned && slices.ContainsFunc(p.Secrets, func(s SecretPlan) bool { return owns(s.Owner, listing.Owner) }) {
-			list = append(list, credential.User{UID: listing.UID, Name: listing.Name, Owner: listing.Owner})
-		}
-	}
-	return list
-}
-
 // users are the live environments whose runs read the secret.
 func (w World) users(c credential.Credential) []credential.User {
 	var users []credential.User

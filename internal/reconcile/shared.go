@@ -3,8 +3,10 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -74,6 +76,31 @@ func (s *sharing) GetEnvironments(ctx context.Context, uids []string) []warp.Ans
 		}
 	}
 	return answers
+}
+
+// Unmanaged are the listed environments of the owners of the plans' secrets that none of
+// the plans is about. It reads nothing that was not read before.
+func (s *Shared) Unmanaged(plans []Plan) []credential.User {
+	listings, _ := s.environments() // without them there is no plan
+	planned := map[string]bool{}
+	var owners []warp.Owner
+	for _, p := range plans {
+		for _, e := range p.Environments {
+			planned[e.UID] = true
+		}
+		for _, secret := range p.Secrets {
+			if !slices.Contains(owners, secret.Owner) {
+				owners = append(owners, secret.Owner)
+			}
+		}
+	}
+	var list []credential.User
+	for _, l := range listings {
+		if !planned[l.UID] && slices.ContainsFunc(owners, func(owner warp.Owner) bool { return owns(owner, l.Owner) }) {
+			list = append(list, credential.User{UID: l.UID, Name: l.Name, Owner: l.Owner})
+		}
+	}
+	return list
 }
 
 // read reads what the plans of a job need of single environments. Where a list is

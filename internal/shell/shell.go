@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -23,6 +25,8 @@ const (
 	// longest is the longest command in bytes: 8 MB when it is parsed.
 	longest = 16 << 10
 	// deepest is how many calls may be on the stack: some two hundred brackets.
+	// enough is how many bytes are read before anybody looks: what they open is not deep.
+	enough = 512
 	deepest = 2000
 	// deepestScript is how many scripts may be in one another: each is parsed while
 	// the ones around it are in memory.
@@ -39,17 +43,32 @@ func parse(command string) (*syntax.File, error) {
 	if len(command) > longest {
 		return nil, errLong
 	}
-	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(shallow{strings.NewReader(command)}, "")
+	parser := parsers.Get().(*syntax.Parser)
+	defer parsers.Put(parser)
+	return parser.Parse(&shallow{Reader: strings.NewReader(command)}, "")
 }
 
-// shallow is what a parser reads, a kilobyte at a time, until it is too deep.
-type shallow struct{ io.Reader }
+// Each of these begins anew with what it is given. To make one costs as much as it does
+// with a command, and a file of environments holds thousands.
+var (
+	parsers  = sync.Pool{New: func() any { return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)) }}
+	printers = sync.Pool{New: func() any { return syntax.NewPrinter() }}
+)
 
-func (s shallow) Read(p []byte) (int, error) {
-	if runtime.Callers(deepest, make([]uintptr, 1)) > 0 {
+// shallow is what a parser reads, a kilobyte at a time, until it is too deep. To look how
+// deep it is takes as long as to parse a short command, in which nothing gets deep.
+type shallow struct {
+	io.Reader
+	read int
+}
+
+func (s *shallow) Read(p []byte) (int, error) {
+	if s.read > enough && runtime.Callers(deepest, make([]uintptr, 1)) > 0 {
 		return 0, errDeep
 	}
-	return s.Reader.Read(p)
+	n, err := s.Reader.Read(p)
+	s.read += n
+	return n, err
 }
 
 // Check checks the syntax of one command, which an interactive bash will run. The
@@ -140,13 +159,32 @@ func Variables(command string) []string {
 // Names reports whether the variable's name stands anywhere in command as a
 // word of its own: expanded, in quotes that another shell will read, as an
 // argument, or in text that cannot be parsed.
-func Names(command, variable string) bool { return slices.Contains(Words(command), variable) }
+func Names(command, variable string) bool {
+	if variable == "" || strings.ContainsFunc(variable, isBetween) {
+		return false
+	}
+	for from := 0; ; {
+		at := strings.Index(command[from:], variable)
+		if at < 0 {
+			return false
+		}
+		start, end := from+at, from+at+len(variable)
+		if (start == 0 || !isWord(command[start-1])) && (end == len(command) || !isWord(command[end])) {
+			return true
+		}
+		from = start + 1
+	}
+}
 
 // Words are the words of which Names looks for one: letters, digits and "_".
 func Words(command string) []string {
-	return strings.FieldsFunc(command, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
+	return strings.FieldsFunc(command, isBetween)
+}
+
+func isBetween(r rune) bool { return r >= utf8.RuneSelf || !isWord(byte(r)) }
+
+func isWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // Call is a simple command.
@@ -267,7 +305,9 @@ func walkScript(command string, depth int, visit func(syntax.Node)) {
 
 func callOf(expr *syntax.CallExpr) Call {
 	var source strings.Builder
-	_ = syntax.NewPrinter().Print(&source, expr) // a Builder takes everything
+	printer := printers.Get().(*syntax.Printer)
+	_ = printer.Print(&source, expr) // a Builder takes everything
+	printers.Put(printer)
 	words := make([]string, len(expr.Args))
 	for i, arg := range expr.Args {
 		words[i] = text(arg.Parts)

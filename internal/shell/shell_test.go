@@ -1,8 +1,10 @@
 package shell_test
 
 import (
+	"math/rand/v2"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -112,6 +114,25 @@ func TestNames(t *testing.T) {
 		assert.Equal(t, want, shell.Names(command, "T"), command)
 	}
 	assert.False(t, shell.Names("echo $T", ""))
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(most int) string {
+		letters := []rune("AA_1-é$ ")
+		word := make([]rune, random.IntN(most))
+		for i := range word {
+			word[i] = letters[random.IntN(len(letters))]
+		}
+		return string(word)
+	}
+	named := 0
+	for range 20_000 {
+		command, variable := text(12), text(4)
+		want := slices.Contains(shell.Words(command), variable)
+		require.Equal(t, want, shell.Names(command, variable), "%q in %q", variable, command)
+		if want {
+			named++
+		}
+	}
+	assert.Greater(t, named, 500)
 }
 
 func TestCalls(t *testing.T) {
