@@ -26,7 +26,7 @@ const (
 	longest = 16 << 10
 	// deepest is how many calls may be on the stack: some two hundred brackets.
 	// enough is how many bytes are read before anybody looks: what they open is not deep.
-	enough = 512
+	enough  = 512
 	deepest = 2000
 	// deepestScript is how many scripts may be in one another: each is parsed while
 	// the ones around it are in memory.
