@@ -558,18 +558,6 @@ environments:
 	})
 }
 
-// TestSixtyEntries, and nothing to do the second time.
-func TestSixtyEntries(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, plain, warpsim.Options{})
-	inputs := w.manifest(w.many(60), map[string]string{"smoke_test": "false"})
-	assert.Len(t, w.must(inputs).environments(t), 60)
-	w.requireNoTwins(60)
-	assert.Equal(t, "false", w.must(inputs).outputs["changed"])
-	w.requireNoTwins(60)
-	w.requireClean()
-}
-
 // TestARotationOfAFleetThatIsStopped leaves each secret whole, and begins no other.
 func TestARotationOfAFleetThatIsStopped(t *testing.T) {
 	t.Parallel()

@@ -224,8 +224,8 @@ func TestAFleetThroughFaults(t *testing.T) {
 	w := newWorld(t, plain, warpsim.Options{})
 	text := w.many(12)
 	for _, f := range []fault.Fault{
-		{Operation: "CreateCloudEnvironment", When: fault.After, Status: 502, Times: 3},
-		{Operation: "CreateCloudEnvironment", When: fault.Before, Status: 429, Times: 2},
+		{Operation: "CreateGenericStringObject", When: fault.After, Status: 502, Times: 3},
+		{Operation: "CreateGenericStringObject", When: fault.Before, Status: 429, Times: 2},
 		{Operation: "GetCloudEnvironments", When: fault.Before, Status: 503, Times: 1},
 	} {
 		w.oz.Script.Add(f)

@@ -2,13 +2,17 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -35,28 +39,164 @@ func (w *world) copies(n int) {
 	w.cloud.AddCopies(slugs...)
 }
 
-// TestAFleetThatDidNotChange costs no more requests to Oz than the law allows, whatever the
-// server takes in one document.
+// unproved is a manifest of n entries whose repositories nobody asks for.
+func unproved(n int) string {
+	return strings.Replace(entries(n), "defaults:\n", "defaults:\n  verify_token: false\n", 1)
+}
+
+// requests counts what Oz was asked since the last reset, by operation.
+func (w *world) requests() map[string]int {
+	counts := map[string]int{}
+	for _, request := range w.oz.Journal.All() {
+		counts[request.Operation]++
+	}
+	return counts
+}
+
+// TestAFleetThatDidNotChange costs no more requests to Oz than the law allows, and proves
+// each repository once.
 func TestAFleetThatDidNotChange(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 50, 500} {
-		t.Run(fmt.Sprintf("%d entries", n), func(t *testing.T) {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, plain, warpsim.Options{MostFields: 20})
 			w.copies(n)
 			inputs := w.manifest(entries(n), map[string]string{"smoke_test": "false"})
-			applied := w.must(inputs)
+			w.must(w.manifest(unproved(n), map[string]string{"smoke_test": "false"}))
 			w.oz.Journal.Reset()
 			w.bitbucket.Journal.Reset()
 			r := w.must(inputs, "plan")
-			asked := len(w.oz.Journal.All())
-			assert.LessOrEqual(t, asked, 10)
-			t.Logf("%d requests to Oz, %d to Bitbucket, %d MB", asked, len(w.bitbucket.Journal.All()), w.memory>>20)
+			assert.LessOrEqual(t, len(w.oz.Journal.All()), 10)
 			assert.Equal(t, slices.Repeat([]string{"keep"}, n), changesOf(r.environments(t)))
-			assert.Equal(t, column(applied.environments(t), func(e entry) string { return e.ID }), column(r.environments(t), func(e entry) string { return e.ID }))
-			again := w.must(inputs)
-			assert.Equal(t, "false", again.outputs["changed"])
-			require.Len(t, w.oz.Environments(), n)
+			asked := map[string]int{} // for refs, with the token
+			for _, request := range w.bitbucket.Journal.All() {
+				if request.Operation == bitbucketsim.UploadPackRefs && request.Header.Get("Authorization") != "" {
+					asked[request.URL]++
+				}
+			}
+			assert.Len(t, asked, n)
+			for path, times := range asked {
+				assert.Equal(t, 1, times, path)
+			}
 		})
 	}
+}
+
+// TestAFleetOnDataCenter is proved from the server's own lists.
+func TestAFleetOnDataCenter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	var text strings.Builder
+	var slugs []string
+	text.WriteString("environments:\n")
+	for i := range 200 {
+		slugs = append(slugs, fmt.Sprintf("r%04d", i))
+		fmt.Fprintf(&text, "  - repo_url: %s/scm/PRJ/%s.git\n", w.bitbucket.DataCenterURL(), slugs[i])
+		if i%2 == 0 {
+			fmt.Fprintf(&text, "    secret_name: TOKEN_%d\n", i)
+		}
+	}
+	w.dc.AddCopies(slugs[:199]...)
+	inputs := w.manifest(text.String(), map[string]string{"smoke_test": "false", "bitbucket_token": dcToken})
+	r := w.run(inputs)
+	assert.Equal(t, 1, r.code, r.log)
+	list := r.environments(t)
+	require.Len(t, list, 200)
+	assert.NotContains(t, changesOf(list[:199]), "")
+	assert.Contains(t, list[199].Error, "r0199.git")
+	refs := 0
+	for _, request := range w.bitbucket.Journal.All() {
+		if strings.Contains(request.Operation, "refs") {
+			refs++
+		}
+	}
+	assert.Less(t, refs, 12, "the first, and the one that is in no list")
+	assert.Equal(t, 1, w.bitbucket.Counts()[bitbucketsim.PermittedRepositories])
+}
+
+// TestFiveHundredEntries go through everything that can happen to a night's job: it is
+// killed, it is told to stop, answers are lost, Oz asks it to wait. Nothing is doubled,
+// nothing is lost, and what belongs to others keeps every byte.
+func TestFiveHundredEntries(t *testing.T) {
+	t.Parallel()
+	const n = 500
+	w := newWorld(t, plain, warpsim.Options{MostFields: 20})
+	w.oz.AddEnvironment(team, `{ "name": "foreign", "future": [1, {"b":2}],  "setup_commands": ["make"]}`)
+	w.oz.AddSecret(team, "FOREIGN", "value of others")
+	foreign := w.oz.Environments()
+	inputs := w.manifest(unproved(n), map[string]string{"smoke_test": "false", "concurrency": "16"})
+	requireForeign := func() {
+		t.Helper()
+		assert.Equal(t, foreign[0], w.oz.Environments()[0])
+		assert.Equal(t, "value of others", w.valueOf("FOREIGN"))
+	}
+
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		reached, release := make(chan bool), make(chan bool)
+		w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 120, Do: func() {
+			close(reached)
+			<-release
+		}})
+		j := w.start(inputs)
+		<-reached
+		require.NoError(t, j.command.Process.Signal(signal))
+		if signal == syscall.SIGKILL {
+			_ = j.command.Wait()
+			close(release)
+		} else {
+			close(release)
+			r := j.wait()
+			assert.Equal(t, 128+int(signal), r.code, r.log)
+			list := r.environments(t)
+			assert.Len(t, list, n)
+			for _, e := range list {
+				assert.Equal(t, e.Change == "", e.ID == "", "%+v", e)
+			}
+		}
+		requireForeign()
+	}
+
+	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 20})
+	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Before, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Times: 2})
+	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.After, Status: http.StatusBadGateway, Times: 3})
+	w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: fault.After, Times: 2})
+	r := w.must(inputs)
+	assert.NotContains(t, changesOf(r.environments(t)), "")
+	w.requireNoTwins(n + 1)
+	requireForeign()
+
+	w.oz.Journal.Reset()
+	assert.Equal(t, slices.Repeat([]string{"keep"}, n), changesOf(w.must(inputs, "plan").environments(t)))
+	assert.LessOrEqual(t, len(w.oz.Journal.All()), 10)
+
+	before := w.oz.Environments()
+	drifted := map[int]bool{7: true, 250: true, 499: true}
+	for at := range drifted {
+		w.oz.Edit(before[at+1].UID, strings.Replace(before[at+1].Model, "ubuntu:24.04", "ubuntu:20.04", 1))
+	}
+	w.oz.Journal.Reset()
+	r = w.must(inputs)
+	updated := 0
+	for i, e := range w.oz.Environments() {
+		require.Equal(t, before[i].Model, e.Model)
+		if e.RevisionTs != before[i].RevisionTs {
+			updated++
+		}
+	}
+	assert.Equal(t, len(drifted), updated)
+	assert.Equal(t, len(drifted), w.requests()["UpdateGenericStringObject"])
+	assert.Equal(t, 1, w.requests()["GetCloudObjects"], "only what differs is read")
+	assert.Zero(t, w.requests()["GetCloudObject"])
+	requireForeign()
+
+	first, second := w.start(inputs), w.start(inputs)
+	for _, j := range []*job{first, second} {
+		r := j.wait()
+		assert.Equal(t, 0, r.code, r.log)
+		assert.Equal(t, "false", r.outputs["changed"])
+	}
+	w.requireNoTwins(n + 1)
+	requireForeign()
+	w.requireClean()
 }

@@ -192,7 +192,7 @@ func (r run) writeAll(ctx context.Context, parts []*part) {
 	}
 	bounded, cancel := r.bounded(ctx)
 	defer cancel()
-	r.each("Apply", due, len(due), func(p *part) { // of which as much is under way as the slots let
+	r.each("Apply", due, r.job.Concurrency, func(p *part) {
 		p.work.shown = true
 		p.applied = p.applier().Write(bounded, *p.work.Plan, []reconcile.Token{p.work.token})
 	})
