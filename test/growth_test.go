@@ -176,7 +176,7 @@ func TestFiveHundredEntries(t *testing.T) {
 		w.oz.Edit(before[at+1].UID, strings.Replace(before[at+1].Model, "ubuntu:24.04", "ubuntu:20.04", 1))
 	}
 	w.oz.Journal.Reset()
-	r = w.must(inputs)
+	w.must(inputs)
 	updated := 0
 	for i, e := range w.oz.Environments() {
 		require.Equal(t, before[i].Model, e.Model)
