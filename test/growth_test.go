@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -98,7 +99,9 @@ func TestAFleetOnDataCenter(t *testing.T) {
 		}
 	}
 	w.dc.AddCopies(slugs[:199]...)
-	inputs := w.manifest(text.String(), map[string]string{"smoke_test": "false", "bitbucket_token": dcToken})
+	knowing := "BBDC-" + base64.StdEncoding.EncodeToString([]byte("075905477751:MARKER-of-20-bytes-x")) // its own ID
+	w.bitbucket.AddToken(bitbucketsim.Token{Value: knowing, Kind: bitbucketsim.HTTPAccessToken})
+	inputs := w.manifest(text.String(), map[string]string{"smoke_test": "false", "bitbucket_token": knowing})
 	r := w.run(inputs)
 	assert.Equal(t, 1, r.code, r.log)
 	list := r.environments(t)
@@ -113,6 +116,14 @@ func TestAFleetOnDataCenter(t *testing.T) {
 	}
 	assert.Less(t, refs, 12, "the first, and the one that is in no list")
 	assert.Equal(t, 1, w.bitbucket.Counts()[bitbucketsim.PermittedRepositories])
+	asked := 0 // when the token ends
+	for _, request := range w.bitbucket.Journal.All() {
+		if request.Operation == bitbucketsim.GetAccessToken || request.Operation == bitbucketsim.FindUsers {
+			asked++
+		}
+	}
+	assert.Positive(t, asked)
+	assert.LessOrEqual(t, asked, 4)
 }
 
 // TestFiveHundredEntries go through everything that can happen to a night's job: it is

@@ -11,6 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
 // askLimit bounds the question when a token expires, which nothing depends on.
@@ -20,16 +21,24 @@ const askLimit = 10 * time.Second
 // nobody does. It is asked after every proof: its refusals are spent on nothing
 // that is needed.
 func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight.Proof) time.Time {
-	if !token.Expires.IsZero() || len(proof.Findings) == 0 || proof.Findings[0].Repository.Flavor != bitbucket.DataCenter {
+	switch {
+	case !token.Expires.IsZero() || len(proof.Findings) == 0 || proof.Findings[0].Repository.Flavor != bitbucket.DataCenter:
 		return token.Expires
+	case r.ends != nil:
+		return r.ends()
 	}
+	return r.record(ctx, token.Value, proof.Findings[0].Repository).Expires
+}
+
+// record is that of a token, as far as its server shows it one.
+func (r run) record(ctx context.Context, token sensitive.String, at bitbucket.Repository) bitbucket.TokenRecord {
 	asking, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	record, err := r.bitbucket.Client(token.Value).FindSelf(asking, proof.Findings[0].Repository)
+	record, err := r.bitbucket.Client(token).FindSelf(asking, at)
 	if err != nil {
 		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
 	}
-	return record.Expires
+	return record
 }
 
 // alarm warns when the token ends soon or has ended. With fail_on_expiry that is

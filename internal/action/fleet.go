@@ -161,10 +161,16 @@ func (r run) provision(ctx context.Context, parts []*part) {
 		if p.work = p.plan(bounded, p.work); p.work.Err == nil {
 			p.work = p.prove(bounded, p.work)
 		}
+	})
+	for _, p := range parts {
+		if p.work.Err == nil && p.ends != nil { // after every proof
+			p.work.token.Expires = p.expires(ctx, p.work.token, p.work.proof)
+			p.work.Expires = p.work.token.Expires
+		}
 		if p.work.Plan != nil {
 			p.work = p.learn(p.work)
 		}
-	})
+	}
 	end()
 	refuseTwice(parts)
 	acquaint(parts)

@@ -47,6 +47,7 @@ type run struct {
 	// proved is the proof of the token for the entries' own repositories, where other
 	// parts of the job give the same token; nil: it is still to be made.
 	proved func() (preflight.Proof, error)
+	ends   func() time.Time // when that token ends, asked at most once
 }
 
 // alone reports whether the run is over one entry, whose failure is the run's.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
@@ -102,8 +104,9 @@ func (r run) proveTokens(ctx context.Context, parts []*part) {
 			if err != nil {
 				proof, sizes = preflight.Proof{Kind: proof.Kind, Warnings: proof.Warnings}, make([]int, len(g.parts))
 			}
+			ends := sync.OnceValue(func() time.Time { return g.record(ctx, g.entry.Token, g.entry.Primary()).Expires })
 			for i, own := range proof.Parts(sizes...) {
-				g.parts[i].proved = func() (preflight.Proof, error) { return own, err }
+				g.parts[i].proved, g.parts[i].ends = func() (preflight.Proof, error) { return own, err }, ends
 			}
 			return nil
 		})
@@ -184,7 +187,9 @@ func (r run) prove(ctx context.Context, w work) work {
 	if w.Err = err; err != nil || w.Plan.Mode == reconcile.Verification { // whose token need not be the stored one
 		return w
 	}
-	w.token.Expires = r.expires(ctx, w.token, w.proof)
+	if r.ends == nil {
+		w.token.Expires = r.expires(ctx, w.token, w.proof)
+	}
 	w.Expires = w.token.Expires
 	return w
 }
