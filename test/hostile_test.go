@@ -409,13 +409,15 @@ func TestEverythingAtItsBound(t *testing.T) {
 			list(a, `{"schedules":[`, 10_000, 1500, func(i int, filler string) string {
 				return `{"id":"` + uid(i) + `",` + scope + `,"prompt":"` + filler + `"}`
 			}, `]}`)
-		case "GetCloudObject":
-			read.Add(1)
+		case "GetCloudObject", "GetCloudObjects":
 			body, _ := io.ReadAll(r.Body)
-			asked := regexp.MustCompile(`En\d{20}`).FindString(string(body))
-			list(a, `{"data":{"cloudObject":{"__typename":"CloudObjectOutput","object":{"__typename":"GenericStringObject","format":"JsonCloudEnvironment",
-				"metadata":{"uid":"`+asked+`","revisionTs":"r"},"permissions":{"space":{"type":"Team","uid":"`+teamUID+`"}},"serializedModel":"{\"setup_commands\":[`, 1, 1000<<10,
-				func(_ int, filler string) string { return `\"` + filler + `\"` }, `]}"}}}}`)
+			asked := regexp.MustCompile(`"(uid|o\d+)":"(En\d{20})"`).FindAllStringSubmatch(string(body), -1)
+			read.Add(int32(len(asked)))
+			list(a, `{"data":{`, len(asked), 1000<<10, func(i int, filler string) string {
+				name := strings.Replace(asked[i][1], "uid", "cloudObject", 1)
+				return `"` + name + `":{"__typename":"CloudObjectOutput","object":{"__typename":"GenericStringObject","format":"JsonCloudEnvironment",
+				"metadata":{"uid":"` + asked[i][2] + `","revisionTs":"r"},"permissions":{"space":{"type":"Team","uid":"` + teamUID + `"}},"serializedModel":"{\"setup_commands\":[\"` + filler + `\"]}"}}`
+			}, `}}`)
 		default:
 			return false
 		}

@@ -20,8 +20,9 @@ const (
 	// is not documented: one that refuses is asked for half as many.
 	mostInBatch = 100
 
-	// mostBatches is how many documents are under way.
-	mostBatches = 16
+	// mostBatches is how many documents are under way, whose answers may come to some
+	// megabytes each; mostSingles is how many are that ask for one environment.
+	mostBatches, mostSingles = 2, 16
 )
 
 // GetEnvironments returns what GetEnvironment does for each UID, in their order. It asks
@@ -38,15 +39,23 @@ func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answ
 		batches := slices.Collect(slices.Chunk(open, size))
 		refused := make([]error, len(batches))
 		reads := group.New()
-		reads.SetLimit(mostBatches)
+		if reads.SetLimit(mostBatches); size == 1 {
+			reads.SetLimit(mostSingles)
+		}
 		for i, batch := range batches {
-			reads.Go(func() error { refused[i] = c.readBatch(ctx, uids, batch, answers); return nil })
+			reads.Go(func() error {
+				if len(batch) > int(c.batch.Load()) { // another one was refused meanwhile
+					refused[i] = errSmaller
+				} else {
+					refused[i] = c.readBatch(ctx, uids, batch, answers)
+				}
+				return nil
+			})
 		}
 		_ = reads.Wait() // every error is in an answer, or in refused
 		open = nil
 		for i, err := range refused {
 			if err != nil {
-				c.halve(len(batches[i]), err)
 				open = append(open, batches[i]...)
 			}
 		}
@@ -54,9 +63,20 @@ func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answ
 	return answers
 }
 
+var (
+	errSmaller = errors.New("the server takes smaller documents only")
+	errModels  = fmt.Errorf("%w: the environments of this job come to more than %d MiB", warp.ErrTooLong, mostModels>>20)
+)
+
 // readBatch fills in the answers of some places. Its error says that the server takes no
 // document of this size; then there are none.
 func (c *Client) readBatch(ctx context.Context, uids []string, places []int, answers []warp.Answer) error {
+	if c.models.Load() > mostModels { // the rest would be refused all the same
+		for _, at := range places {
+			answers[at].Err = errModels
+		}
+		return nil
+	}
 	if len(places) == 1 {
 		at := places[0]
 		answers[at].Environment, answers[at].Err = c.GetEnvironment(ctx, uids[at])
@@ -69,6 +89,7 @@ func (c *Client) readBatch(ctx context.Context, uids []string, places []int, ans
 	var found map[string]json.RawMessage
 	err := c.queries.MakeRequest(ctx, batchOf(asked, c.about), &graphql.Response{Data: &found})
 	if isTooMuch(err) {
+		c.halve(len(places), err)
 		return err
 	}
 	for i, at := range places {

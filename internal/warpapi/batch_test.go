@@ -55,7 +55,7 @@ func TestEnvironmentsAreReadInBatches(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		most, n             int // what the server takes, what is read
-		first, again        int // requests of the first reading, and of one after it
+		first, again        int // requests of the first reading, at most, and of one after it
 		singles, complaints int
 	}{
 		{most: 0, n: 1, first: 1, again: 1, singles: 2},
@@ -70,9 +70,10 @@ func TestEnvironmentsAreReadInBatches(t *testing.T) {
 			t.Parallel()
 			oz, c, uids, log := many(t, warpsim.Options{MostFields: test.most}, test.n)
 			requireAll(t, uids, c.GetEnvironments(t.Context(), uids))
-			assert.Len(t, oz.Journal.All(), test.first)
+			first := len(oz.Journal.All())
+			assert.LessOrEqual(t, first, test.first)
 			requireAll(t, uids, c.GetEnvironments(t.Context(), uids))
-			assert.Len(t, oz.Journal.All(), test.first+test.again)
+			assert.Len(t, oz.Journal.All(), first+test.again)
 			assert.Equal(t, test.singles, oz.Counts()["GetCloudObject"])
 			assert.Equal(t, test.complaints, strings.Count(log.String(), "\n"), log.String())
 			assert.Empty(t, oz.Violations())

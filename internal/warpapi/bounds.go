@@ -13,6 +13,10 @@ var (
 	// secrets, and up to 150 bytes in memory for each element.
 	environments = transport.Bound{Bytes: 32 << 20, Elements: 250_000, Members: 500_000}
 
+	// batch is for a hundred environments of 80 KB: one that comes to more is asked for in
+	// smaller parts.
+	batch = transport.Bound{Bytes: 8 << 20, Elements: 100_000, Members: 100_000}
+
 	// schedules is for all that the caller sees: 2 KB each, most of it the prompt.
 	schedules = transport.Bound{Bytes: 16 << 20, Elements: 50_000, Members: 250_000}
 

@@ -163,7 +163,7 @@ func (c *Client) environment(s Stored) (warp.Environment, error) {
 		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, tooLong{err})
 	}
 	if c.models.Add(int64(len(s.SerializedModel))) > mostModels {
-		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w: the environments of this job come to more than %d MiB", s.Metadata.Uid, warp.ErrTooLong, mostModels>>20)
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, errModels)
 	}
 	model, err := warp.ParseModel(s.SerializedModel)
 	if err != nil {

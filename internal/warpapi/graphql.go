@@ -62,7 +62,7 @@ func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request
 // lists are the bounds of the operations that answer lists.
 var lists = map[string]transport.Bound{
 	"GetCloudEnvironments": environments,
-	"GetCloudObjects":      environments,
+	"GetCloudObjects":      batch,
 	"ListManagedSecrets":   secrets,
 }
 
