@@ -217,11 +217,9 @@ func (r run) writeAll(ctx context.Context, parts []*part) {
 // look reads and proves, at the same time, what the parts have in common. Its time grows
 // with the file; what each part does by itself has a limit of its own.
 func (r run) look(ctx context.Context, parts []*part) {
-	bounded, cancel := r.bounded(ctx)
-	defer cancel()
 	looking := group.New()
 	looking.Go(func() error { r.share.Load(); return nil })
-	looking.Go(func() error { r.proveTokens(bounded, parts); return nil })
+	looking.Go(func() error { r.proveTokens(ctx, parts); return nil })
 	_ = looking.Wait() // each part is told what went wrong
 }
 

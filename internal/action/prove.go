@@ -61,7 +61,9 @@ func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 }
 
 // proveTokens proves the tokens of an apply, each once for all entries that give it.
-func (r run) proveTokens(ctx context.Context, parts []*part) {
+func (r run) proveTokens(whole context.Context, parts []*part) {
+	ctx, cancel := r.bounded(whole)
+	defer cancel()
 	type giving struct {
 		run
 		parts []*part
@@ -104,7 +106,7 @@ func (r run) proveTokens(ctx context.Context, parts []*part) {
 			if err != nil {
 				proof, sizes = preflight.Proof{Kind: proof.Kind, Warnings: proof.Warnings}, make([]int, len(g.parts))
 			}
-			ends := sync.OnceValue(func() time.Time { return g.record(ctx, g.entry.Token, g.entry.Primary()).Expires })
+			ends := sync.OnceValue(func() time.Time { return g.record(whole, g.entry.Token, g.entry.Primary()).Expires })
 			for i, own := range proof.Parts(sizes...) {
 				g.parts[i].proved, g.parts[i].ends = func() (preflight.Proof, error) { return own, err }, ends
 			}
