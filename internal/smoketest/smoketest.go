@@ -210,7 +210,7 @@ const freed = "the run begins when another one ends"
 // wait polls until the run is over, at intervals that grow from firstPoll to usualPoll,
 // and then with the time that has passed: an end is noticed within 5 seconds, or within a
 // tenth of what the run took, at most 15 seconds. That is 14 requests in the first minute,
-// 26 in the first three, and 4 in each minute after that: 254 in an hour. An outage does
+// 25 in the first three, and 4 in each minute after that: 253 in an hour. An outage does
 // not end it: the transport has tried each poll several times, and smoke_test_timeout
 // bounds the rest. The error is a refusal, or with ctx over what Oz last failed with.
 func (w watch) wait(ctx context.Context, run warp.Run, began time.Time) (warp.Run, error) {

@@ -26,7 +26,7 @@ func TestPollsAreBoundedAndProgressIsSteady(t *testing.T) {
 	for _, at := range o.polls {
 		perMinute[int(at/time.Minute)]++
 	}
-	assert.Equal(t, []int{14, 7, 5}, perMinute[:3])
+	assert.Equal(t, []int{14, 7, 4}, perMinute[:3])
 	for minute, polls := range perMinute[3:20] {
 		assert.LessOrEqual(t, polls, 4, "minute %d", minute+3)
 	}
