@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 )
@@ -40,6 +41,13 @@ type Refs struct {
 	Tag    string // of the wanted name; of an annotated one, the commit that it points to
 
 	Scopes []string // of the token, where Cloud's answer tells them
+}
+
+// Offer is the first answer of a repository that lets a clone in.
+type Offer struct {
+	Scopes []string // of the token, where Cloud's answer tells them
+	// Refs asks for the refs, unless the answer holds them. Called once.
+	Refs func(context.Context) (Refs, error)
 }
 
 // Commit is what a clone of the wanted branch or tag, or of HEAD, checks out.

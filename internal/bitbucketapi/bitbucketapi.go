@@ -43,10 +43,24 @@ type Client struct{ presenter }
 // Source: https://git-scm.com/docs/http-protocol
 func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
 	offered, err := c.discover(ctx, r, service, as, wanted)
-	switch {
-	case err != nil:
+	if err != nil {
 		return bitbucket.Refs{}, err
-	case offered.version2 == nil:
+	}
+	return c.refs(ctx, r, as, wanted, offered)
+}
+
+// Offer is the first half of ListRefs for a clone: it tells whether a clone is let in.
+func (c *Client) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	offered, err := c.discover(ctx, r, bitbucket.UploadPack, as, wanted)
+	return bitbucket.Offer{
+		Scopes: offered.refs.Scopes,
+		Refs:   func(ctx context.Context) (bitbucket.Refs, error) { return c.refs(ctx, r, as, wanted, offered) },
+	}, err
+}
+
+// refs are those that a repository has told, or tells when it is asked.
+func (c *Client) refs(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string, offered advertised) (bitbucket.Refs, error) {
+	if offered.version2 == nil {
 		return offered.refs, nil
 	}
 	answer, err := c.post(ctx, r, as, lsRefs(*offered.version2, wanted))

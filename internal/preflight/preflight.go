@@ -21,6 +21,9 @@ import (
 type Server interface {
 	// ListRefs asks a repository for its refs, as git does.
 	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
+	// Offer asks a repository whether a clone would be let in. The answer tells the refs,
+	// perhaps by another question.
+	Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error)
 	// CheckClone asks whether a clone would be let in, and for no ref.
 	CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error
 	// CheckPush asks whether a push would be taken. What is not needed may not be
@@ -140,12 +143,13 @@ type check struct {
 	underWay     int  // most questions with the token under way
 	outages      atomic.Int32
 
-	asked   []Demand       // one for each repository and branch
-	places  map[demand]int // of asked
-	primary int            // of asked: for which the token is proved first
-	reads   []answer       // to a clone, by asked
-	pushes  []error        // answers to a push, by asked
-	basic   error          // Data Center's answer to the token as Basic
+	asked   []Demand        // one for each repository and branch
+	places  map[demand]int  // of asked
+	offer   bitbucket.Offer // of the primary
+	primary int             // of asked: for which the token is proved first
+	reads   []answer        // to a clone, by asked
+	pushes  []error         // answers to a push, by asked
+	basic   error           // Data Center's answer to the token as Basic
 
 	permitted map[bitbucket.Repository]bool // to push to, as far as a list tells
 
@@ -229,16 +233,15 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 	defer stop()
 	nobody := group.New()
 	nobody.Go(func() error {
-		_, err := c.server.ListRefs(asking, primary.Repository, bitbucket.UploadPack, bitbucket.Login{}, "")
-		c.public = err == nil
+		c.public = c.server.CheckClone(asking, primary.Repository, bitbucket.Login{}) == nil
 		return nil
 	})
-	refs, err := c.login(ctx)
+	offer, err := c.login(ctx)
 	if err != nil {
 		stop() // whoever else may read it, the token may not
 	}
 	_ = nobody.Wait()
-	c.reads[c.primary], c.scopes = answer{refs.Commit(primary.Branch), err, true}, refs.Scopes
+	c.reads[c.primary], c.scopes, c.offer = answer{"", err, true}, offer.Scopes, offer
 	switch {
 	case err != nil && isOfRepository(err):
 		return err, false
@@ -246,8 +249,6 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 		return fmt.Errorf("prove the token: %w", context.Cause(ctx)), true
 	case err != nil:
 		return inWords(primary, explain(primary.Repository, c.token.Kind, err)), true
-	case primary.lacks(c.reads[c.primary].head):
-		return primary.branchMissing(), false
 	}
 	return nil, false
 }
@@ -255,7 +256,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 // login finds the way in which the primary repository accepts the token. When
 // the kind is a guess that is refused with 401, the other kind is tried, and its
 // answer counts unless that is 401 too.
-func (c *check) login(ctx context.Context) (bitbucket.Refs, error) {
+func (c *check) login(ctx context.Context) (bitbucket.Offer, error) {
 	primary, kinds := c.asked[c.primary], []bitbucket.TokenKind{c.token.Kind}
 	if !c.token.Certain {
 		kinds = append(kinds, slices.DeleteFunc(primary.Repository.Flavor.TokenKinds(), func(k bitbucket.TokenKind) bool { return k == c.token.Kind })...)
@@ -263,16 +264,16 @@ func (c *check) login(ctx context.Context) (bitbucket.Refs, error) {
 	var refused error
 	var presented []string
 	for _, kind := range kinds {
-		refs, err := c.server.ListRefs(ctx, primary.Repository, bitbucket.UploadPack, kind.Login(), primary.Branch)
+		offer, err := c.server.Offer(ctx, primary.Repository, kind.Login(), primary.Branch)
 		if !isUnauthorized(err) {
 			c.token.Kind = kind
-			return refs, err
+			return offer, err
 		}
 		refused = cmp.Or(refused, err)
 		presented = append(presented, kind.Login().String())
 		c.underWay = 1 // one more such answer may come; the next questions go one by one, in order
 	}
-	return bitbucket.Refs{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
+	return bitbucket.Offer{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
 
 // question is one that presents the token, and the place of its answer.
@@ -319,6 +320,14 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 			}, false})
 		}
 	}
+	if c.offer.Refs != nil && refused == nil {
+		at, wanted := &c.reads[c.primary], c.asked[c.primary].Branch
+		first = append(first, question{&at.err, func(ctx context.Context) error {
+			refs, err := c.offer.Refs(ctx)
+			at.head = refs.Commit(wanted)
+			return err
+		}, true})
+	}
 	for i, d := range c.asked {
 		if !c.reads[i].known {
 			first = append(first, question{&c.reads[i].err, func(ctx context.Context) error {
@@ -342,6 +351,9 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 		first = append(first, question{&c.basic, func(ctx context.Context) error {
 			return c.server.CheckClone(ctx, primary, bitbucket.Login{User: c.token.Kind.User()})
 		}, true})
+	}
+	if c.underWay > mostUnderWay { // who is asked so much at once locks nobody out
+		return c.askAll(ctx, append(first, then...))
 	}
 	if err := c.askAll(ctx, first); err != nil {
 		return err

@@ -64,6 +64,11 @@ func (s *server) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return refs, s.answer(ctx, r.Slug+" "+what+" "+login, r.Slug+" "+what, what+" "+login, what, "")
 }
 
+func (s *server) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	refs, err := s.ListRefs(ctx, r, bitbucket.UploadPack, as, wanted)
+	return bitbucket.Offer{Scopes: refs.Scopes, Refs: func(context.Context) (bitbucket.Refs, error) { return refs, nil }}, err
+}
+
 func (s *server) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
 	_, err := s.ListRefs(ctx, r, bitbucket.UploadPack, as, "")
 	return err
@@ -139,6 +144,14 @@ func (b bounded) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 		return err
 	})
 	return refs, err
+}
+
+func (b bounded) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (offer bitbucket.Offer, err error) {
+	err = b.attempt(ctx, as, false, func() (err error) {
+		offer, err = b.server.Offer(ctx, r, as, wanted)
+		return err
+	})
+	return offer, err
 }
 
 func (b bounded) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
@@ -444,7 +457,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 			lines: []string{"ask https://git.example/scm/PRJ/a.git whether it takes the token as Basic: 503"},
 		},
 		"no such branch": {
-			repositories: cloud("a", "b"), token: apiToken, answers: readOnly, wanted: "mian", asked: 2,
+			repositories: cloud("a", "b"), token: apiToken, answers: readOnly, wanted: "mian", asked: 3,
 			lines: []string{`https://bitbucket.org/acme/a.git has no branch or tag "mian"; check the input branch`},
 		},
 	}
@@ -598,6 +611,11 @@ type revoked struct {
 func (r *revoked) ListRefs(ctx context.Context, at bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
 	r.answered()
 	return r.server.ListRefs(ctx, at, service, as, wanted)
+}
+
+func (r *revoked) Offer(ctx context.Context, at bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	r.answered()
+	return r.server.Offer(ctx, at, as, wanted)
 }
 
 func (r *revoked) CheckClone(ctx context.Context, at bitbucket.Repository, as bitbucket.Login) error {
