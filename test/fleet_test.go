@@ -148,6 +148,7 @@ func TestAnEntryThatFailsIsItsOwnFailure(t *testing.T) {
 		assert.Equal(t, []string{"create", "", "create"}, changesOf(list))
 		assert.Contains(t, list[1].Error, "acme/gone does not exist, or the token may not see it")
 		assert.Empty(t, list[0].Error+list[2].Error)
+		assert.Equal(t, []string{"passed", "", "passed"}, column(list, func(e entry) string { return e.Verdict }))
 		assert.Contains(t, r.log, "1 of 3 environments failed")
 		assert.Len(t, w.oz.Environments(), 2)
 

@@ -161,7 +161,7 @@ func TestFiveHundredEntries(t *testing.T) {
 			list := r.environments(t)
 			assert.Len(t, list, n)
 			for _, e := range list {
-				assert.Equal(t, e.Change == "", e.ID == "", "%+v", e)
+				assert.True(t, e.Change == "" || e.ID != "", "%+v", e)
 			}
 		}
 		requireForeign()

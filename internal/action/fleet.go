@@ -312,8 +312,10 @@ func (r run) testAll(ctx context.Context, parts []*part) {
 			continue
 		}
 		p.work.Tests = make([]smoketest.Verdict, len(p.work.Plan.Environments))
-		for i := range p.work.Tests {
-			p.work.Tests[i].Result = smoketest.Skipped
+		for i, stored := range p.work.Applied.Environments {
+			if stored.Change != "" { // else nobody got as far as a test
+				p.work.Tests[i].Result = smoketest.Skipped
+			}
 		}
 		for _, at := range p.due() {
 			trials = append(trials, trial{p, at})

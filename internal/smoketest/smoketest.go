@@ -54,14 +54,14 @@ type Verdict struct {
 }
 
 // Worst returns the verdict that decides over the rest: one that suspects the
-// token first, then failed, timed out, cancelled, passed, skipped. Of equal ones
+// token first, then failed, timed out, cancelled, passed, skipped, none. Of equal ones
 // it is the first. verdicts is not empty.
 func Worst(verdicts []Verdict) Verdict {
 	rank := func(v Verdict) int {
 		if v.Suspect {
 			return -1
 		}
-		return slices.Index([]Result{Failed, TimedOut, Cancelled, Passed, Skipped}, v.Result)
+		return slices.Index([]Result{Failed, TimedOut, Cancelled, Passed, Skipped, ""}, v.Result)
 	}
 	return slices.MinFunc(verdicts, func(a, b Verdict) int { return cmp.Compare(rank(a), rank(b)) })
 }
