@@ -1,0 +1,203 @@
+package action
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// row is an environment of one part in the order of the job.
+type row struct {
+	place   int
+	planned reconcile.EnvironmentPlan
+	stored  reconcile.StoredEnvironment
+	verdict smoketest.Verdict
+}
+
+// rows are the environments of a part. What ended the part stands against each that
+// nothing else stands against.
+func (p *part) rows(secret int) []row {
+	w := p.work
+	if w.Plan == nil || mode(p.job.Mode) == reconcile.Rotation && len(w.Plan.Secrets) == 0 {
+		w.Plan = &reconcile.Plan{}
+		for _, entry := range p.named {
+			w.Plan.Environments = append(w.Plan.Environments, reconcile.Unplanned(entry.EnvironmentID, entry.Name(), w.Err))
+		}
+	}
+	list := make([]row, len(w.Plan.Environments))
+	for i, planned := range w.Plan.Environments {
+		list[i] = row{place: p.places[p.at(i, planned.UID, planned.Name)], planned: planned.From(secret)}
+		if i < len(w.Applied.Environments) {
+			list[i].stored = w.Applied.Environments[i]
+		}
+		if i < len(w.Tests) {
+			list[i].verdict = w.Tests[i]
+		}
+		if w.Err != nil && !w.Expiring && planned.Err == nil && list[i].stored.Err == nil {
+			list[i].planned = list[i].planned.Failed(w.Err)
+		}
+	}
+	return list
+}
+
+// at is which of the part's entries an environment of its plan belongs to. A rotation is
+// about every environment that reads the secret; those of no entry come after the others.
+func (p *part) at(environment int, uid, name string) int {
+	if mode(p.job.Mode) != reconcile.Rotation {
+		return min(environment, len(p.named)-1)
+	}
+	for i, e := range p.named {
+		if id := e.EnvironmentID; id != "" && id == uid || id == "" && e.Name() == name {
+			return i
+		}
+	}
+	return len(p.named) - 1
+}
+
+// merged are the facts of all parts together, in the order of the entries, and how many
+// of these failed.
+func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Facts, failed int) {
+	var rows []row
+	var verdicts []smoketest.Verdict
+	for _, p := range parts {
+		w := p.work
+		rows = append(rows, p.rows(len(plan.Secrets))...)
+		if w.Plan != nil {
+			plan.At, plan.Caller = w.Plan.At, w.Plan.Caller
+			plan.Secrets = append(plan.Secrets, w.Plan.Secrets...)
+			plan.Warnings = appendNew(plan.Warnings, w.Plan.Warnings)
+			plan.Notes = appendNew(plan.Notes, w.Plan.Notes)
+		}
+		f.Applied.Secrets = append(f.Applied.Secrets, w.Applied.Secrets...)
+		if missing := len(plan.Secrets) - len(f.Applied.Secrets); missing > 0 && !f.DryRun { // of a part that was not applied
+			f.Applied.Secrets = append(f.Applied.Secrets, make([]reconcile.StoredSecret, missing)...)
+		}
+		f.RolledBack = f.RolledBack || w.RolledBack
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return a.place - b.place })
+	for _, r := range rows {
+		plan.Environments = append(plan.Environments, r.planned)
+		if !f.DryRun {
+			f.Applied.Environments = append(f.Applied.Environments, r.stored)
+		}
+		if cmp.Or(r.planned.Err, r.stored.Err) != nil {
+			failed++
+		}
+		f.Tests = append(f.Tests, r.verdict)
+		if v := r.verdict; v.Result != "" {
+			if v.Reason != "" {
+				v.Reason = fmt.Sprintf("environment %q: %s", r.planned.Name, v.Reason)
+			}
+			verdicts = append(verdicts, v)
+		}
+	}
+	if len(verdicts) > 0 {
+		f.Verdict = smoketest.Worst(verdicts)
+	}
+	f.Plan, f.Many = &plan, true
+	return f, failed
+}
+
+// appendNew appends what is not there yet.
+func appendNew(list, more []string) []string {
+	for _, text := range more {
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// ended are the facts of a fleet at its end, with one error for all that failed. Each of
+// them is told.
+func (r run) ended(f report.Facts, parts []*part) report.Facts {
+	var expiring []error
+	for _, p := range parts {
+		p.work.Facts = p.alarm(p.work.Facts)
+		switch err := p.work.Err; {
+		case p.work.Expiring:
+			expiring = append(expiring, err)
+		case err != nil && !errors.Is(err, errNoneLeft) && !errors.As(err, new(Interrupted)): // which is told once
+			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
+		case p.work.Stored != "":
+			p.log.Error(fmt.Sprintf("smoke test %s: %s; %s", p.work.Verdict.Result, p.work.Verdict.Reason, p.work.Stored))
+		}
+		p.tellEntries()
+	}
+	f, failed := merged(f, r.noted(parts), parts)
+	switch {
+	case failed > 0:
+		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
+	case len(expiring) > 0 && (f.Verdict.Result == "" || f.Verdict.Result.IsGood()):
+		f.Err, f.Expiring = errors.Join(expiring...), true
+		return f
+	}
+	for _, err := range expiring { // beside what is worse
+		r.log.Warn(err.Error())
+	}
+	return f
+}
+
+// tellEntries logs what stands against single entries.
+func (p *part) tellEntries() {
+	if p.work.Plan == nil || len(p.entries) == 1 && p.work.Err != nil {
+		return // which is the same
+	}
+	for i, e := range p.work.Plan.Environments {
+		err := e.Err
+		if i < len(p.work.Applied.Environments) {
+			err = cmp.Or(err, p.work.Applied.Environments[i].Err)
+		}
+		if err != nil {
+			p.log.Error(fmt.Sprintf("environment %s: %v", e.User, err))
+		}
+	}
+}
+
+// mostNamed bounds how many environments a note names.
+const mostNamed = 20
+
+// noted is a plan of nothing with a note on what the file leaves out.
+func (r run) noted(parts []*part) reconcile.Plan {
+	plan := reconcile.Plan{Mode: mode(r.job.Mode)}
+	if plan.Mode != reconcile.Provision {
+		return plan
+	}
+	type called struct {
+		scope warp.OwnerType
+		name  string
+	}
+	elsewhere, ids := map[called]bool{}, map[string]bool{} // in the file, and not in this job
+	for _, e := range r.job.Others {
+		if ids[e.EnvironmentID] = true; e.EnvironmentID == "" {
+			elsewhere[called{e.Scope, e.Name()}] = true
+		}
+	}
+	var plans []reconcile.Plan
+	for _, p := range parts {
+		if p.work.Plan != nil {
+			plans = append(plans, *p.work.Plan)
+		}
+	}
+	var names []string
+	for _, user := range r.share.Unmanaged(plans) {
+		if !ids[user.UID] && !elsewhere[called{user.Owner.Type, user.Name}] {
+			plan.Unmanaged = append(plan.Unmanaged, user)
+			names = append(names, user.String())
+		}
+	}
+	if n := len(names); n > mostNamed {
+		names = append(names[:mostNamed], fmt.Sprintf("%d more", n-mostNamed))
+	}
+	if len(names) > 0 {
+		plan.Notes = []string{"environments that the file leaves out, and that stay as they are: " + strings.Join(names, ", ")}
+	}
+	return plan
+}
