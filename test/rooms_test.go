@@ -53,7 +53,7 @@ var rooms = map[string]room{
 	"preflight":    {knows: []string{"bitbucket", "credential", "group"}},
 	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "group", "sensitive", "setup", "shell", "warp"}, clock: true},
 	"inventory":    {knows: []string{"bitbucket", "manifest", "problem", "reconcile", "setup", "warp"}},
-	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"github.com/tink-crypto/tink-go/v2"}, plain: true, seals: true},
+	"seal":         {knows: []string{"sensitive", "warp"}, doors: []string{"google.golang.org/protobuf/encoding/protowire"}, plain: true, seals: true},
 	"smoketest":    {knows: []string{"grace", "redact", "warp"}, clock: true},
 	"report":       {knows: []string{"bitbucket", "credential", "cron", "problem", "reconcile", "redact", "setup", "smoketest", "warp"}},
 	"platform":     {knows: []string{"bitbucket", "group", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},

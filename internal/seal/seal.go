@@ -4,14 +4,10 @@
 package seal
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/tink-crypto/tink-go/v2/hybrid"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -28,11 +24,7 @@ func RawValue(key warp.UploadKey, callerUID, name string, value sensitive.String
 	if err != nil {
 		return warp.SealedSecret{}, fmt.Errorf("read the upload key: %w", err)
 	}
-	handle, err := keyset.ReadWithNoSecrets(keyset.NewBinaryReader(bytes.NewReader(binary)))
-	if err != nil {
-		return warp.SealedSecret{}, fmt.Errorf("read the upload key: %w", err)
-	}
-	encrypter, err := hybrid.NewHybridEncrypt(handle)
+	recipient, err := readKeyset(binary)
 	if err != nil {
 		return warp.SealedSecret{}, fmt.Errorf("read the upload key: %w", err)
 	}
@@ -45,7 +37,7 @@ func RawValue(key warp.UploadKey, callerUID, name string, value sensitive.String
 	}
 	// 1:<caller>:<name>:raw_value
 	context := strings.Join([]string{"1", callerUID, name, strings.ToLower(string(warp.RawValue))}, ":")
-	ciphertext, err := encrypter.Encrypt(plaintext, []byte(context))
+	ciphertext, err := recipient.seal([]byte(context), plaintext)
 	if err != nil {
 		return warp.SealedSecret{}, fmt.Errorf("encrypt the value: %w", err)
 	}
