@@ -104,7 +104,7 @@ func TestAFleetIsImportedAsItIs(t *testing.T) {
 		assert.Contains(t, log, leaky)
 		assert.Contains(t, text, ours)
 		assert.NotContains(t, text, "elsewhere")
-		assert.Contains(t, log, "3 environments are entries, 3 are left out")
+		assert.Contains(t, log, "environments: 3 in the file, 3 left out")
 		assert.NotContains(t, log, "::", "a command to GitHub")
 		assert.Equal(t, writes, w.oz.Counts()["CreateCloudEnvironment"])
 		w.requirePlanKeeps(t, text, 3)

@@ -117,7 +117,7 @@ func listPlace(ctx context.Context, asked config.Import, log *slog.Logger, clien
 		}
 		drafts = append(drafts, d)
 	}
-	log.Info(fmt.Sprintf("%d repositories of %s are entries, %d are left out, each with the reason", entries, asked.Place, len(drafts)-entries))
+	log.Info(fmt.Sprintf("repositories of %s: %d in the file, %d left out, each with the reason", asked.Place, entries, len(drafts)-entries))
 	return manifest.Write([]string{schemaLine}, config.ManifestKeys(), drafts), nil
 }
 
@@ -145,7 +145,7 @@ func listOz(ctx context.Context, asked config.Import, log *slog.Logger, oz recon
 		head = append(head, text)
 		log.Warn(text)
 	}
-	log.Info(fmt.Sprintf("%d environments are entries, %d are left out, each with the reason; %d clone nothing from Bitbucket that this program recognises, or are other people's",
+	log.Info(fmt.Sprintf("environments: %d in the file, %d left out, each with the reason; %d others clone nothing from Bitbucket that this program recognises, or belong to somebody else",
 		entries, len(found.Drafts)-entries+len(found.Hidden), len(w.Listings)-len(found.Drafts)-len(found.Hidden)))
 	return manifest.Write(head, config.ManifestKeys(), found.Drafts), nil
 }
