@@ -267,26 +267,34 @@ func TestTwoJobsOverOneManifestMakeEachEnvironmentOnce(t *testing.T) {
 	})
 }
 
+// stoppedAt runs a job that gets a signal after so many creates of environments. It has
+// ended by itself unless it was killed.
+func (w *world) stoppedAt(inputs map[string]string, creates int, signal syscall.Signal) (r result, ended bool) {
+	w.t.Helper()
+	reached, release := make(chan bool), make(chan bool)
+	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: creates, Do: func() {
+		close(reached)
+		<-release
+	}})
+	j := w.start(inputs)
+	<-reached
+	require.NoError(w.t, j.command.Process.Signal(signal))
+	if signal == syscall.SIGKILL {
+		_ = j.command.Wait()
+		close(release)
+		return result{}, false
+	}
+	close(release)
+	return j.wait(), true
+}
+
 // TestAFleetThatIsStoppedIsTakenUpAgain: in the middle of the environments.
 func TestAFleetThatIsStoppedIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			inputs := w.manifest(w.many(10), map[string]string{"concurrency": "2", "smoke_test": "changed", "smoke_test_max": "1"})
-			reached, release := make(chan bool), make(chan bool)
-			w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 4, Do: func() {
-				close(reached)
-				<-release
-			}})
-			j := w.start(inputs)
-			<-reached
-			require.NoError(t, j.command.Process.Signal(signal))
-			if signal == syscall.SIGKILL {
-				_ = j.command.Wait()
-				close(release)
-			} else {
-				close(release)
-				r := j.wait()
+			if r, ended := w.stoppedAt(inputs, 4, signal); ended {
 				assert.Contains(t, []int{0, 128 + int(signal)}, r.code, r.log)
 				for _, e := range r.environments(t) {
 					assert.Equal(t, e.Change == "", e.ID == "", "%+v", e)

@@ -143,20 +143,7 @@ func TestFiveHundredEntries(t *testing.T) {
 	}
 
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		reached, release := make(chan bool), make(chan bool)
-		w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 120, Do: func() {
-			close(reached)
-			<-release
-		}})
-		j := w.start(inputs)
-		<-reached
-		require.NoError(t, j.command.Process.Signal(signal))
-		if signal == syscall.SIGKILL {
-			_ = j.command.Wait()
-			close(release)
-		} else {
-			close(release)
-			r := j.wait()
+		if r, ended := w.stoppedAt(inputs, 120, signal); ended {
 			assert.Equal(t, 128+int(signal), r.code, r.log)
 			list := r.environments(t)
 			assert.Len(t, list, n)
