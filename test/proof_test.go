@@ -218,3 +218,16 @@ func TestATokenThatHasToPushAndCannotWritesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestBothBadCredentialsAreReportedTogether, so that nobody mends one and then meets the
+// other.
+func TestBothBadCredentialsAreReportedTogether(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		r := w.run(w.inputs(map[string]string{"warp_api_key": "wk-MARKER-of-nobody-0123456789", "bitbucket_token": "ATATT3MARKER-unknown-0123456789abcdef=1A2B3C4D"}), "plan")
+		assert.Equal(t, 1, r.code, r.log)
+		assert.Contains(t, r.log, "Oz does not accept warp_api_key")
+		assert.Contains(t, r.log, "the token was not accepted")
+		assert.Contains(t, r.log, "https://id.atlassian.com/manage-profile/security/api-tokens")
+	})
+}

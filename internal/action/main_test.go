@@ -126,7 +126,7 @@ func TestAManifestIsReadWithItsVariables(t *testing.T) {
 	code, out, log := run(t.Context(), []string{"MANIFEST=" + path, "WARP_API_KEY=wk-MARKER-of-the-job", "BITBUCKET_TOKEN_WEB=ATATT3xMARKERq7w9e8r1t2", "SHARD=1/1"})
 	assert.Equal(t, action.ExitInputs, code)
 	assert.Equal(t, "error: "+path+":4:3: the line holds the value of the variable BITBUCKET_TOKEN_WEB; take it out, and revoke it if it is real\n    scope: Team # ***\n"+
-		"error: "+path+":4:3: scope: is not one of team, personal\n    scope: Team # ***\n", log)
+		"error: "+path+":4:3: scope: \"Team\" is not one of team, personal; did you mean team?\n    scope: Team # ***\n", log)
 	assert.NotContains(t, out, "MARKER")
 	assert.Equal(t, "acme-api", decode(t, out)["environment_name"])
 }
@@ -165,7 +165,7 @@ func TestTheFirstArgumentIsTheMode(t *testing.T) {
 	t.Parallel()
 	code, _, log := run(t.Context(), []string{"MODE=plan", "WARP_API_KEY=wk-x"}, "appyl")
 	assert.Equal(t, action.ExitInputs, code)
-	assert.Contains(t, log, "mode: is not one of apply, plan, test, rotate, destroy")
+	assert.Contains(t, log, "mode: \"appyl\" is not one of apply, plan, test, rotate, destroy; did you mean apply?")
 }
 
 // TestASignal ends a run before its first request.

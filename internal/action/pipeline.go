@@ -140,6 +140,20 @@ func (r run) warnings() []string {
 	return list
 }
 
+// patience is how long a check may go on after the other one has failed.
+const patience = 2 * time.Second
+
+// both are the errors of two checks, without one that only says that it was ended.
+func both(refused, unread error) error {
+	switch {
+	case refused != nil && errors.Is(unread, context.Canceled):
+		return refused
+	case unread != nil && errors.Is(refused, context.Canceled):
+		return unread
+	}
+	return errors.Join(refused, unread)
+}
+
 // tries bounds how often a plan is made anew because someone else was at work at
 // the same time.
 const tries = 3
@@ -150,22 +164,31 @@ func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
 	var world reconcile.World
 	w.proof, w.shown = preflight.Proof{}, false
-	reads, within := group.WithContext(ctx)
+	within, stop := context.WithCancel(ctx)
+	defer stop()
+	reads := group.New()
 	var note string
+	var refused, unread error
+	failed := func() { time.AfterFunc(patience, stop) } // the other one may have failed as well
 	if mode(r.job.Mode) == reconcile.Provision && r.entry.Flavor == bitbucket.DataCenter {
 		reads.Go(func() error { note = r.roadNote(within); return nil })
 	}
 	if mode(r.job.Mode) == reconcile.Provision && r.provable(r.entry.Token) {
-		reads.Go(func() (err error) {
-			w.proof, err = r.proveOwn(within)
-			return err
+		reads.Go(func() error {
+			if w.proof, refused = r.proveOwn(within); refused != nil {
+				failed()
+			}
+			return nil
 		})
 	}
-	reads.Go(func() (err error) {
-		world, err = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{}))
-		return err
+	reads.Go(func() error {
+		if world, unread = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{})); unread != nil {
+			failed()
+		}
+		return nil
 	})
-	err := reads.Wait()
+	_ = reads.Wait() // every error is in its place
+	err := both(refused, unread)
 	w.Head = w.proof.Head()
 	if w.Err = err; err != nil {
 		return w

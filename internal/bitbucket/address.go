@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,6 +112,8 @@ func (a address) read(flavor Flavor) reading {
 		return reading{reason: reason}
 	}
 	switch {
+	case slices.Contains(others, strings.TrimPrefix(host, "www.")):
+		return reading{reason: isElsewhere}
 	case isLookAlike(host):
 		return reading{reason: isLikeCloud}
 	case isOnCloud(host):
@@ -126,6 +129,9 @@ func (a address) read(flavor Flavor) reading {
 	}
 	return read
 }
+
+// others are well-known hosts of git that are no Bitbucket.
+var others = []string{"github.com", "ssh.github.com", "gitlab.com", "altssh.gitlab.com", "dev.azure.com", "ssh.dev.azure.com", "codeberg.org", "git.sr.ht"}
 
 // hostName matches a host name or an IPv4 address.
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)

@@ -57,6 +57,7 @@ const (
 	hasSecret       = "the URL holds a password or token, which would end up in logs and in .git/config"
 	needsCloud      = "bitbucket.org is Bitbucket Cloud, not Data Center"
 	needsDataCenter = "Bitbucket Cloud is at bitbucket.org and nowhere else"
+	isElsewhere     = "the host of this URL is not Bitbucket"
 	isSSH           = "this is an SSH URL, and a token works over HTTPS only"
 	hasNoHTTPS      = "the URL does not start with https://"
 	hasBadHost      = "the URL holds no valid host name"
@@ -144,7 +145,7 @@ func readURL(text string, flavor Flavor) reading {
 	switch {
 	case holdsSecret(a.user):
 		read.reason = hasSecret
-	case read.reason == needsCloud, read.reason == needsDataCenter:
+	case read.reason == needsCloud, read.reason == needsDataCenter, read.reason == isElsewhere:
 	case a.scheme == "ssh":
 		read.reason = isSSH
 	case a.scheme != "https" && a.scheme != "http":

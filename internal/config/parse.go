@@ -8,6 +8,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
 
 // Parse reads inputs by name. The error holds every problem that the inputs and the
@@ -172,6 +173,10 @@ func (p *parser) choice(input, value string) string {
 	words := tableAt[input].words
 	if slices.Contains(words, value) {
 		return value
+	}
+	if near := spelling.Nearest(value, words); near != "" { // so it is no secret
+		p.add(input, "", "%q is not one of %s; did you mean %s?", value, strings.Join(words, ", "), near)
+		return ""
 	}
 	p.add(input, "", "is not one of %s", strings.Join(words, ", "))
 	return ""

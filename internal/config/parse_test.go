@@ -228,15 +228,15 @@ func TestEveryInputIsTaken(t *testing.T) {
 func TestEveryMistakeIsReportedInOneRun(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{
-		"mode: is not one of apply, plan, test, rotate, destroy",
+		`mode: "Plan" is not one of apply, plan, test, rotate, destroy; did you mean plan?`,
 		"verify_token: is neither true nor false",
 		"warp_api_key: is missing; create an API key in Warp's settings and pass it as a secret",
-		"flavor: is not one of auto, cloud, datacenter, server",
+		`flavor: "Cloud" is not one of auto, cloud, datacenter, server; did you mean cloud?`,
 		"allow_http: is neither true nor false",
 		"repo_url: the URL holds no valid host name; use the HTTPS URL that the repository's Clone button shows, such as https://bitbucket.org/your-workspace/your-repo.git",
 		"token_kind: is not one of auto, api_token, access_token, http_access_token",
 		"secret_name: is not the name of an environment variable; use letters, digits and _, not beginning with a digit",
-		"scope: is not one of team, personal",
+		`scope: "Team" is not one of team, personal; did you mean team?`,
 		"environment_id: is not an ID, which has 22 letters and digits; copy it from Oz or from the outputs of an earlier run",
 		"clone_depth: is not a depth; give a positive integer",
 		"setup_commands: line 1 is not a shell command: column 1: `)` can only be used to close a subshell; mend the command; each line is one command of its own",
@@ -264,7 +264,7 @@ func TestModes(t *testing.T) {
 		},
 		"test":    {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
 		"destroy": {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
-		"paln":    {"mode: is not one of apply, plan, test, rotate, destroy"},
+		"paln":    {`mode: "paln" is not one of apply, plan, test, rotate, destroy; did you mean plan?`},
 	} {
 		inputs := maps.Clone(nothing)
 		inputs["mode"] = mode
