@@ -145,6 +145,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	if f.Err = err; err != nil {
 		return f
 	}
+	defer clients.Close()
 	if len(job.Entries) == 0 {
 		on.Log().Info("this part of the manifest is empty: there is nothing to do; entries whose secrets have one name are in one part")
 		f.Plan, f.Many, f.Verdict.Result = &reconcile.Plan{Mode: mode(job.Mode)}, true, smoketest.Skipped

@@ -87,6 +87,7 @@ func describe(ctx context.Context, asked config.Import, log *slog.Logger, enviro
 	if err != nil {
 		return "", err
 	}
+	defer clients.Close()
 	bounded, cancel := context.WithTimeoutCause(ctx, wholeTimeout, fmt.Errorf("it took longer than %s", wholeTimeout))
 	defer cancel()
 	if asked.Place != (bitbucket.Place{}) {

@@ -31,6 +31,12 @@ const (
 	// answered; an answer that breaks off earlier is tried again.
 	whole = 256 << 10
 
+	// mostIdle is how many connections to one host wait for their next request: as many as
+	// there are workers, so that none is closed that is about to be used again.
+	mostIdle = 64
+	// idleTimeout is how long one waits. What lies between often forgets it sooner or later.
+	idleTimeout = 90 * time.Second
+
 	// longestHeader bounds the header of an answer and the interim answers (1xx)
 	// before it, in bytes: real ones have a few thousand.
 	longestHeader = 256 << 10

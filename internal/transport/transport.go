@@ -5,7 +5,7 @@
 package transport
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -53,7 +53,13 @@ type Clients struct {
 	Writes *Client
 	// Git sends what Reads does, to git's addresses, under the name of git.
 	Git *Client
+
+	network *http.Transport
 }
+
+// Close ends the connections that carry no request, and the others after theirs. A
+// client can be used after it, over new ones.
+func (c Clients) Close() { c.network.CloseIdleConnections() }
 
 // gitAgent is the name under which git's addresses are asked. bitbucket.org and some
 // proxies have given smart HTTP only to a client whose name begins with "git/". The
@@ -85,7 +91,8 @@ func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate},
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    8,
+		MaxIdleConnsPerHost:    mostIdle,
+		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: longestHeader,
 	}
@@ -104,6 +111,8 @@ func newClients(network *http.Transport, o Options) Clients {
 		Reads:  newClient(plain, one, o, mayReadAgain),
 		Writes: newClient(plain, one, o, mayWriteAgain),
 		Git:    newClient(plain, one, asGit, mayReadAgain),
+
+		network: network,
 	}
 }
 
@@ -199,17 +208,21 @@ type sendingKey struct{}
 
 func sendingOf(ctx context.Context) *sending { return ctx.Value(sendingKey{}).(*sending) }
 
-// arrive reads the beginning of an answer, so that one that breaks off counts
-// as a connection error. A longer answer stays a stream.
+// arrive reads the beginning of an answer, so that one that breaks off counts as a
+// connection error. A longer answer stays a stream. One that is not longer has been read to
+// its end, so that its connection is used again whatever its reader leaves unread.
 func arrive(answer *http.Response) error {
-	body := bufio.NewReaderSize(answer.Body, whole)
-	if _, err := body.Peek(whole); err != nil && !errors.Is(err, io.EOF) {
+	var beginning bytes.Buffer
+	if told := answer.ContentLength; told > 0 {
+		beginning.Grow(int(min(told, whole)) + bytes.MinRead) // or ReadFrom makes it twice as large to find the end
+	}
+	if _, err := beginning.ReadFrom(io.LimitReader(answer.Body, whole)); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	answer.Body = struct {
 		io.Reader
 		io.Closer
-	}{body, answer.Body}
+	}{io.MultiReader(&beginning, answer.Body), answer.Body}
 	return nil
 }
 

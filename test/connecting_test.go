@@ -1,0 +1,79 @@
+package test
+
+import (
+	"context"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/action"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// TestConnectionsAreUsedAgain: a host is dialled no more often than it is asked at the same
+// time, over HTTP/1.1 too, where each connection carries one request. A dial may come up after
+// its request has found another connection: hence twice.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	const n, width = 200, 16
+	w := newWorld(t, plain, warpsim.Options{})
+	w.copies(n)
+	w.must(w.manifest(entries(n), map[string]string{"smoke_test": "false"}), "plan")
+	dialled := map[string]int{}
+	for _, request := range w.bitbucket.Journal.All() {
+		if request.Operation == bitbucketsim.Connect {
+			dialled[request.URL]++
+		}
+	}
+	require.NotEmpty(t, dialled)
+	t.Log(dialled)
+	for host, times := range dialled {
+		assert.LessOrEqual(t, times, 2*width, host)
+	}
+}
+
+// TestARunLeavesNothingBehind in a process that goes on.
+func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what the process has open
+	w := newWorld(t, plain, warpsim.Options{})
+	inputs := w.inputs(map[string]string{"smoke_test": "false"})
+	ofImport := map[string]string{}
+	for _, name := range []string{"warp_api_key", "warp_server_url", "ca_certificate"} {
+		ofImport[name] = inputs[name]
+	}
+	t.Chdir(t.TempDir())
+	run := func(mode string) {
+		environ, of := append(w.bitbucket.Environ(), "HOME="+w.home), inputs
+		if mode == "import" {
+			of = ofImport
+		}
+		for name, value := range of {
+			environ = append(environ, strings.ToUpper(name)+"="+value)
+		}
+		var log strings.Builder
+		require.Zero(t, action.Main(context.Background(), []string{mode}, environ, io.Discard, &log), &log)
+	}
+	run("apply")
+	run("import")
+	held := func() (descriptors, goroutines int) {
+		open, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(open), runtime.NumGoroutine()
+	}
+	descriptors, goroutines := held()
+	for range 100 {
+		run("plan")
+		run("import")
+	}
+	require.EventuallyWithT(t, func(c *assert.CollectT) { // the other ends close a moment later
+		d, g := held()
+		assert.LessOrEqual(c, d, descriptors)
+		assert.LessOrEqual(c, g, goroutines)
+	}, time.Minute, 10*time.Millisecond)
+}
