@@ -5,11 +5,7 @@ import "net/http"
 // NewOver is New over a network that the test has changed, such as one in
 // memory.
 func NewOver(o Options, change func(*http.Transport)) (Clients, error) {
-	roots, err := pool(o.CACertificates)
-	if err != nil {
-		return Clients{}, err
-	}
-	network := newNetwork(roots, o.Environ)
+	network := newNetwork(o)
 	change(network)
 	return newClients(network, o), nil
 }

@@ -69,26 +69,34 @@ func (c Clients) Close() { c.network.CloseIdleConnections() }
 // https://github.com/jelmer/dulwich/issues/562
 const gitAgent = "git/2.46.0"
 
-// New builds both clients. It opens no connection yet. It fails when the
+// New builds the clients. It opens no connection yet. It fails when the
 // certificates hold no certificate, and with the first of BadProxies.
 func New(o Options) (Clients, error) {
-	roots, err := pool(o.CACertificates)
-	if err != nil {
+	if err := check(o.CACertificates); err != nil {
 		return Clients{}, err
 	}
 	if bad := BadProxies(o.Environ); len(bad) > 0 {
 		return Clients{}, bad[0]
 	}
-	return newClients(newNetwork(roots, o.Environ), o), nil
+	return newClients(newNetwork(o), o), nil
 }
 
-func newNetwork(roots *x509.CertPool, environ []string) *http.Transport {
-	proxy := proxies(environ).ProxyFunc()
+func newNetwork(o Options) *http.Transport {
+	proxy := proxies(o.Environ).ProxyFunc()
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate}
+	roots := sync.OnceValue(func() *x509.CertPool { return pool(o.CACertificates) })
+	trust := sync.OnceFunc(func() { settings.RootCAs = roots() })
+	go roots()
 	return &http.Transport{
 		Proxy:                  func(request *http.Request) (*url.URL, error) { return proxy(request.URL) },
 		OnProxyConnectResponse: tunnelled,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate},
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			trust() // which every handshake needs: it comes after its dial
+			return conn, err
+		},
+		TLSClientConfig:        settings,
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    mostIdle,
@@ -116,18 +124,25 @@ func newClients(network *http.Transport, o Options) Clients {
 	}
 }
 
-func pool(pem []byte) (*x509.CertPool, error) {
-	if len(pem) == 0 {
-		return nil, nil // the system's roots
+func check(pem []byte) error {
+	if len(pem) > 0 && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return errors.New("read CA certificates: no PEM certificate found")
 	}
+	return nil
+}
+
+// pool is whom to trust. The system's roots are hundreds of files, and net/http reads them
+// in the middle of the first handshake: called earlier, it takes no time from that.
+func pool(pem []byte) *x509.CertPool {
 	roots, err := x509.SystemCertPool()
+	if len(pem) == 0 {
+		return nil // the system's roots, which have been read now
+	}
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, errors.New("read CA certificates: no PEM certificate found")
-	}
-	return roots, nil
+	roots.AppendCertsFromPEM(pem)
+	return roots
 }
 
 // Client sends requests. It is safe for concurrent use.
