@@ -42,6 +42,9 @@ const (
 	entryTimeout = 20 * time.Second
 )
 
+// ozHost is where Oz is unless an input says otherwise.
+const ozHost = "app.warp.dev"
+
 // Interrupted is the cause of a context that ended with a signal; its value is
 // the signal's number.
 type Interrupted int
@@ -140,7 +143,7 @@ func mistyped(found []platform.Stray, job *config.Job) {
 // start opens the ways to Oz and Bitbucket and runs the pipeline.
 func start(ctx context.Context, job config.Job, on platform.Platform, environ []string, f report.Facts) report.Facts {
 	clients, err := transport.New(transport.Options{
-		CACertificates: job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: on.Log(), Environ: environ,
+		CACertificates: job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: on.Log(), Environ: environ, Multiplexed: ozHost,
 	})
 	if f.Err = err; err != nil {
 		return f

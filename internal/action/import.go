@@ -82,7 +82,7 @@ func readImport(on platform.Aside, args, environ []string) (config.Import, error
 // describe is the manifest of what there is.
 func describe(ctx context.Context, asked config.Import, log *slog.Logger, environ []string) (string, error) {
 	clients, err := transport.New(transport.Options{
-		CACertificates: asked.Job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: log, Environ: environ,
+		CACertificates: asked.Job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: log, Environ: environ, Multiplexed: ozHost,
 	})
 	if err != nil {
 		return "", err

@@ -33,6 +33,10 @@ type Options struct {
 	UserAgent      string // "oz-bitbucket/1.2.3"
 	Log            *slog.Logger
 
+	// Multiplexed is the host of a server that is known to offer HTTP/2, as a URL has it:
+	// requests that are sent together dial it once. Empty means none.
+	Multiplexed string
+
 	// Environ holds the proxy variables among others, as os.Environ does. They
 	// are HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lower case, and
 	// ALL_PROXY for one of the first two that is not set. Of two entries for one
@@ -107,9 +111,10 @@ func newNetwork(o Options) *http.Transport {
 }
 
 func newClients(network *http.Transport, o Options) Clients {
+	shared := &leading{next: network, host: o.Multiplexed, ready: make(chan struct{})}
 	plain := &http.Client{
 		Timeout:       requestTimeout,
-		Transport:     marking{demanding{staying{network}, new(sync.Map)}},
+		Transport:     marking{demanding{staying{shared}, new(sync.Map)}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	asGit := o
