@@ -14,7 +14,7 @@ const longestLead = time.Second
 
 // leading has one request dial a host that offers HTTP/2, and those that are sent meanwhile
 // wait for its connection, which they share. net/http dials for each of them until there is
-// one. Where HTTP/1.1 is spoken they wait in vain, once: it is for a host that is known.
+// one. Where HTTP/1.1 is spoken they wait in vain, once: it is for a host that is named.
 type leading struct {
 	next  http.RoundTripper
 	host  string

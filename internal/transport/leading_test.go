@@ -70,14 +70,28 @@ func TestAHostThatSharesConnectionsIsDialledOnce(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForAFirstConnectionThatDoesNotCome: it is refused, or nothing is heard.
-func TestNobodyWaitsForAFirstConnectionThatDoesNotCome(t *testing.T) {
+// TestNobodyWaitsForMoreThanAConnection: not when the first is refused, not for long when
+// nothing is heard, and not until it brings its answer.
+func TestNobodyWaitsForMoreThanAConnection(t *testing.T) {
 	t.Parallel()
-	for name, silent := range map[string]bool{"refused": false, "silent": true} {
+	const refused, silent, late = "refused", "silent", "late"
+	for name, most := range map[string]time.Duration{refused: 0, silent: time.Second, late: 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "yes") })
+				second := make(chan struct{})
+				var arrived atomic.Int32
+				n := newNetwork(t, func(w http.ResponseWriter, _ *http.Request) {
+					switch arrived.Add(1) {
+					case 1:
+						if name == late {
+							<-second
+						}
+					case 2:
+						close(second)
+					}
+					_, _ = io.WriteString(w, "yes")
+				})
 				var dials atomic.Int32
 				dialled := make(chan struct{})
 				clients, err := transport.NewOver(transport.Options{Multiplexed: "oz.test"}, func(network *http.Transport) {
@@ -87,10 +101,13 @@ func TestNobodyWaitsForAFirstConnectionThatDoesNotCome(t *testing.T) {
 							return n.dial(ctx, protocol, address)
 						}
 						close(dialled)
-						if silent {
+						switch name {
+						case silent:
 							<-ctx.Done()
-						} else {
+						case refused:
 							synctest.Wait() // until the second request waits
+						case late:
+							return n.dial(ctx, protocol, address)
 						}
 						return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 					}
@@ -102,7 +119,7 @@ func TestNobodyWaitsForAFirstConnectionThatDoesNotCome(t *testing.T) {
 				<-dialled
 				began := time.Now()
 				assert.Equal(t, answer{200, "yes", nil}, send(t.Context(), clients.Reads, "http://oz.test/"))
-				assert.LessOrEqual(t, time.Since(began), time.Second)
+				assert.LessOrEqual(t, time.Since(began), most)
 				first.Wait()
 			})
 		})

@@ -33,8 +33,8 @@ type Options struct {
 	UserAgent      string // "oz-bitbucket/1.2.3"
 	Log            *slog.Logger
 
-	// Multiplexed is the host of a server that is known to offer HTTP/2, as a URL has it:
-	// requests that are sent together dial it once. Empty means none.
+	// Multiplexed is the host of a server that should offer HTTP/2, as a URL has it: requests
+	// that are sent together dial it once. Empty means none.
 	Multiplexed string
 
 	// Environ holds the proxy variables among others, as os.Environ does. They

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -339,6 +340,28 @@ func TestLongAnswerIsAStream(t *testing.T) {
 		synctest.Wait()
 		assert.True(t, told.Load(), "closing the body ends the request")
 	})
+}
+
+func TestAShortAnswerTakesLittleMemory(t *testing.T) { // not parallel: it counts what the process takes
+	for _, told := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t, func(w http.ResponseWriter, _ *http.Request) {
+				if !told {
+					_ = http.NewResponseController(w).Flush()
+				}
+				_, _ = io.WriteString(w, strings.Repeat("x", 400))
+			})
+			clients, _ := n.clients()
+			const times = 50
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range times {
+				require.NoError(t, send(t.Context(), clients.Reads, "http://oz.test/").err)
+			}
+			runtime.ReadMemStats(&after)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(times*64<<10))
+		})
+	}
 }
 
 // secure starts a TLS server for example.com and 127.0.0.1 that counts its
