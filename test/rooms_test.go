@@ -45,7 +45,7 @@ var rooms = map[string]room{
 	"shell":        {doors: []string{"mvdan.cc/sh/v3"}},
 	"cron":         {doors: []string{"github.com/robfig/cron/v3"}},
 	"setup":        {knows: []string{"bitbucket", "shell"}},
-	"transport":    {knows: []string{"sensitive"}, doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
+	"transport":    {knows: []string{"group", "sensitive"}, doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"group", "redact", "sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid", "golang.org/x/net"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "redact", "sensitive", "transport"}, net: true, plain: true},
 	"config":       {knows: []string{"bitbucket", "cron", "manifest", "problem", "redact", "sensitive", "setup", "shell", "spelling", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 )
 
 // Options say whom to trust and where to report.
@@ -89,15 +91,15 @@ func newNetwork(o Options) *http.Transport {
 	proxy := proxies(o.Environ).ProxyFunc()
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate}
-	roots := sync.OnceValue(func() *x509.CertPool { return pool(o.CACertificates) })
-	trust := sync.OnceFunc(func() { settings.RootCAs = roots() })
-	go roots()
+	trust := sync.OnceFunc(func() { settings.RootCAs = pool(o.CACertificates) })
 	return &http.Transport{
 		Proxy:                  func(request *http.Request) (*url.URL, error) { return proxy(request.URL) },
 		OnProxyConnectResponse: tunnelled,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			meanwhile := group.New()
+			meanwhile.Go(func() error { trust(); return nil })
 			conn, err := dialer.DialContext(ctx, network, address)
-			trust() // which every handshake needs: it comes after its dial
+			_ = meanwhile.Wait() // the handshake, which comes next, needs it
 			return conn, err
 		},
 		TLSClientConfig:        settings,
