@@ -54,7 +54,7 @@ func TestInputsAgree(t *testing.T) {
 	content, err := os.ReadFile("../action.yml")
 	require.NoError(t, err)
 	require.NoError(t, yaml.Unmarshal(content, &action))
-	rows := readmeTable(t, "| name | default | meaning |")
+	rows := tableOf(t, "| name | default | meaning |")
 
 	var names []string
 	for i, input := range config.Inputs() {
@@ -74,7 +74,7 @@ func TestInputsAgree(t *testing.T) {
 	assert.Len(t, action.Inputs, len(names))
 	assert.Len(t, rows, len(names))
 
-	outputs := readmeTable(t, "| name | value |")
+	outputs := tableOf(t, "| name | value |")
 	for i, output := range (report.Facts{}).Outputs() {
 		assert.NotEmpty(t, action.Outputs[output.Name].Description, output.Name)
 		assert.Equal(t, output.Name, outputs[i][0])
@@ -83,19 +83,22 @@ func TestInputsAgree(t *testing.T) {
 	assert.Len(t, outputs, len((report.Facts{}).Outputs()))
 
 	var codes []string
-	for _, row := range readmeTable(t, "| code | meaning |") {
+	for _, row := range tableOf(t, "| code | meaning |") {
 		codes = append(codes, row[0])
 	}
 	assert.Equal(t, []string{"0", "1", "2", "3", "4", "130, 143"}, codes)
 }
 
-// readmeTable reads the cells of the table with this header, without backticks.
-func readmeTable(t *testing.T, header string) [][]string {
+// tableOf reads the cells of the one table in README and docs with this header,
+// without backticks.
+func tableOf(t *testing.T, header string) [][]string {
 	t.Helper()
-	content, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	_, table, found := strings.Cut(string(content), header+"\n")
-	require.True(t, found, "the README has no table %s", header)
+	var tables []string
+	for _, page := range manual(t) {
+		tables = append(tables, strings.Split(page, header+"\n")[1:]...)
+	}
+	require.Len(t, tables, 1, "tables %s in README and docs", header)
+	table := tables[0]
 	var rows [][]string
 	for line := range strings.Lines(table) {
 		line = strings.TrimSpace(line)

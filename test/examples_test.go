@@ -225,8 +225,10 @@ func TestRotationExampleRotates(t *testing.T) {
 func TestScriptsAreNotPutTogether(t *testing.T) {
 	t.Parallel()
 	documents := readFiles(t, "../.github/*/*.y*ml", "../.github/*.yml", "../action.yml", "../pipe.yml", "../templates/*.yml")
-	for i, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFiles(t, "../README.md")["../README.md"], -1) {
-		documents[fmt.Sprintf("README.md, block %d", i+1)] = block[1]
+	for path, page := range manual(t) {
+		for i, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1) {
+			documents[fmt.Sprintf("%s, block %d", path, i+1)] = block[1]
+		}
 	}
 	seen := 0
 	for path, text := range documents {

@@ -1,10 +1,13 @@
 package test
 
 import (
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,14 +17,20 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestReadmeExamplesUseWhatThereIs parses every YAML example and checks the
-// inputs and outputs that it names.
+// manual is the README and the pages of docs, by path: what users read.
+func manual(t *testing.T) map[string]string {
+	t.Helper()
+	return readFiles(t, "../README.md", "../docs/*.md")
+}
+
+// TestReadmeExamplesUseWhatThereIs parses every YAML example of README and docs and
+// checks the inputs and outputs that it names.
 func TestReadmeExamplesUseWhatThereIs(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
+	content := strings.Join(slices.Collect(maps.Values(manual(t))), "\n")
 	known := map[string]bool{"DEBUG": true}
 	for _, input := range config.Inputs() {
 		known[input.Name], known[strings.ToUpper(input.Name)] = true, true
@@ -31,8 +40,8 @@ func TestReadmeExamplesUseWhatThereIs(t *testing.T) {
 		outputs = append(outputs, output.Name)
 	}
 
-	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(content), -1)
-	require.GreaterOrEqual(t, len(examples), 6)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(content, -1)
+	require.GreaterOrEqual(t, len(examples), 12)
 	named := 0
 	for _, example := range examples {
 		// Optional variables are comments; they must be right, too.
@@ -45,10 +54,10 @@ func TestReadmeExamplesUseWhatThereIs(t *testing.T) {
 		}
 	}
 	assert.Greater(t, named, 15)
-	for _, match := range regexp.MustCompile(`steps\.oz\.outputs\.(\w+)`).FindAllStringSubmatch(string(content), -1) {
+	for _, match := range regexp.MustCompile(`steps\.oz\.outputs\.(\w+)`).FindAllStringSubmatch(content, -1) {
 		assert.Contains(t, outputs, match[1])
 	}
-	for _, row := range readmeTable(t, "| variable | usage |") {
+	for _, row := range tableOf(t, "| variable | usage |") {
 		assert.True(t, known[strings.TrimSuffix(row[0], " (*)")], row[0])
 	}
 }
@@ -91,7 +100,7 @@ func TestTroubleshootingQuotesTheProgram(t *testing.T) {
 		source.Write(content)
 		return err
 	}))
-	rows := readmeTable(t, "| message | what to do |")
+	rows := tableOf(t, "| message | what to do |")
 	require.GreaterOrEqual(t, len(rows), 10)
 	for _, row := range rows {
 		for piece := range strings.SplitSeq(row[0], "...") {
@@ -100,7 +109,7 @@ func TestTroubleshootingQuotesTheProgram(t *testing.T) {
 	}
 }
 
-// TestEachPromiseHasItsTest looks for the tests that the README's promises name.
+// TestEachPromiseHasItsTest looks for the tests that the promises of docs/security.md name.
 func TestEachPromiseHasItsTest(t *testing.T) {
 	t.Parallel()
 	var tests strings.Builder
@@ -114,7 +123,7 @@ func TestEachPromiseHasItsTest(t *testing.T) {
 			return err
 		}))
 	}
-	rows := readmeTable(t, "| promise | test |")
+	rows := tableOf(t, "| promise | test |")
 	require.GreaterOrEqual(t, len(rows), 13)
 	for _, row := range rows {
 		named := regexp.MustCompile(`\b(?:Test|Fuzz)\w+`).FindAllString(row[1], -1)
@@ -122,5 +131,144 @@ func TestEachPromiseHasItsTest(t *testing.T) {
 		for _, test := range named {
 			assert.Contains(t, tests.String(), "\nfunc "+test+"(", row[0])
 		}
+	}
+}
+
+// The README is for newcomers; the rest is in docs.
+func TestTheREADMEIsShort(t *testing.T) {
+	t.Parallel()
+	assert.LessOrEqual(t, strings.Count(manual(t)["../README.md"], "\n"), 250, "lines: move what grew to docs")
+	for path, page := range manual(t) {
+		prose := fenced.ReplaceAllString(page, "")
+		for line := range strings.Lines(codeOrLink.ReplaceAllString(prose, "")) {
+			assert.True(t, strings.HasPrefix(line, "|") || len([]rune(line)) <= 101, "%s: wrap this at 100 columns: %s", path, line)
+		}
+	}
+}
+
+// codeOrLink is what cannot be wrapped: code, and the target of a link.
+var codeOrLink = regexp.MustCompile("`[^`\n]*`|\\]\\([^)\\s]*\\)")
+
+// TestLinksLead follows each link between files of the repository, in every page, to
+// the file and its heading, and looks for each page of docs in the README.
+func TestLinksLead(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	for path, page := range all {
+		assert.Empty(t, broken(all, path, page), path)
+	}
+	for path := range readFiles(t, "../docs/*.md") {
+		assert.Contains(t, all["../README.md"], "("+strings.TrimPrefix(path, "../")+")", "no one finds %s", path)
+	}
+	// What action.yml and the like quote is a heading.
+	quoted := 0
+	for path, text := range readFiles(t, "../action.yml", "../pipe.yml", "../templates/*.yml", "../docs/*.json") {
+		for _, match := range regexp.MustCompile(`"([A-Z][^"]+)" in the README`).FindAllStringSubmatch(text, -1) {
+			assert.Contains(t, anchors(all["../README.md"]), slug(match[1]), path)
+			quoted++
+		}
+	}
+	assert.Positive(t, quoted)
+}
+
+// TestBrokenLinksAreFound feeds the search for broken links some.
+func TestBrokenLinksAreFound(t *testing.T) {
+	t.Parallel()
+	all := map[string]string{
+		"../README.md":    "# Title\n## The `code`, and *more*\n## Twice\n## Twice\n```\n# no heading\n```\n",
+		"../docs/page.md": "# Page\n",
+	}
+	for link, want := range map[string]int{
+		"#title": 0, "#the-code-and-more": 0, "#twice-1": 0, "docs/page.md#page": 0, "docs": 0, "https://example.com/x": 0,
+		"#twice-2": 1, "#no-heading": 1, "docs/page.md#title": 1, "docs/none.md": 1, "../README.md": 1, "/docs/page.md": 1, "http://example.com": 1,
+	} {
+		for _, text := range []string{"[a](" + link + ")", "[a\nb](" + link + "), [c](docs)", "| [`a`](" + link + " \"title\") |"} {
+			assert.Len(t, broken(all, "../README.md", all["../README.md"]+text), want, text)
+		}
+	}
+	assert.Empty(t, broken(all, "../docs/page.md", "[a](../README.md#title) `[a](none)`\n```\n[a](none)\n```\n"))
+}
+
+// broken says which links of a page lead nowhere, all being the pages.
+func broken(all map[string]string, path, page string) (complaints []string) {
+	for _, match := range link.FindAllStringSubmatch(codeSpan.ReplaceAllString(fenced.ReplaceAllString(page, ""), "code"), -1) {
+		if strings.HasPrefix(match[1], "https://") {
+			continue
+		}
+		target, anchor, hasAnchor := strings.Cut(match[1], "#")
+		file := path
+		if target != "" {
+			file = filepath.Join(filepath.Dir(path), target)
+		}
+		_, isPage := all[file]
+		if _, err := os.Stat(file); err != nil && !isPage || filepath.IsAbs(target) || strings.HasPrefix(file, "../../") {
+			complaints = append(complaints, fmt.Sprintf("%s: there is no such file", match[1]))
+		} else if hasAnchor && !slices.Contains(anchors(all[file]), anchor) {
+			complaints = append(complaints, fmt.Sprintf("%s: there is no such heading", match[1]))
+		}
+	}
+	return complaints
+}
+
+var (
+	link     = regexp.MustCompile(`\]\(([^)\s]+)(?: "[^"]*")?\)`)
+	codeSpan = regexp.MustCompile("`[^`\n]*`")
+	heading  = regexp.MustCompile(`(?m)^#+ (.+?)\s*$`)
+)
+
+// anchors lists what links can name on a page.
+func anchors(page string) (names []string) {
+	seen := map[string]int{}
+	for _, match := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+		name := slug(match[1])
+		seen[name]++
+		if n := seen[name]; n > 1 {
+			name = fmt.Sprintf("%s-%d", name, n-1)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// slug is a heading's anchor on GitHub: lower case, a hyphen for each space, and no
+// punctuation.
+//
+// Source: https://docs.github.com/get-started/writing-on-github/getting-started-with-writing-and-formatting-on-github/basic-writing-and-formatting-syntax#section-links
+func slug(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// TestWhatIsUnpublishedIsSaid: beside each block that needs our image, in the
+// paragraph before or after it, stands that there is none yet.
+func TestWhatIsUnpublishedIsSaid(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for path, page := range manual(t) {
+		for _, at := range fenced.FindAllStringIndex(page, -1) {
+			if !needsImage.MatchString(page[at[0]:at[1]]) {
+				continue
+			}
+			seen++
+			before := strings.Split(strings.TrimSpace(page[:at[0]]), "\n\n")
+			after := strings.Split(strings.TrimSpace(page[at[1]:]), "\n\n")
+			assert.Regexp(t, `published\s+yet|not\s+published`, before[len(before)-1]+"\n"+after[0], "%s:\n%s", path, page[at[0]:at[1]])
+		}
+	}
+	assert.Greater(t, seen, 6)
+}
+
+var needsImage = regexp.MustCompile(`oz-bitbucket/oz-bitbucket[:@]|docker run`)
+
+// TestNewcomersSeeWhatTheyAreTold holds the log in the README against a run.
+func TestNewcomersSeeWhatTheyAreTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	r := w.must(w.inputs(nil))
+	told := regexp.MustCompile("(?s)What you will see.*?```\n(.*?)```").FindStringSubmatch(manual(t)["../README.md"])
+	require.NotNil(t, told)
+	own := strings.NewReplacer("your-workspace-your-repo", r.outputs["environment_name"],
+		"36V7h5Q0RtBF2lf0YwSNXO", r.outputs["environment_id"], "439e453d567b58b774274dc5fbdb0b9659945b28", r.outputs["head_commit"])
+	for line := range strings.Lines(told[1]) {
+		assert.Contains(t, r.log, own.Replace(line))
 	}
 }

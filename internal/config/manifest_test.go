@@ -78,9 +78,9 @@ func mistakes(t *testing.T, file string, changes ...map[string]string) []string 
 
 func TestTheDocumentationShowsTheManifest(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/fleet.md")
 	require.NoError(t, err)
-	assert.Contains(t, string(readme), "```yaml\n"+theManifest+"```")
+	assert.Contains(t, string(page), "```yaml\n"+theManifest+"```")
 }
 
 func names(job config.Job) []string {

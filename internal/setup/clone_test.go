@@ -104,15 +104,15 @@ func TestCommandsByHelper(t *testing.T) {
 	assert.Empty(t, setup.Clone{Auth: setup.URL}.LogIn())
 }
 
-// The README shows what an environment gets.
-func TestTheREADMEShowsTheCommands(t *testing.T) {
+// The page shows what an environment gets.
+func TestTheDocumentationShowsTheCommands(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/setup-commands.md")
 	require.NoError(t, err)
 	c := setup.Clone{Repository: repository(t, "https://bitbucket.org/acme/app"), Secret: "BITBUCKET_API_TOKEN", Kind: bitbucket.APIToken, Auth: setup.Helper}
 	commands := setup.Merge(nil, []setup.Clone{c}, []string{"npm ci"}, true)
-	assert.Contains(t, string(readme), "```sh\n"+strings.Join(commands, "\n")+"\n```\n")
-	assert.Contains(t, string(readme), "`"+setup.Words(commands)[2]+"`")
+	assert.Contains(t, string(page), "```sh\n"+strings.Join(commands, "\n")+"\n```\n")
+	assert.Contains(t, string(page), "`"+setup.Words(commands)[2]+"`")
 }
 
 // The documented forms do clone.
