@@ -1,6 +1,6 @@
 # make demo    build, start the simulators, provision a sample repository twice
 # make test    every test; those in containers where Docker runs
-# make bench   speed, memory and size; the README quotes it
+# make bench   speed, memory and size; docs/measurements.md quotes it
 # make fuzz    each fuzz test for a bounded time
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)

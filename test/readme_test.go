@@ -272,3 +272,22 @@ func TestNewcomersSeeWhatTheyAreTold(t *testing.T) {
 		assert.Contains(t, r.log, own.Replace(line))
 	}
 }
+
+// TestContributorsKnowWhatIsInstalled holds CONTRIBUTING against .ci/run and the
+// Makefile.
+func TestContributorsKnowWhatIsInstalled(t *testing.T) {
+	t.Parallel()
+	files := readFiles(t, "../CONTRIBUTING.md", "../.ci/run", "../Makefile")
+	page := files["../CONTRIBUTING.md"]
+	installed := regexp.MustCompile(`packages\+?=\(([^)]*)\)`).FindAllStringSubmatch(files["../.ci/run"], -1)
+	require.Len(t, installed, 2)
+	for _, list := range installed {
+		for name := range strings.FieldsSeq(list[1]) {
+			assert.Contains(t, page, "`"+name+"`")
+		}
+	}
+	for _, match := range regexp.MustCompile(`(?m)^# (make \w+)`).FindAllStringSubmatch(files["../Makefile"], -1) {
+		assert.Contains(t, page, "    "+match[1])
+	}
+	assert.Less(t, strings.Index(page, "\n## Setting up"), 1+strings.Index(page, "\n## "), "CONTRIBUTING begins with how to set up")
+}
