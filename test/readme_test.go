@@ -291,3 +291,21 @@ func TestContributorsKnowWhatIsInstalled(t *testing.T) {
 	}
 	assert.Less(t, strings.Index(page, "\n## Setting up"), 1+strings.Index(page, "\n## "), "CONTRIBUTING begins with how to set up")
 }
+
+// TestAKeptCommandIsRemovedAsThePageSays: a command that fails stays when the input is
+// taken out, and goes with the value that docs/setup-commands.md gives.
+func TestAKeptCommandIsRemovedAsThePageSays(t *testing.T) {
+	t.Parallel()
+	var remedy map[string]string
+	block := regexp.MustCompile("(?s)## A kept command.*?```yaml\n(.*?)```").FindStringSubmatch(manual(t)["../docs/setup-commands.md"])
+	require.NotNil(t, block)
+	require.NoError(t, yaml.Unmarshal([]byte(block[1]), &remedy))
+
+	w := newWorld(t, plain, warpsim.Options{})
+	require.Equal(t, 3, w.run(w.inputs(map[string]string{"setup_commands": "false"})).code)
+	kept := w.run(w.inputs(nil))
+	require.Equal(t, 3, kept.code)
+	assert.Contains(t, kept.log, "a setup command failed")
+	w.must(w.inputs(remedy))
+	w.must(w.inputs(nil)) // the input may be taken out again
+}
