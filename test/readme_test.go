@@ -263,7 +263,9 @@ func TestNewcomersSeeWhatTheyAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
 	r := w.must(w.inputs(nil))
-	told := regexp.MustCompile("(?s)What you will see.*?```\n(.*?)```").FindStringSubmatch(manual(t)["../README.md"])
+	page := manual(t)["../README.md"]
+	assert.Contains(t, page, "\n          # setup_commands: ", "the block to copy runs no command that may not fit the repository")
+	told := regexp.MustCompile("(?s)What you will see.*?```\n(.*?)```").FindStringSubmatch(page)
 	require.NotNil(t, told)
 	own := strings.NewReplacer("your-workspace-your-repo", r.outputs["environment_name"],
 		"36V7h5Q0RtBF2lf0YwSNXO", r.outputs["environment_id"], "439e453d567b58b774274dc5fbdb0b9659945b28", r.outputs["head_commit"])
