@@ -1,0 +1,111 @@
+package test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
+)
+
+// untested is every job here: an agent's time says nothing about the program.
+var untested = map[string]string{"smoke_test": "false"}
+
+// BenchmarkListed provisions one repository and replaces its secret where Oz lists 10, 100,
+// 1,000 and 10,000 environments of others.
+func BenchmarkListed(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000} {
+		listed := func(w *world) {
+			for i := range n {
+				w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":"other-%05d","description":"Of another tool","docker_image":"ubuntu:24.04",`+
+					`"github_repos":[{"owner":"acme","repo":"app-%05d"}],"setup_commands":["cd app-%05d && make deps","test -f README.md"]}`, i, i, i))
+			}
+		}
+		used := func(w *world) { w.environments(1); listed(w) }
+		b.Run("plan/"+strconv.Itoa(n), func(b *testing.B) {
+			measureAt(b, roundTrip, func(w *world) { w.must(w.inputs(untested), "plan") }, listed)
+		})
+		b.Run("apply/"+strconv.Itoa(n), func(b *testing.B) {
+			measureAt(b, roundTrip, func(w *world) { w.must(w.inputs(untested)) }, listed)
+		})
+		b.Run("rotate/"+strconv.Itoa(n), func(b *testing.B) {
+			measureAt(b, roundTrip, func(w *world) { w.must(w.rotation(untested)) }, used)
+		})
+	}
+}
+
+// BenchmarkRotate replaces one secret that 1, 10 and 100 environments use, each with a
+// repository of its own, and one that 100 environments of one repository use.
+func BenchmarkRotate(b *testing.B) {
+	rotate := func(w *world) { w.must(w.rotation(untested)) }
+	for _, n := range []int{1, 10, 100} {
+		b.Run(fmt.Sprintf("%d-of-%d-repositories", n, n), func(b *testing.B) {
+			measureAt(b, roundTrip, rotate, func(w *world) { w.environments(n) })
+		})
+	}
+	b.Run("100-of-1-repository", func(b *testing.B) {
+		measureAt(b, roundTrip, rotate, func(w *world) {
+			w.environments(1)
+			model := w.onlyEnvironment().Model
+			for range 99 {
+				w.oz.AddEnvironment(team, model)
+			}
+		})
+	})
+}
+
+// BenchmarkRefs plans for a repository of 100,000 refs. A server that speaks version 2 of
+// git's protocol sends those that were asked for, one of old sends all.
+func BenchmarkRefs(b *testing.B) {
+	for _, version := range []int{2, 0} {
+		b.Run(fmt.Sprintf("version%d", version), func(b *testing.B) {
+			var crowded *bitbucketsim.Repository
+			var sent int64
+			measureAt(b, roundTrip, func(w *world) {
+				before := w.bitbucket.Sent()
+				w.must(w.inputs(map[string]string{"repo_url": crowded.CloneURL()}), "plan")
+				sent = w.bitbucket.Sent() - before
+			}, func(w *world) {
+				crowded = w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "crowded", Version0: version == 0})
+				crowded.Crowd(100_000)
+			})
+			b.ReportMetric(float64(sent)/1e3, "kB/sent")
+		})
+	}
+}
+
+// BenchmarkFleet applies files of 1, 50, 500 and 5,000 entries, and plans them again in the
+// same world, beside the proofs; and plans 500 with their proofs.
+func BenchmarkFleet(b *testing.B) {
+	for _, n := range []int{1, 50, 500, 5000} {
+		b.Run("apply+plan/"+strconv.Itoa(n), func(b *testing.B) { applied(b, n, unproved(n)) })
+	}
+	b.Run("apply+plan/500proved", func(b *testing.B) { applied(b, 500, entries(500)) })
+}
+
+// applied times the apply as ever and the plan after it as a metric of its own.
+func applied(b *testing.B, n int, text string) {
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, plain, warpsim.Options{Latency: roundTrip})
+		w.copies(n)
+		inputs := w.manifest(text, untested)
+		b.StartTimer()
+		w.must(inputs)
+		b.StopTimer()
+		b.ReportMetric(float64(w.requested()), "requests")
+		b.ReportMetric(float64(w.memory)/1e6, "MB/peak")
+		w.oz.Journal.Reset()
+		w.bitbucket.Journal.Reset()
+		start := time.Now()
+		w.must(inputs, "plan")
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/plan")
+		b.ReportMetric(float64(w.requested()), "requests/plan")
+		b.ReportMetric(float64(w.memory)/1e6, "MB/plan")
+		w.oz.Close()
+		w.bitbucket.Close()
+		b.StartTimer()
+	}
+}
