@@ -1,12 +1,18 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
+	"github.com/stretchr/testify/require"
+
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -17,29 +23,32 @@ var untested = map[string]string{"smoke_test": "false"}
 // 1,000 and 10,000 environments of others.
 func BenchmarkListed(b *testing.B) {
 	for _, n := range []int{10, 100, 1000, 10000} {
-		listed := func(w *world) {
-			for i := range n {
-				w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":"other-%05d","description":"Of another tool","docker_image":"ubuntu:24.04",`+
-					`"github_repos":[{"owner":"acme","repo":"app-%05d"}],"setup_commands":["cd app-%05d && make deps","test -f README.md"]}`, i, i, i))
-			}
-		}
+		listed := func(w *world) { w.others(n) }
 		used := func(w *world) { w.environments(1); listed(w) }
 		b.Run("plan/"+strconv.Itoa(n), func(b *testing.B) {
-			measureAt(b, roundTrip, func(w *world) { w.must(w.inputs(untested), "plan") }, listed)
+			measureAt(b, roundTrip, func(w *world) { w.measured(w.inputs(untested), "plan") }, listed)
 		})
 		b.Run("apply/"+strconv.Itoa(n), func(b *testing.B) {
-			measureAt(b, roundTrip, func(w *world) { w.must(w.inputs(untested)) }, listed)
+			measureAt(b, roundTrip, func(w *world) { w.measured(w.inputs(untested)) }, listed)
 		})
 		b.Run("rotate/"+strconv.Itoa(n), func(b *testing.B) {
-			measureAt(b, roundTrip, func(w *world) { w.must(w.rotation(untested)) }, used)
+			measureAt(b, roundTrip, func(w *world) { w.measured(w.rotation(untested)) }, used)
 		})
+	}
+}
+
+// others adds n environments of another tool.
+func (w *world) others(n int) {
+	for i := range n {
+		w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":"other-%05d","description":"Of another tool","docker_image":"ubuntu:24.04",`+
+			`"github_repos":[{"owner":"acme","repo":"app-%05d"}],"setup_commands":["cd app-%05d && make deps","test -f README.md"]}`, i, i, i))
 	}
 }
 
 // BenchmarkRotate replaces one secret that 1, 10 and 100 environments use, each with a
 // repository of its own, and one that 100 environments of one repository use.
 func BenchmarkRotate(b *testing.B) {
-	rotate := func(w *world) { w.must(w.rotation(untested)) }
+	rotate := func(w *world) { w.measured(w.rotation(untested)) }
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("%d-of-%d-repositories", n, n), func(b *testing.B) {
 			measureAt(b, roundTrip, rotate, func(w *world) { w.environments(n) })
@@ -57,19 +66,29 @@ func BenchmarkRotate(b *testing.B) {
 }
 
 // BenchmarkRefs plans for a repository of 100,000 refs. A server that speaks version 2 of
-// git's protocol sends those that were asked for, one of old sends all.
+// git's protocol sends those that were asked for, one behind a proxy that drops the header
+// sends all.
 func BenchmarkRefs(b *testing.B) {
-	for _, version := range []int{2, 0} {
-		b.Run(fmt.Sprintf("version%d", version), func(b *testing.B) {
-			var crowded *bitbucketsim.Repository
+	for _, version := range []string{"version=2", ""} {
+		b.Run(cmp.Or(version, "version=0"), func(b *testing.B) {
+			var address string
 			var sent int64
 			measureAt(b, roundTrip, func(w *world) {
 				before := w.bitbucket.Sent()
-				w.must(w.inputs(map[string]string{"repo_url": crowded.CloneURL()}), "plan")
+				w.measured(w.inputs(map[string]string{"repo_url": address, "bitbucket_token": dcToken}), "plan")
 				sent = w.bitbucket.Sent() - before
 			}, func(w *world) {
-				crowded = w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "crowded", Version0: version == 0})
-				crowded.Crowd(100_000)
+				w.dc.Crowd(100_000)
+				target, err := url.Parse(w.bitbucket.DataCenterOrigin())
+				require.NoError(b, err)
+				server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+					r.SetURL(target)
+					if version == "" {
+						r.Out.Header.Del("Git-Protocol")
+					}
+				}})
+				b.Cleanup(server.Close)
+				address = strings.Replace(w.dc.CloneURL(), w.bitbucket.DataCenterOrigin(), server.URL, 1)
 			})
 			b.ReportMetric(float64(sent)/1e3, "kB/sent")
 		})
@@ -93,14 +112,14 @@ func applied(b *testing.B, n int, text string) {
 		w.copies(n)
 		inputs := w.manifest(text, untested)
 		b.StartTimer()
-		w.must(inputs)
+		w.measured(inputs)
 		b.StopTimer()
 		b.ReportMetric(float64(w.requested()), "requests")
 		b.ReportMetric(float64(w.memory)/1e6, "MB/peak")
 		w.oz.Journal.Reset()
 		w.bitbucket.Journal.Reset()
 		start := time.Now()
-		w.must(inputs, "plan")
+		w.measured(inputs, "plan")
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/plan")
 		b.ReportMetric(float64(w.requested()), "requests/plan")
 		b.ReportMetric(float64(w.memory)/1e6, "MB/plan")

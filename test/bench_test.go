@@ -1,6 +1,8 @@
 package test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -59,6 +61,45 @@ func measureAt(b *testing.B, latency time.Duration, job, prepare func(*world)) {
 	}
 	b.ReportMetric(float64(requests), "requests")
 	b.ReportMetric(float64(memory)/1e6, "MB/peak")
+}
+
+// measured is must, and w.memory is the program's own peak. The number that a finished process
+// leaves starts at that of the process that started it, which here holds both servers.
+//
+// Source: https://github.com/torvalds/linux/blob/v6.1/fs/exec.c (setmax_mm_hiwater_rss) and
+// https://man7.org/linux/man-pages/man5/proc_pid_status.5.html (VmHWM)
+func (w *world) measured(inputs map[string]string, args ...string) {
+	w.t.Helper()
+	command, directory := w.command(inputs, args...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	memory := watched(w.t, command)
+	r := w.finished(command, directory, stdout.String(), stderr.String())
+	require.Equal(w.t, 0, r.code, r.log)
+	w.memory = memory
+}
+
+// watched runs a command and looks every millisecond how much memory it has had, in bytes.
+func watched(t testing.TB, command *exec.Cmd) (memory int64) {
+	t.Helper()
+	require.NoError(t, command.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended: // its exit code is in the result
+			return memory
+		case <-tick.C:
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", command.Process.Pid)) // gone when it has ended
+			if _, text, found := bytes.Cut(status, []byte("VmHWM:")); found {
+				var kib int64
+				_, _ = fmt.Sscan(string(text), &kib)
+				memory = max(memory, kib<<10)
+			}
+		}
+	}
 }
 
 // must runs a job that has to succeed.
