@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -137,7 +138,7 @@ func trips(b *testing.B, t transport, c kind, prepared bool, job func(bench)) st
 }
 
 // newBench starts a world. Under TLS it is as near as can be until begin.
-func newBench(b *testing.B, t transport, c kind, latency time.Duration) bench {
+func newBench(b testing.TB, t transport, c kind, latency time.Duration) bench {
 	if t.tls {
 		latency = 0
 	}
@@ -211,12 +212,12 @@ const farOz = "example.com"
 type far struct {
 	url, certificate        string // of Oz
 	oneWay                  atomic.Int64
-	connections, handshakes atomic.Int64
+	connections, handshakes atomic.Int64 // that were begun
 	http2                   atomic.Int64 // requests to Oz
 	close                   func()
 }
 
-func newFar(b *testing.B, w *world, http2 bool) *far {
+func newFar(b testing.TB, w *world, http2 bool) *far {
 	target, err := url.Parse(w.oz.URL())
 	require.NoError(b, err)
 	f := &far{}
@@ -228,6 +229,7 @@ func newFar(b *testing.B, w *world, http2 bool) *far {
 		pass.ServeHTTP(w, r)
 	}))
 	oz.EnableHTTP2 = http2
+	oz.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that nobody needed in the end
 	oz.StartTLS()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -283,12 +285,15 @@ func (f *far) connect(near net.Conn, oz, bitbucket string) {
 	if first, err := from.Peek(1); err == nil && first[0] == handshake {
 		f.handshakes.Add(1)
 	}
-	go delayed(near, server, oneWay)
+	go func() {
+		delayed(near, server, oneWay)
+		_ = near.(*net.TCPConn).CloseWrite()
+	}()
 	delayed(server, from, oneWay)
 }
 
 // delayed copies what comes, each piece as much later as the way is long.
-func delayed(to net.Conn, from io.Reader, oneWay time.Duration) {
+func delayed(to io.Writer, from io.Reader, oneWay time.Duration) {
 	type piece struct {
 		due   time.Time
 		bytes []byte
@@ -311,5 +316,4 @@ func delayed(to net.Conn, from io.Reader, oneWay time.Duration) {
 		time.Sleep(time.Until(p.due))
 		_, _ = to.Write(p.bytes) // to one that has gone away, nothing
 	}
-	_ = to.(*net.TCPConn).CloseWrite()
 }
