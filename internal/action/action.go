@@ -176,7 +176,7 @@ func exitCode(ctx context.Context, job config.Job, f report.Facts) int {
 		return exitSignal + int(signal)
 	case f.Err != nil:
 		return ExitFailed
-	case f.DryRun && job.DetailedExitcode && f.Plan.Changes():
+	case f.DryRun && job.DetailedExitcode && (f.Plan.Changes() || f.FactoryChanged == "true"):
 		return ExitChanges
 	case f.DryRun, f.Verdict.Result.IsGood():
 		return ExitOK

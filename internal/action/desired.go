@@ -26,6 +26,7 @@ func desired(job config.Job, e config.Entry, proof preflight.Proof) reconcile.De
 		DockerImage:     e.DockerImage,
 		Secrets:         e.EnvironmentSecrets,
 		SecretGiven:     e.SecretNameGiven,
+		NoEnvironment:   job.Factory != nil && job.Factory.Runner != "",
 		Schedule:        schedule(e.Schedule),
 		SetupCommands: func(existing []string) []string {
 			return setup.Merge(existing, clones, e.SetupCommands, e.SetupCommandsGiven)

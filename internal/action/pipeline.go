@@ -89,7 +89,7 @@ func (r run) all(ctx context.Context, f report.Facts) report.Facts {
 	w := r.converge(ctx, work{Facts: f, token: reconcile.Token{Value: r.entry.Token, Expires: r.entry.TokenExpiresAt}})
 	if w.Err == nil && !w.DryRun {
 		w.Tests, w.Verdict = r.test(ctx, w)
-		w = r.rollBack(ctx, w)
+		w = r.wire(r.rollBack(ctx, w), true)
 	}
 	return r.settle(ctx, stopping, w).Facts
 }
@@ -228,7 +228,7 @@ func (r run) announce(_ context.Context, w work) work {
 	if w = r.learn(w); !w.shown {
 		w = r.show(w)
 	}
-	return w
+	return r.wire(w, false)
 }
 
 // learnt are the warnings of the inputs and of the proof.

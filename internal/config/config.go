@@ -57,6 +57,7 @@ type Job struct {
 
 	// Variables are the names of those that the manifest reads tokens from.
 	Variables []string
+	Factory   *Factory           // nil: none
 	hidden    []sensitive.String // tokens of a manifest, those of entries that the job leaves out too
 
 	WarpAPIKey    sensitive.String

@@ -75,6 +75,8 @@ type inputs struct {
 	WarpServerURL      string           `env:"WARP_SERVER_URL" envDefault:"https://app.warp.dev" help:"server root for GraphQL and REST"`
 	CACertificate      string           `env:"CA_CERTIFICATE" help:"PEM text, also in Base64, or path; trusted in addition to the system's roots"`
 	TrustedHosts       string           `env:"TRUSTED_HOSTS" help:"origins that credentials may be sent to beside repo_url's, one a line"`
+	Factory            string           `env:"FACTORY" help:"folder of a Warp factory definition to wire the environment into"`
+	FactoryRunner      string           `env:"FACTORY_RUNNER" help:"runner of the factory that gets the setup commands; no environment is made"`
 	Concurrency        string           `env:"CONCURRENCY" envDefault:"8" min:"1" max:"64" help:"environments worked on at a time, 1 to 64"`
 	Shard              string           `env:"SHARD" help:"i/n: only the i-th of n stable parts of the manifest; or auto"`
 	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees none in a directory .oz-bitbucket"`

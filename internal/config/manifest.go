@@ -85,6 +85,8 @@ func manifestKeys() []manifest.Key {
 		case input.kind != "":
 		case slices.Contains(secretInputs, input.Name):
 			key.Elsewhere = "keep secrets out of the file; " + tokenVariable + " names the variable of the job that holds a token"
+		case strings.HasPrefix(input.Name, "factory"):
+			key.Elsewhere = "leave it out; it is for a job with one environment"
 		default:
 			key.Elsewhere = "give it to the job, beside manifest"
 		}

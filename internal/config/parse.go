@@ -84,6 +84,7 @@ var steps = []struct {
 	{ofEntry, (*parser).smokeTest},
 	{ofJob, (*parser).smokeTests},
 	{ofEntry, (*parser).schedule},
+	{ofJob, (*parser).factory},
 	{ofJob, (*parser).connection},
 	{ofJob, (*parser).expiry},
 	{ofEntry, (*parser).expires},

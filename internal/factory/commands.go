@@ -27,12 +27,13 @@ func (f *file) setCommands(commands func([]string) []string) error {
 		return "write this into setupCommands by hand:\n" + strings.Join(list, "\n")
 	}
 	var old []string
+	odd := false
 	list, isList := node.(*ast.SequenceNode)
 	if isList {
 		for _, value := range list.Values {
 			text, plain := scalarText(value)
 			if !plain {
-				return fmt.Errorf("its setupCommands hold what is no plain command; %s", hand(commands(nil)))
+				odd = true
 			}
 			old = append(old, text)
 		}
@@ -41,6 +42,12 @@ func (f *file) setCommands(commands func([]string) []string) error {
 		return fmt.Errorf("it has more than %d setupCommands", mostCommands)
 	}
 	want := commands(old)
+	if odd {
+		if want = commands(nil); len(want) > 0 {
+			return fmt.Errorf("its setupCommands hold what is no plain command; %s", hand(want))
+		}
+		return nil
+	}
 	if slices.Equal(old, want) {
 		return nil
 	}

@@ -181,7 +181,7 @@ func (f *file) nameSecret(name string) error {
 // nameEnvironment sets agentDefaults.environmentId.
 func (f *file) nameEnvironment(id string) error {
 	const outer, inner = "agentDefaults", "environmentId"
-	hand := fmt.Sprintf("set %s: %s below agentDefaults by hand", inner, id)
+	const hand = "set environmentId below agentDefaults by hand, to the ID of the environment"
 	node, _, err := f.root.only(outer)
 	if err != nil {
 		return fmt.Errorf("%w; %s", err, hand)

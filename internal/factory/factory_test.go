@@ -169,7 +169,8 @@ func FuzzEdit(f *testing.F) {
 		if err != nil {
 			return
 		}
-		checkLines(t, strings.ReplaceAll(text, "\r", "\n"), factory.Edit{Text: strings.ReplaceAll(made.Text, "\r", "\n"), Changes: made.Changes})
+		lines := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+		checkLines(t, lines.Replace(text), factory.Edit{Text: lines.Replace(made.Text), Changes: made.Changes})
 		again, err := edit(name, made.Text)
 		require.NoError(t, err)
 		assert.Empty(t, again.Changes)

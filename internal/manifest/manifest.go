@@ -1,7 +1,7 @@
 // Package manifest reads a YAML file with many environments into the texts that
 // inputs hold, and writes one. It knows neither inputs nor secrets: who may judge the texts is
-// handed to it as a list of keys. It touches nothing; goccy/go-yaml comes in here
-// and nowhere else.
+// handed to it as a list of keys. It touches nothing; what goccy/go-yaml is given passes
+// the bounds of this room.
 package manifest
 
 import (

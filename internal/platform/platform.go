@@ -27,6 +27,10 @@ type Platform interface {
 	Strays(names []string) []Stray
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
+	// Revise makes of a regular file in a folder what edit makes of its text, whole or
+	// not at all; its mode stays. A text that stays is not written. An error of edit is
+	// returned with the path before it.
+	Revise(folder, name string, edit func(text string) (string, error)) error
 	// Mask keeps secrets out of everything that is printed from now on. outputs
 	// are those that are known already: a host that would drop an output with a
 	// masked text in it is not told to mask that text.

@@ -88,6 +88,8 @@ func (a Applied) Words(mode Mode) string {
 		return "the stored value is unchanged"
 	case !stored:
 		return "nothing is known to be written; run again to converge"
+	case len(a.Environments) == 0:
+		return "the secret is written; run again to converge"
 	case a.Environments[0].Change == "":
 		return "the secret is written, the environment is not known to be; run again to converge"
 	}

@@ -58,6 +58,9 @@ func (p *Plan) provision(d Desired, w World) {
 	if err == nil {
 		e.Secret, err = p.addSecret(d, owner, w)
 	}
+	if err == nil && d.NoEnvironment {
+		return
+	}
 	var current *Object
 	if err == nil {
 		current, err = choose(d, owner, w)

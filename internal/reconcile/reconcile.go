@@ -50,6 +50,10 @@ type Desired struct {
 
 	Schedule *DesiredSchedule // nil: schedules stay as they are
 
+	// NoEnvironment wants the secret alone. Then there is neither EnvironmentID nor
+	// EnvironmentName.
+	NoEnvironment bool
+
 	DeleteSecret bool // of a removal: the secret too, unless something else uses it
 	Force        bool // of a removal: whatever else uses the environment
 

@@ -35,7 +35,9 @@ type Facts struct {
 	Expires         time.Time           // of the token that is stored, or would be; zero: unknown
 	Now             time.Time
 	RolledBack      bool
-	Stored          string // which value is stored after a rotation whose smoke test did not pass
+	Factory         []string // what changes in the files of a factory's definition, as a diff
+	FactoryChanged  string   // whether it did, or in a dry run would: true or false; empty where it was not reached
+	Stored          string   // which value is stored after a rotation whose smoke test did not pass
 	Err             error
 	Expiring        bool // Err is no more than that the token ends soon
 	ExitCode        int  // of the program
@@ -77,6 +79,7 @@ func (f Facts) Outputs() []Output {
 		{Name: "token_expires_at", Value: expires},
 		{Name: "token_expires_in_days", Value: days},
 		{Name: "rolled_back", Value: rolledBack},
+		{Name: "factory_changed", Value: f.FactoryChanged},
 	}
 	for i := range outputs {
 		if f.Many && !slices.Contains(ofMany, outputs[i].Name) {
@@ -101,7 +104,7 @@ func (f Facts) didChange() string {
 	if len(changes) == 0 && (!f.Many || f.Err != nil) { // else there was nothing to do
 		return ""
 	}
-	return strconv.FormatBool(slices.ContainsFunc(changes, reconcile.Change.IsVisible))
+	return strconv.FormatBool(f.FactoryChanged == "true" || slices.ContainsFunc(changes, reconcile.Change.IsVisible))
 }
 
 // changes are all that happened, or in a dry run would.
@@ -298,7 +301,7 @@ func (f Facts) Headline() string {
 		return f.headlineOfMany()
 	case f.DryRun && f.isRotation() && f.Err == nil:
 		return "the secret would be rotated"
-	case f.DryRun && f.Plan != nil && f.Err == nil && f.Plan.Changes():
+	case f.DryRun && f.Plan != nil && f.Err == nil && (f.Plan.Changes() || f.FactoryChanged == "true"):
 		return "there is something to change"
 	case f.DryRun && f.Plan != nil && f.Err == nil:
 		return "there is nothing to change"
@@ -322,6 +325,9 @@ func (f Facts) Headline() string {
 	}
 	if change := f.scheduleChange(); change != "" {
 		parts = append(parts, "schedule "+done(change))
+	}
+	if f.FactoryChanged == "true" {
+		parts = append(parts, "factory changed")
 	}
 	if result := f.Verdict.Result; result != "" && !f.is(reconcile.Removal) {
 		parts = append(parts, "smoke test "+strings.ReplaceAll(string(result), "_", " "))

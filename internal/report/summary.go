@@ -48,7 +48,7 @@ func (f Facts) Summary(took time.Duration) string {
 	if next := f.next(); next != "" {
 		parts = append(parts, "**Next:** "+next+"\n")
 	}
-	if f.is(reconcile.Provision) && f.Err == nil && !f.Many {
+	if f.is(reconcile.Provision) && f.Err == nil && !f.Many && len(f.Plan.Environments) > 0 {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
@@ -157,7 +157,7 @@ func (f Facts) next() string {
 		return "run the job again; it goes on from what is there."
 	case f.is(reconcile.Rotation) && f.DryRun, f.is(reconcile.Removal) && f.DryRun && f.Plan.Changes():
 		return "leave `dry_run` out to make it so. Nothing was written."
-	case f.is(reconcile.Provision) && f.DryRun && f.Plan.Changes():
+	case f.is(reconcile.Provision) && f.DryRun && (f.Plan.Changes() || f.FactoryChanged == "true"):
 		return "run with `mode: apply`, and without `dry_run`, to make it so. This was a plan: nothing was written."
 	case f.DryRun:
 		return ""
@@ -176,6 +176,9 @@ func (f Facts) next() string {
 	case smoketest.Passed, smoketest.Skipped:
 		if f.Many {
 			return "start agents with the IDs in the output `environments`."
+		}
+		if f.first().ID == "" {
+			return "review what changed in the factory's definition, and commit it."
 		}
 		return "start agents with the output `environment_id`."
 	case smoketest.Failed, smoketest.TimedOut:
@@ -226,6 +229,9 @@ func (f Facts) changed() []string {
 	}
 	if list == "" { // nothing was planned
 		return nil
+	}
+	if len(f.Factory) > 0 {
+		fields = append(fields, "factory\n\n"+fenced("diff", strings.Join(f.Factory, "\n")))
 	}
 	return append([]string{"#### " + f.changesTitle() + "\n\n" + list}, fields...)
 }

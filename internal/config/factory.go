@@ -1,0 +1,86 @@
+package config
+
+import (
+	"path/filepath"
+	"regexp"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/factory"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// Factory is the definition of a Warp factory to wire into.
+type Factory struct {
+	Folder string
+	Runner string // gets the setup commands; empty: agents get the environment
+}
+
+// runnerName is the name of a file without its ending, and no path.
+var runnerName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
+// ofEnvironment are the inputs that mean nothing where no environment is made.
+var ofEnvironment = []string{
+	"environment_name", "environment_id", "description", "docker_image", "environment_secrets", "smoke_test_prompt", "smoke_test_model", "schedule_cron",
+}
+
+// factory reads which definition the environment is wired into, and whether that can be
+// done: nothing else may be written when it cannot.
+func (p *parser) factory() {
+	c, in := &p.config, p.in
+	for _, given := range []text{{"factory", in.Factory}, {"factory_runner", in.FactoryRunner}} {
+		switch {
+		case given.value == "":
+		case in.Manifest != "":
+			p.add(given.input, "leave it out, or give the job one environment", "is given beside manifest, and is for a job with one environment")
+			return
+		case c.Mode != Apply && c.Mode != Plan:
+			p.add(given.input, "leave it out", "does nothing in mode %s", c.Mode)
+			return
+		}
+	}
+	switch {
+	case in.Factory == "" && in.FactoryRunner != "":
+		p.add("factory_runner", "give the folder of the definition as factory", "does nothing without factory")
+		return
+	case in.Factory == "" || len(lookalikes(in.Factory+in.FactoryRunner)) > 0: // which leaks refuses
+		return
+	case in.FactoryRunner != "" && !runnerName.MatchString(in.FactoryRunner):
+		p.add("factory_runner", "give the name of its file in runners/, without .yaml", "is no name of a runner")
+		return
+	}
+	if c.Scope == warp.UserOwner {
+		p.add("factory", "use scope: team", "does not go with scope: personal: a factory's agents never get personal secrets")
+	}
+	p.definition("factory", filepath.Join(in.Factory, factory.File), func(text string) error {
+		environment := "NoEnvironmentYet"
+		if in.FactoryRunner != "" {
+			environment = ""
+		}
+		_, err := factory.Wire(text, c.SecretName, environment)
+		return err
+	})
+	if in.FactoryRunner != "" {
+		p.definition("factory_runner", filepath.Join(in.Factory, factory.RunnerFile(in.FactoryRunner)), func(text string) error {
+			_, err := factory.SetCommands(text, func(existing []string) []string { return existing })
+			return err
+		})
+		for _, input := range ofEnvironment {
+			if p.in.field(tableAt[input]).String() != "" {
+				p.add(input, "leave it out", "does nothing with factory_runner, which needs no environment")
+			}
+		}
+		c.EnvironmentName, c.SmokeTest = "", false
+	}
+	c.Factory = &Factory{in.Factory, in.FactoryRunner}
+}
+
+// definition tells what is wrong with a file of the definition.
+func (p *parser) definition(input, path string, judge func(text string) error) {
+	content, err := p.readFile(path)
+	if err != nil {
+		p.add(input, "give the folder of a definition in the checkout", "%s cannot be read", path)
+		return
+	}
+	if err := judge(string(content)); err != nil {
+		p.add(input, "", "%s: %v", path, err)
+	}
+}
