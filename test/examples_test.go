@@ -352,7 +352,10 @@ func TestExamplesAreValid(t *testing.T) {
 		"matrix.part": "2", "strategy.job-total": "4", "github.event_name == 'pull_request' && 'plan' || 'apply'": "apply",
 	}
 	read := func(path string) ([]byte, error) {
-		if path == "oz-environments.yml" {
+		switch path {
+		case "factory/factory.yaml":
+			return []byte("schemaVersion: v1alpha1\nagentDefaults: {model: auto}\n"), nil
+		case "oz-environments.yml":
 			return []byte("environments: [{repo_url: 'https://bitbucket.org/your-workspace/api.git'}]"), nil
 		}
 		return os.ReadFile(path)

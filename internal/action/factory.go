@@ -54,11 +54,8 @@ func (r run) wired(w work, write bool) (diff []string, err error) {
 			if err != nil {
 				return "", err
 			}
-			if len(made.Changes) > 0 {
-				diff = append(diff, filepath.Join(into.Folder, name))
-			}
-			for _, line := range made.Lines() {
-				diff = append(diff, "  "+strings.ReplaceAll(line, unknownID, newID))
+			for _, line := range made.Lines(filepath.Join(into.Folder, name)) {
+				diff = append(diff, strings.ReplaceAll(line, unknownID, newID))
 			}
 			if !write {
 				return text, nil

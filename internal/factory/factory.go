@@ -41,16 +41,16 @@ type Change struct {
 	Removed, Added []string
 }
 
-// Lines are the changes as a diff, key by key.
-func (e Edit) Lines() []string {
+// Lines are the changes as a diff, key by key, of the file at a path.
+func (e Edit) Lines(path string) []string {
 	var list []string
 	for _, change := range e.Changes {
-		list = append(list, change.Key)
+		list = append(list, path+": "+change.Key)
 		for _, line := range change.Removed {
-			list = append(list, "  - "+line)
+			list = append(list, "- "+line)
 		}
 		for _, line := range change.Added {
-			list = append(list, "  + "+line)
+			list = append(list, "+ "+line)
 		}
 	}
 	return list

@@ -55,7 +55,7 @@ func TestFiles(t *testing.T) {
 			require.NoError(t, err)
 			name, text := filepath.Base(path), string(content)
 			made, err := edit(name, text)
-			got := strings.Join(made.Lines(), "\n") + "\n=====\n" + made.Text
+			got := strings.Join(made.Lines("factory.yaml"), "\n") + "\n=====\n" + made.Text
 			if refused := strings.Contains(name, "refused"); err != nil || refused {
 				require.Error(t, err)
 				require.True(t, refused, err)
@@ -68,7 +68,7 @@ func TestFiles(t *testing.T) {
 				windows, err := edit(name, strings.ReplaceAll(text, "\n", "\r\n"))
 				require.NoError(t, err)
 				assert.Equal(t, strings.ReplaceAll(made.Text, "\n", "\r\n"), windows.Text)
-				assert.Equal(t, made.Lines(), windows.Lines())
+				assert.Equal(t, made.Lines("factory.yaml"), windows.Lines("factory.yaml"))
 				marked, err := edit(name, "\ufeff"+text)
 				require.NoError(t, err)
 				assert.Equal(t, "\ufeff"+made.Text, marked.Text)

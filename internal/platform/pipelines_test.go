@@ -40,7 +40,7 @@ func TestPipelinesToTheByte(t *testing.T) {
 		"RUN_ID='run-1'\nRUN_STATE='SUCCEEDED'\nSESSION_LINK='https://app.warp.dev/session/1?a=b&c=d'\n"+
 		"SCHEDULE_ID=''\n"+
 		"HEAD_COMMIT='0123456789abcdef0123456789abcdef01234567'\n"+
-		"TOKEN_EXPIRES_AT=''\nTOKEN_EXPIRES_IN_DAYS=''\nROLLED_BACK=''\n", read(t, filepath.Join(clone, ".oz-bitbucket/outputs.env")))
+		"TOKEN_EXPIRES_AT=''\nTOKEN_EXPIRES_IN_DAYS=''\nROLLED_BACK=''\nFACTORY_CHANGED=''\n", read(t, filepath.Join(clone, ".oz-bitbucket/outputs.env")))
 	assert.True(t, strings.HasPrefix(read(t, variables), "MINE=1\nENVIRONMENT_ID=En00000000000000000001\nENVIRONMENT_NAME=it's acme\n"))
 }
 

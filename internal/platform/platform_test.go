@@ -62,14 +62,14 @@ const (
 		`"run_id":"run-1","run_state":"SUCCEEDED","session_link":"https://app.warp.dev/session/1?a=b\u0026c=d",` +
 		`"schedule_id":"",` +
 		`"head_commit":"0123456789abcdef0123456789abcdef01234567",` +
-		`"token_expires_at":"","token_expires_in_days":"","rolled_back":""}` + "\n"
+		`"token_expires_at":"","token_expires_in_days":"","rolled_back":"","factory_changed":""}` + "\n"
 	factsLines = "environment_id=En00000000000000000001\nenvironment_name=it's acme\nenvironment_change=keep\n" +
 		`environments=[{"id":"En00000000000000000001","name":"it's acme","change":"keep","verdict":"passed","error":""}]` + "\n" +
 		"secret_name=BITBUCKET_API_TOKEN\nsecret_change=rotate\nchanged=false\nsmoke_test=passed\n" +
 		"run_id=run-1\nrun_state=SUCCEEDED\nsession_link=https://app.warp.dev/session/1?a=b&c=d\n" +
 		"schedule_id=\n" +
 		"head_commit=0123456789abcdef0123456789abcdef01234567\n" +
-		"token_expires_at=\ntoken_expires_in_days=\nrolled_back=\n"
+		"token_expires_at=\ntoken_expires_in_days=\nrolled_back=\nfactory_changed=\n"
 )
 
 func read(t *testing.T, path string) string {

@@ -41,6 +41,7 @@ type document struct {
 	HeadCommit     string           `json:"head_commit"`
 	TokenExpiresAt string           `json:"token_expires_at"`
 	RolledBack     bool             `json:"rolled_back"`
+	Factory        []string         `json:"factory"`
 	Secrets        []secretPart     `json:"secrets"`
 	Environments   []part           `json:"environments"`
 	Unmanaged      []name           `json:"unmanaged"`
@@ -181,7 +182,7 @@ func texts(v reflect.Value, replace func(string) string) {
 func (f Facts) document() document {
 	d := document{
 		Version: version, Mode: word(f.Mode), Manifest: f.Manifest, DryRun: f.DryRun, ExitCode: f.ExitCode, Outcome: f.Headline(),
-		Error: wholeError(f.Err), SmokeTest: f.Verdict.Result, HeadCommit: f.Head, RolledBack: f.RolledBack, began: f.Now,
+		Error: wholeError(f.Err), SmokeTest: f.Verdict.Result, HeadCommit: f.Head, RolledBack: f.RolledBack, Factory: f.Factory, began: f.Now,
 	}
 	if changed := f.didChange(); changed != "" {
 		did := changed == "true"

@@ -264,6 +264,16 @@ func runs() map[string]report.Facts {
 			Expires: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 			Err: errors.New("the token in secret \"BITBUCKET_API_TOKEN\" expired on 2026-11-24; rotate it"),
 		}),
+		"factory-plan": base(report.Facts{
+			DryRun: true, Plan: keep(), FactoryChanged: "true",
+			Factory: []string{"factory/factory.yaml: secrets", "- secrets: [A] # <b>```", "+ secrets: [A, BITBUCKET_API_TOKEN] # <b>```"},
+		}),
+		"factory-runner": {
+			SecretName: "BITBUCKET_API_TOKEN", Plan: &reconcile.Plan{Mode: reconcile.Provision, Secrets: secret(reconcile.Create)},
+			Applied: reconcile.Applied{Secrets: []reconcile.StoredSecret{{Change: reconcile.Create}}}, FactoryChanged: "true",
+			Factory: []string{"factory/runners/linux.yaml: setupCommands", "+   - git clone x"}, Verdict: smoketest.Verdict{Result: smoketest.Skipped},
+		},
+		"factory-kept": base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), FactoryChanged: "false", Verdict: passed}),
 		"cancelled": base(report.Facts{
 			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 143,
 			Verdict: verdict(smoketest.Cancelled, warp.Cancelled, "the job was told to stop"),

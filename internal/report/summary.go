@@ -177,7 +177,10 @@ func (f Facts) next() string {
 		if f.Many {
 			return "start agents with the IDs in the output `environments`."
 		}
-		if f.first().ID == "" {
+		switch {
+		case f.first().ID == "" && f.FactoryChanged != "true":
+			return ""
+		case f.first().ID == "":
 			return "review what changed in the factory's definition, and commit it."
 		}
 		return "start agents with the output `environment_id`."
