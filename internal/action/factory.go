@@ -26,7 +26,9 @@ func (r run) wire(w work, write bool) work {
 	}
 	diff, err := r.wired(w, write)
 	if err != nil {
-		w.Err = fmt.Errorf("factory: %w", err)
+		if w.Err = fmt.Errorf("factory: %w", err); write {
+			w.Err = fmt.Errorf("%w\nOz holds what was asked for; the definition is not, or not wholly, written; run again to converge", w.Err)
+		}
 		return w
 	}
 	if !slices.Equal(diff, w.Factory) {
