@@ -34,9 +34,18 @@ func contentOf(t *testing.T, parts ...string) string {
 	return string(content)
 }
 
+// asYAML is an ID as the program writes it: what begins with a digit could be read as a
+// number, and has quotes.
+func asYAML(id string) string {
+	if id[0] >= '0' && id[0] <= '9' {
+		return "'" + id + "'"
+	}
+	return id
+}
+
 // wiredInto is theFactory with the secret and an environment.
 func wiredInto(id string) string {
-	return strings.NewReplacer("[NPM_TOKEN]", "[NPM_TOKEN, BITBUCKET_API_TOKEN]", "model: auto\r\n", "model: auto\r\n  environmentId: "+id+"\r\n").Replace(theFactory)
+	return strings.NewReplacer("[NPM_TOKEN]", "[NPM_TOKEN, BITBUCKET_API_TOKEN]", "model: auto\r\n", "model: auto\r\n  environmentId: "+asYAML(id)+"\r\n").Replace(theFactory)
 }
 
 func TestAFactoryIsWired(t *testing.T) {
@@ -58,7 +67,7 @@ func TestAFactoryIsWired(t *testing.T) {
 		id := r.outputs["environment_id"]
 		assert.Equal(t, "true", r.outputs["factory_changed"])
 		assert.Equal(t, wiredInto(id), contentOf(t, folder, "factory.yaml"))
-		assert.Contains(t, r.log, "+   environmentId: "+id)
+		assert.Contains(t, r.log, "+   environmentId: "+asYAML(id))
 		assert.Equal(t, theRunner, contentOf(t, folder, "runners", "linux.yaml"))
 		about, err := os.Stat(filepath.Join(folder, "factory.yaml"))
 		require.NoError(t, err)
@@ -78,7 +87,7 @@ func TestAFactoryIsWired(t *testing.T) {
 		r = w.run(inputs("plan"))
 		assert.Equal(t, 4, r.code, "the environment stays, and the definition would change")
 		assert.Equal(t, "true", r.outputs["changed"])
-		assert.Contains(t, r.log, "+   environmentId: "+id)
+		assert.Contains(t, r.log, "+   environmentId: "+asYAML(id))
 		w.refuseMarkersIn(folder)
 	})
 }
@@ -147,11 +156,11 @@ func TestADefinitionThatCannotBeWired(t *testing.T) {
 		}, 2, "factory.yaml cannot be read"},
 		{"behind an alias", nil, write("factory.yaml", "x: &x [A]\nschemaVersion: v1alpha1\nsecrets: *x\nagentDefaults: {model: auto}\n"), 2, `add "BITBUCKET_API_TOKEN" to its secrets by hand`},
 		{"too large", nil, write("factory.yaml", theFactory+strings.Repeat("\n# x", 1<<18)), 2, "larger than 1 MiB"},
-		{"a link", nil, link("factory.yaml"), 1, "a symbolic link"},
+		{"a link", nil, linked("factory.yaml"), 1, "a symbolic link"},
 		{"a runner that is no name", map[string]string{"factory_runner": "../linux"}, nil, 2, "factory_runner: is no name of a runner"},
 		{"a runner that is not there", map[string]string{"factory_runner": "mac"}, nil, 2, "runners/mac.yaml cannot be read"},
-		{"a linked runner", map[string]string{"factory_runner": "linux"}, link("runners/linux.yaml"), 1, "a symbolic link"},
-		{"linked runners", map[string]string{"factory_runner": "linux"}, link("runners"), 1, "a symbolic link"},
+		{"a linked runner", map[string]string{"factory_runner": "linux"}, linked("runners/linux.yaml"), 1, "a symbolic link"},
+		{"linked runners", map[string]string{"factory_runner": "linux"}, linked("runners"), 1, "a symbolic link"},
 		{"a runner that cannot be edited", map[string]string{"factory_runner": "linux"}, write("runners/linux.yaml", "setupCommands: [a]\n"), 1, "write this into setupCommands by hand"},
 		{"a runner alone", map[string]string{"factory": "", "factory_runner": "linux"}, nil, 2, "factory_runner: does nothing without factory"},
 		{"in another mode", map[string]string{"mode": "rotate"}, nil, 2, "factory: does nothing in mode rotate"},
@@ -193,7 +202,7 @@ func write(name, content string) func(*testing.T, string) {
 }
 
 // link puts what is there elsewhere, and a link in its place.
-func link(name string) func(*testing.T, string) {
+func linked(name string) func(*testing.T, string) {
 	return func(t *testing.T, folder string) {
 		elsewhere := filepath.Join(t.TempDir(), "elsewhere")
 		require.NoError(t, os.Rename(filepath.Join(folder, name), elsewhere))
