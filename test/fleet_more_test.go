@@ -669,3 +669,86 @@ environments:
 		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
 	})
 }
+
+// TestAScheduleOfAFleetThatFails is the failure of its entry, and the others go on.
+func TestAScheduleOfAFleetThatFails(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.repositories("one", "two")
+		inputs := w.manifest(`
+environments:
+  - repo_url: https://bitbucket.org/acme/one.git
+  - repo_url: https://bitbucket.org/acme/two.git
+    schedule_cron: 0 5 * * *
+    schedule_prompt: Look.
+`, map[string]string{"smoke_test": "false"})
+		w.oz.Script.Add(fault.Fault{Operation: "POST /agent/schedules", Status: http.StatusBadRequest, Body: "{}"})
+		r := w.run(inputs)
+		assert.Equal(t, 1, r.code, r.log)
+		list := r.environments(t)
+		assert.Equal(t, []string{"create", "create"}, changesOf(list))
+		assert.Empty(t, list[0].Error)
+		assert.Contains(t, list[1].Error, "schedule")
+		assert.Contains(t, r.log, "1 of 2 environments failed")
+		assert.Empty(t, w.oz.Schedules())
+		w.must(inputs)
+		assert.Len(t, w.oz.Schedules(), 1)
+	})
+}
+
+// TestWhatIsNotWrittenIsNotPlanned: a token that is refused rotates no secret.
+func TestWhatIsNotWrittenIsNotPlanned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	fleet(w)
+	w.must(w.manifest(threeEntries, map[string]string{"smoke_test": "false"}))
+	w.bitbucket.AddToken(bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked})
+	r := w.run(w.manifest(threeEntries, nil), "plan")
+	assert.Equal(t, 1, r.code, r.log)
+	assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN": rotate`)
+	assert.NotContains(t, r.log, `secret "SHOP_TOKEN": rotate`)
+	assert.Contains(t, r.log, "2 unchanged, 1 failed, 1 secret to rotate")
+}
+
+// TestWhatAnEntryWantsOfATokenThatOthersGiveToo: each with a secret of its own, which is not
+// written where the token does not do what the entry asks for.
+func TestWhatAnEntryWantsOfATokenThatOthersGiveToo(t *testing.T) {
+	t.Parallel()
+	for key, message := range map[string]string{"require_write: true": "push", "branch: nowhere": "no branch or tag"} {
+		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			w.repositories("one", "two")
+			r := w.run(w.manifest(`
+environments:
+  - repo_url: https://bitbucket.org/acme/one.git
+    secret_name: ONE
+  - repo_url: https://bitbucket.org/acme/two.git
+    secret_name: TWO
+    `+key+"\n", map[string]string{"smoke_test": "false"}))
+			assert.Equal(t, 1, r.code, r.log)
+			list := r.environments(t)
+			assert.Equal(t, []string{"create", ""}, changesOf(list))
+			assert.Contains(t, list[1].Error, message)
+			assert.Empty(t, list[0].Error)
+			assert.Len(t, w.oz.Environments(), 1)
+			assert.Equal(t, 1, w.oz.Counts()["CreateManagedSecret"])
+		})
+	}
+}
+
+// TestALostScheduleOfAFleetIsMadeOnce: it is looked for among those of that moment.
+func TestALostScheduleOfAFleetIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.repositories("one", "two")
+		var text strings.Builder
+		text.WriteString("environments:\n")
+		for _, slug := range []string{"one", "two"} {
+			fmt.Fprintf(&text, "  - repo_url: https://bitbucket.org/acme/%s.git\n    schedule_cron: 0 5 * * *\n    schedule_prompt: Look.\n", slug)
+		}
+		w.oz.Script.Add(fault.Fault{Operation: "POST /agent/schedules", When: fault.After, Status: http.StatusBadGateway, Times: 2})
+		inputs := w.manifest(text.String(), map[string]string{"smoke_test": "false", "concurrency": "1"})
+		w.must(inputs)
+		assert.Len(t, w.oz.Schedules(), 2)
+		assert.Equal(t, "false", w.must(inputs).outputs["changed"])
+	})
+}

@@ -116,6 +116,9 @@ func TestAFleetOnDataCenter(t *testing.T) {
 	assert.Positive(t, count(bitbucketsim.GetAccessToken, bitbucketsim.FindUsers), "when the token ends")
 	assert.LessOrEqual(t, count(bitbucketsim.GetAccessToken, bitbucketsim.FindUsers), 4)
 
+	w.oz.Journal.Reset()
+	w.must(w.manifest(text.String(), map[string]string{"bitbucket_token": knowing}), "plan")
+	assert.LessOrEqual(t, len(w.oz.Journal.All()), 10)
 	fmt.Fprintf(&text, "  - repo_url: %s/scm/PRJ/missing.git\n", w.bitbucket.DataCenterURL())
 	r = w.run(w.manifest(text.String(), map[string]string{"smoke_test": "false", "bitbucket_token": knowing}))
 	assert.Equal(t, 1, r.code, r.log)
@@ -149,7 +152,10 @@ func TestFiveHundredEntries(t *testing.T) {
 			assert.Len(t, list, n)
 			for _, e := range list {
 				assert.True(t, e.Change == "" || e.ID != "", "%+v", e)
+				assert.Empty(t, e.Error, "it was not reached, or it is written")
 			}
+			assert.NotContains(t, r.log, "failed")
+			assert.Contains(t, r.log, "the environments without a change were not reached")
 		}
 		requireForeign()
 	}

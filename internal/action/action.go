@@ -157,7 +157,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	oz := warpapi.New(job.WarpServerURL, job.WarpAPIKey, clients, Version(), on.Log())
 	r := run{
 		job: job, entries: job.Entries, entry: job.Entries[0], on: on, log: on.Log(),
-		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients), started: new(atomic.Int64),
+		oz: oz, reader: oz, bitbucket: bitbucketapi.New(clients), started: new(atomic.Int64), road: roadOf(ctx, oz),
 		slots: make(reconcile.Slots, job.Concurrency),
 	}
 	if !r.alone() {

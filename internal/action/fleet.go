@@ -85,12 +85,17 @@ func (p *part) prepare(f report.Facts) {
 	switch mode(p.job.Mode) {
 	case reconcile.Rotation:
 		p.entry, p.reads = together(p.named)
-		p.entries = []config.Entry{p.entry}
+		p.entries, p.wide = []config.Entry{p.entry}, len(p.named)
 		p.reader, p.log = p.oz, p.log.With("secret", p.entry.SecretName)
 	case reconcile.Removal:
 		p.reader, p.log = p.oz, p.log.With("environment", p.name()) // what goes before changes what is there
 	case reconcile.Verification:
 		p.log = p.log.With("environment", p.name())
+	}
+	for _, e := range p.named { // of one secret, whoever of them says when its token ends
+		if p.entry.TokenExpiresAt.IsZero() {
+			p.entry.TokenExpiresAt = e.TokenExpiresAt
+		}
 	}
 	p.work = work{Facts: f, token: reconcile.Token{Value: p.entry.Token, Expires: p.entry.TokenExpiresAt}}
 	p.work.SecretName, p.work.EnvironmentID, p.work.EnvironmentName, p.work.Expires =
@@ -109,6 +114,7 @@ func together(entries []config.Entry) (all config.Entry, reads []bitbucket.Repos
 		all.RequireWrite = all.RequireWrite || e.RequireWrite
 		all.AllowHTTP = all.AllowHTTP || e.AllowHTTP
 		all.SmokeTest = all.SmokeTest || e.SmokeTest
+		all.SmokeTestAll = all.SmokeTestAll || e.SmokeTestAll
 		if e.OnSharedSecret != config.Warn {
 			all.OnSharedSecret = e.OnSharedSecret
 		}

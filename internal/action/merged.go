@@ -2,6 +2,7 @@ package action
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,11 +41,27 @@ func (p *part) rows(secret int) []row {
 		if i < len(w.Tests) {
 			list[i].verdict = w.Tests[i]
 		}
-		if w.Err != nil && !w.Expiring && planned.Err == nil && list[i].stored.Err == nil {
+		if w.Err != nil && !w.Expiring && planned.Err == nil && list[i].stored.Failure() == nil {
 			list[i].planned = list[i].planned.Failed(w.Err)
 		}
+		list[i] = list[i].unlessStopped()
 	}
 	return list
+}
+
+// unlessStopped takes back what only says that the job was stopped: the environment was not
+// reached. An answer that was lost meanwhile is a failure.
+func (r row) unlessStopped() row {
+	isStop := func(err error) bool {
+		return (errors.As(err, new(Interrupted)) || errors.Is(err, context.Canceled)) && !errors.Is(err, warp.ErrAnswerLost)
+	}
+	if r.stored.Change == "" && isStop(r.stored.Err) {
+		r.stored.Err = nil
+	}
+	if r.stored.Change == "" && isStop(r.planned.Err) {
+		r.planned.Err = nil
+	}
+	return r
 }
 
 // at is which of the part's entries an environment of its plan belongs to. A rotation is
@@ -68,10 +85,28 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 	var verdicts []smoketest.Verdict
 	for _, p := range parts {
 		w := p.work
-		rows = append(rows, p.rows(len(plan.Secrets))...)
+		secrets, at := p.secrets(), len(plan.Secrets)
+		if len(secrets) == 1 { // several parts are about it where each has one entry
+			known := func(s reconcile.SecretPlan) bool { return s.Credential == secrets[0].Credential }
+			if i := slices.IndexFunc(plan.Secrets, known); i >= 0 {
+				at = i
+			}
+		}
+		rows = append(rows, p.rows(at)...)
+		if at < len(plan.Secrets) {
+			if secrets[0].Change == reconcile.Delete {
+				plan.Secrets[at].Change = reconcile.Delete
+			}
+			for _, stored := range w.Applied.Secrets {
+				if at < len(f.Applied.Secrets) && (stored.Change == reconcile.Delete || stored.Err != nil) {
+					f.Applied.Secrets[at] = stored
+				}
+			}
+			secrets, w.Applied.Secrets = nil, nil
+		}
 		if w.Plan != nil {
 			plan.At, plan.Caller = w.Plan.At, w.Plan.Caller
-			plan.Secrets = append(plan.Secrets, w.Plan.Secrets...)
+			plan.Secrets = append(plan.Secrets, secrets...)
 			plan.Warnings = appendNew(plan.Warnings, w.Plan.Warnings)
 			plan.Notes = appendNew(plan.Notes, w.Plan.Notes)
 		}
@@ -87,7 +122,7 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 		if !f.DryRun {
 			f.Applied.Environments = append(f.Applied.Environments, r.stored)
 		}
-		if cmp.Or(r.planned.Err, r.stored.Err) != nil {
+		if cmp.Or(r.planned.Err, r.stored.Failure()) != nil {
 			failed++
 		}
 		f.Tests = append(f.Tests, r.verdict)
@@ -103,6 +138,22 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 	}
 	f.Plan, f.Many = &plan, true
 	return f, failed
+}
+
+// secrets are those of the plan. One that is not written, because the part has ended, has
+// no change.
+func (p *part) secrets() []reconcile.SecretPlan {
+	if p.work.Plan == nil {
+		return nil
+	}
+	list := slices.Clone(p.work.Plan.Secrets)
+	if p.work.Err == nil || p.work.Expiring || len(p.work.Applied.Secrets) > 0 {
+		return list
+	}
+	for i := range list {
+		list[i].Change = ""
+	}
+	return list
 }
 
 // appendNew appends what is not there yet.
@@ -133,6 +184,8 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 	}
 	f, failed := merged(f, r.noted(parts), parts)
 	switch {
+	case failed == 0 && slices.ContainsFunc(parts, func(p *part) bool { return errors.As(p.work.Err, new(Interrupted)) }):
+		f.Err = errors.New("the job was told to stop; the environments without a change were not reached")
 	case failed > 0:
 		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
 	case len(expiring) > 0 && (f.Verdict.Result == "" || f.Verdict.Result.IsGood()):
@@ -153,7 +206,7 @@ func (p *part) tellEntries() {
 	for i, e := range p.work.Plan.Environments {
 		err := e.Err
 		if i < len(p.work.Applied.Environments) {
-			err = cmp.Or(err, p.work.Applied.Environments[i].Err)
+			err = cmp.Or(err, p.work.Applied.Environments[i].Failure())
 		}
 		if err != nil {
 			p.log.Error(fmt.Sprintf("environment %s: %v", e.User, err))

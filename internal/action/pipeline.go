@@ -38,6 +38,8 @@ type run struct {
 	share     *reconcile.Shared // what the Readers of several plans have in common
 	bitbucket *bitbucketapi.API
 	started   *atomic.Int64          // agents of smoke tests
+	road      func() string          // from which addresses agents come, asked once
+	wide      int                    // how many entries of a file the one of a rotation stands for
 	slots     reconcile.Slots        // for what is written at the same time
 	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
 	listing   []credential.User      // environments of other parts of the job that list the secret
@@ -127,7 +129,7 @@ func (r run) converge(ctx context.Context, w work) work {
 
 // bounded is a context that ends when the work on the run's entries takes too long.
 func (r run) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := wholeTimeout + time.Duration(len(r.entries)-1)*entryTimeout
+	limit := wholeTimeout + time.Duration(max(len(r.entries), r.wide)-1)*entryTimeout
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
 }
 

@@ -35,7 +35,11 @@ func (r run) inClear() bool { return r.any(func(e config.Entry) bool { return e.
 // take it; of several entries, what does not is for judge.
 func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 	if r.proved != nil {
-		return r.proved()
+		proof, err := r.proved()
+		if err == nil && r.alone() {
+			err = proof.Err()
+		}
+		return proof, err
 	}
 	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain}
 	var server preflight.Server = r.bitbucket.Client(r.entry.Token)
@@ -390,9 +394,11 @@ func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
 		use, _ := user.Primary(entry.Repositories...)
 		if commit := proof.HeadOf(use.Repository, use.Branch); entry.SmokeTest && smoketest.Names(entry.SmokeTestPrompt, commit) {
 			err := fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit)
-			if !r.alone() {
-				plan.Environments[i] = plan.Environments[i].Failed(err)
-				continue
+			if e := &plan.Environments[i]; !r.alone() {
+				isRead := e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID)
+				if *e = e.Failed(err); !isRead { // else its environment reads the secret as it stays, which nobody has proved
+					continue
+				}
 			}
 			list = append(list, err)
 		}

@@ -65,7 +65,7 @@ func (r run) admitted(due int) int {
 	before := int(r.started.Add(int64(due))) - due
 	left := min(due, max(0, r.job.SmokeTestMax-before))
 	if left < due {
-		r.log.Warn(fmt.Sprintf("%d environments are due for a smoke test, and smoke_test_max is %d; %d are skipped", due, r.job.SmokeTestMax, due-left))
+		r.log.Warn(fmt.Sprintf("smoke_test_max is %d, so %d of %d smoke tests are skipped", r.job.SmokeTestMax, due-left, due))
 	}
 	return left
 }
@@ -81,7 +81,7 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 			list = append(list, i)
 		}
 	}
-	if plan.Mode == reconcile.Rotation && !r.job.SmokeTestAll {
+	if plan.Mode == reconcile.Rotation && !r.entry.SmokeTestAll {
 		list = list[:min(1, len(list))]
 	}
 	return list

@@ -35,8 +35,7 @@ type Job struct {
 	Concurrency int    // environments that are worked on at a time
 	Shard       Shard  // the zero value is the whole manifest
 
-	SmokeTestAll     bool // of a rotation: each environment, not the first alone
-	SmokeTestMax     int  // most agents that the job starts
+	SmokeTestMax     int // most agents that the job starts
 	SmokeTestTimeout time.Duration
 
 	Rotation Rotation
@@ -97,6 +96,7 @@ type Entry struct {
 	EnvironmentSecrets []string
 
 	SmokeTest        bool
+	SmokeTestAll     bool // of a rotation: each environment, not the first alone
 	SmokeTestChanged bool // with SmokeTest: only where something changed, and in one environment of each secret that was written
 	SmokeTestPrompt  string
 	SmokeTestModel   string

@@ -168,13 +168,14 @@ func TestSmokeTestsOfAManifest(t *testing.T) {
 		{"true", "changed", "apply", true, true},
 		{"null", "", "test", true, false},
 		{"false", "", "test", false, false},
+		{"all", "", "rotate", true, false},
 	} {
 		job := parseFleet(t, file(tt.inFile), with("smoke_test", tt.ofJob), with("mode", tt.mode))
 		assert.Equal(t, tt.test, job.Entries[0].SmokeTest, "%+v", tt)
 		assert.Equal(t, tt.onlyIfIsChange, job.Entries[0].SmokeTestChanged, "%+v", tt)
-		assert.Equal(t, tt.ofJob == "all", job.SmokeTestAll)
+		assert.Equal(t, tt.ofJob == "all" || tt.ofJob == "" && tt.inFile == "all", job.Entries[0].SmokeTestAll)
 	}
-	assert.True(t, parseFleet(t, theManifest, with("smoke_test", "all")).SmokeTestAll)
+	assert.True(t, parseFleet(t, theManifest, with("smoke_test", "all")).Entries[0].SmokeTestAll)
 	assert.Equal(t, []string{"smoke_test: is false, and mode test is the smoke test alone; leave it out"}, mistakes(t, theManifest, with("smoke_test", "false"), with("mode", "test")))
 	one := parse(t, cloud(with("smoke_test", "changed")))
 	assert.True(t, one.SmokeTest && one.SmokeTestChanged, "without a manifest too")

@@ -23,6 +23,7 @@ func (p *parser) smokeTest() {
 	switch when := cmp.Or(in.SmokeTest, usual); when {
 	case "changed", "all":
 		c.SmokeTest, c.SmokeTestChanged = true, when == "changed" && c.Mode != Test // in which nothing changes
+		c.SmokeTestAll = when == "all"
 	default:
 		c.SmokeTest = p.boolean("smoke_test", when)
 	}
@@ -33,7 +34,6 @@ func (p *parser) smokeTest() {
 // smokeTests reads what is true of all smoke tests together.
 func (p *parser) smokeTests() {
 	c, in := &p.config, p.in
-	c.SmokeTestAll = in.SmokeTest == "all"
 	if c.Mode == Test && strings.EqualFold(in.SmokeTest, "false") {
 		p.add("smoke_test", "leave it out", "is false, and mode test is the smoke test alone")
 	}

@@ -115,7 +115,7 @@ func (c *check) run(ctx context.Context) (Proof, error) {
 	if !c.token.Accepted {
 		var done bool
 		refused, done = c.askPrimary(ctx)
-		for tried := 1; c.each && refused != nil && !done && tried < min(mostTried, len(c.asked)); tried++ {
+		for tried := 1; refused != nil && c.goesOn(ctx) && tried < min(mostTried, len(c.asked)); tried++ {
 			c.primary = tried
 			refused, done = c.askPrimary(ctx)
 		}
@@ -131,6 +131,23 @@ func (c *check) run(ctx context.Context) (Proof, error) {
 		return c.proof(), cmp.Or(errors.Join(against, c.proof().Err()), outage)
 	}
 	return c.proof(), nil
+}
+
+// goesOn reports whether what the primary repository has answered is its own matter, so
+// that the token may be proved for the next one: it is no refusal of the token, no locked
+// owner, and not the third outage.
+func (c *check) goesOn(ctx context.Context) bool {
+	err := c.reads[c.primary].err
+	var refused *bitbucket.Refusal
+	switch {
+	case !c.each, ctx.Err() != nil, isUnauthorized(err), errors.Is(err, bitbucket.ErrNotAsked):
+		return false
+	case errors.As(err, &refused) && hasAny(refused, "captcha", "licensed"):
+		return false
+	case isOutage(err):
+		return c.outages.Add(1) < mostOutages
+	}
+	return true
 }
 
 // check is one proof under way.

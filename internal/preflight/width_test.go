@@ -108,12 +108,15 @@ func TestCheckEach(t *testing.T) {
 		"the first is missing": {map[string]error{"a clone": missing}, false, []string{"a"}, ""},
 		"the first two are missing, one cannot push": {map[string]error{"a clone": missing, "b clone": missing, "d push": no(403, "read only")}, true, []string{"a", "b", "d"}, ""},
 		"the last cannot push and nobody wants it":   {map[string]error{"f push": no(403, "read only")}, false, nil, ""},
-		"all are missing":           {map[string]error{"clone": missing}, true, []string{"a", "b", "c", "d", "e", "f"}, ""},
-		"one does not answer":       {map[string]error{"c clone": outage}, false, []string{"c"}, ""},
-		"two do not answer":         {map[string]error{"c clone": outage, "e clone": outage}, false, []string{"c", "e"}, ""},
-		"three do not answer":       {map[string]error{"c clone": outage, "d clone": outage, "e clone": outage}, false, nil, "503: later"},
-		"the first does not answer": {map[string]error{"a clone": outage}, false, nil, "503: later"},
-		"the token is no good":      {map[string]error{"": unauthorized}, false, nil, "401"},
+		"all are missing":               {map[string]error{"clone": missing}, true, []string{"a", "b", "c", "d", "e", "f"}, ""},
+		"one does not answer":           {map[string]error{"c clone": outage}, false, []string{"c"}, ""},
+		"two do not answer":             {map[string]error{"c clone": outage, "e clone": outage}, false, []string{"c", "e"}, ""},
+		"three do not answer":           {map[string]error{"c clone": outage, "d clone": outage, "e clone": outage}, false, nil, "503: later"},
+		"the first does not answer":     {map[string]error{"a clone": outage}, false, []string{"a"}, ""},
+		"the first three do not answer": {map[string]error{"a clone": outage, "b clone": outage, "c clone": outage}, false, nil, "503: later"},
+		"the first has moved":           {map[string]error{"a clone": &bitbucket.Refusal{Status: 301, NotGit: true, Text: "redirected"}}, true, []string{"a"}, ""},
+		"the owner is locked":           {map[string]error{"clone": no(403, "CAPTCHA required")}, false, nil, "CAPTCHA"},
+		"the token is no good":          {map[string]error{"": unauthorized}, false, nil, "401"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -61,10 +61,16 @@ func (a Applied) Err() error {
 		list = append(list, s.Err)
 	}
 	for _, e := range a.Environments {
-		list = append(list, e.Err)
-		for _, s := range e.Schedules {
-			list = append(list, s.Err)
-		}
+		list = append(list, e.Failure())
+	}
+	return errors.Join(list...)
+}
+
+// Failure joins what went wrong with the environment and its schedules.
+func (e StoredEnvironment) Failure() error {
+	list := []error{e.Err}
+	for _, s := range e.Schedules {
+		list = append(list, s.Err)
 	}
 	return errors.Join(list...)
 }
@@ -275,7 +281,8 @@ func (a Applier) persist(ctx context.Context, p Plan, e EnvironmentPlan, stored 
 		write.Reader, write.later = r, false
 		looking, stop := grace.After(ctx, writeGrace)
 		defer stop()
-		seen, now, err := write.open(looking)
+		seen, now, err := write.open(ctx, looking)
+		write.Reader = a.Reader // a schedule is looked for among those of this moment
 		if now != change || seen.UID != written.UID {
 			stored = write.stored(p, stored, seen, now, err)
 		}

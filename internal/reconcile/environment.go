@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,8 +21,12 @@ type environmentWrite struct {
 
 	// open looks what others did meanwhile and says what the environment is then; nil: it
 	// was looked already, or nothing depends on it.
-	open func(context.Context) (warp.Environment, Change, error)
+	open looking
 }
+
+// looking looks what others did, for as long as its second context allows. What it begins
+// besides taking back what this process has created it begins while the first one lasts.
+type looking func(ctx, longer context.Context) (warp.Environment, Change, error)
 
 // persist creates, updates or keeps the environment and returns it as it is now,
 // and what this process is known to have done to it.
@@ -32,25 +37,41 @@ func (w *environmentWrite) persist(ctx context.Context) (warp.Environment, Chang
 	case Keep:
 		return current, Keep, nil
 	case Update:
-		updated, change, err := w.update(ctx, e.desired, current)
+		updated, change, err := w.bring(ctx, current)
 		if err != nil || w.reads {
 			return updated, change, err
 		}
-		return w.see(ctx, updated, change, func(ctx context.Context) (warp.Environment, Change, error) {
-			return updated, change, w.look(ctx)
+		return w.see(ctx, updated, change, func(_, longer context.Context) (warp.Environment, Change, error) {
+			return updated, change, w.look(longer)
 		})
 	}
 	return w.create(ctx)
 }
 
+// bring brings an environment to the desired state. One that was planned from the list is
+// read first: the list lacks the rest of the model, and its revision.
+func (w *environmentWrite) bring(ctx context.Context, current warp.Environment) (warp.Environment, Change, error) {
+	if current.Revision != "" {
+		return w.update(ctx, w.plan.desired, current)
+	}
+	whole, err := w.Reader.GetEnvironment(ctx, current.UID)
+	if err == nil && whole.Trashed {
+		err = errors.New("it is in the trash now")
+	}
+	if err != nil {
+		return current, "", fmt.Errorf("update environment %s: %w", current.UID, err)
+	}
+	return w.settle(ctx, w.plan.desired, whole)
+}
+
 // see looks what others did meanwhile, now or later; until then the environment is as it
 // was written.
-func (w *environmentWrite) see(ctx context.Context, written warp.Environment, change Change, look func(context.Context) (warp.Environment, Change, error)) (warp.Environment, Change, error) {
+func (w *environmentWrite) see(ctx context.Context, written warp.Environment, change Change, look looking) (warp.Environment, Change, error) {
 	if w.later {
 		w.open = look
 		return written, change, nil
 	}
-	return look(ctx)
+	return look(ctx, ctx)
 }
 
 // look reads the secrets for Confirm.
@@ -123,7 +144,9 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 			return err
 		})
 		if err == nil {
-			return w.see(ctx, own, Create, func(ctx context.Context) (warp.Environment, Change, error) { return w.yield(ctx, own) })
+			return w.see(ctx, own, Create, func(ctx, longer context.Context) (warp.Environment, Change, error) {
+				return w.yield(ctx, longer, own)
+			})
 		}
 		err = fmt.Errorf("create environment %q: %w", e.Name, err)
 		lost = lost || isLost(err)
@@ -152,9 +175,9 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 // yield keeps the environment that this process has just created if none of
 // its rivals is older; else it deletes it and settles on the oldest, whose maker
 // looks at the secrets as this process does at the same time.
-func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (warp.Environment, Change, error) {
+func (w *environmentWrite) yield(ctx, longer context.Context, own warp.Environment) (warp.Environment, Change, error) {
 	var live []rival
-	reads, within := group.WithContext(ctx)
+	reads, within := group.WithContext(longer)
 	reads.Go(func() (err error) { live, err = w.rivals(within, w.plan, own); return err })
 	reads.Go(func() error { return w.look(within) })
 	if err := reads.Wait(); err != nil {
@@ -166,7 +189,7 @@ func (w *environmentWrite) yield(ctx context.Context, own warp.Environment) (war
 	}
 	w.after = nil
 	w.Log.Warn(fmt.Sprintf("environment %s of the same name was created at the same time and is older: deleting %s, which this job has just created", oldest.UID, own.UID))
-	if err := w.deleteEnvironment(ctx, own.UID); err != nil {
+	if err := w.deleteEnvironment(longer, own.UID); err != nil {
 		return own, Create, fmt.Errorf("%w; environment %s of the same name is older and stays", err, oldest.UID)
 	}
 	return w.settle(ctx, w.plan.desired, oldest)

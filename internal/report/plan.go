@@ -130,7 +130,7 @@ func saysMore(f reconcile.Field) bool {
 func secretLines(p reconcile.Plan) []string {
 	var text []string
 	for _, s := range p.Secrets {
-		if p.Mode == reconcile.Verification {
+		if p.Mode == reconcile.Verification || s.Change == "" { // one that is not written after all
 			continue
 		}
 		line := fmt.Sprintf("secret %q: %s", s.Name, s.Change)

@@ -224,6 +224,9 @@ func (f Facts) outcome(i int) outcome {
 		stored := f.Applied.Environments[i]
 		o.uid, o.name, o.change = cmp.Or(stored.UID, o.uid), cmp.Or(stored.Name, o.name), stored.Change
 		o.schedules, o.err = stored.Schedules, cmp.Or(o.err, stored.Err)
+		if f.Many { // else the job's error says so
+			o.err = cmp.Or(o.err, stored.Failure())
+		}
 	}
 	if i < len(f.Tests) {
 		o.verdict = f.Tests[i]
@@ -296,7 +299,7 @@ func (f Facts) Expiry() string {
 func (f Facts) Headline() string {
 	switch {
 	case f.Many && f.DryRun:
-		return counted(*f.Plan)
+		return cmp.Or(counted(*f.Plan), "nothing to do")
 	case f.Many:
 		return f.headlineOfMany()
 	case f.DryRun && f.isRotation() && f.Err == nil:
