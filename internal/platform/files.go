@@ -56,7 +56,11 @@ func appendTo(path, text string) error {
 // find opens the directory of a file. Of a path below the working directory no
 // part may be a link; what leads there is not the repository's, and neither is
 // the root of an image.
-func find(path string) (place, error) {
+func find(path string) (place, error) { return findIn(filepath.Dir(path), filepath.Base(path), path) }
+
+// findIn is find for a name that leads below a folder, which may lie anywhere: no part of
+// the name may be a link. Errors name path.
+func findIn(folder, name, path string) (place, error) {
 	below := path
 	if here, err := os.Getwd(); err == nil && filepath.IsAbs(path) && here != "/" {
 		if relative, err := filepath.Rel(here, path); err == nil {
@@ -66,7 +70,7 @@ func find(path string) (place, error) {
 	if filepath.IsLocal(below) {
 		return descend(".", below, path)
 	}
-	return descend(filepath.Dir(path), filepath.Base(path), path)
+	return descend(folder, name, path)
 }
 
 // descend opens the directory of below, a path in directory, part by part and
@@ -139,7 +143,12 @@ func (p place) open(flag int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := p.directory.OpenFile(p.name, flag|os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	return p.openSame(before, flag|os.O_WRONLY)
+}
+
+// openSame opens the regular file that was there before.
+func (p place) openSame(before fs.FileInfo, flag int) (*os.File, error) {
+	file, err := p.directory.OpenFile(p.name, flag|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -179,27 +188,37 @@ func (p place) replace(text string) error {
 	if _, err := p.there(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p.because(err)
 	}
-	beside := ".oz-bitbucket-" + rand.Text()
-	file, err := p.create(beside, 0)
+	err := p.swap(text, func(*os.File) error { return nil })
 	if err == nil {
-		if err = whole(file, text); err == nil {
-			err = p.directory.Rename(beside, p.name)
-		}
-		if err == nil {
-			return nil
-		}
-		_ = p.directory.Remove(beside)
+		return nil
 	}
 	if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return p.because(err)
 	}
-	if file, err = p.open(0); err != nil {
+	file, err := p.open(0)
+	if err != nil {
 		return p.because(err)
 	}
 	if err := file.Truncate(0); err != nil {
 		return errors.Join(p.because(err), file.Close())
 	}
 	return whole(file, text)
+}
+
+// swap writes a file beside the place, has it prepared, and renames it; or it leaves nothing.
+func (p place) swap(text string, prepare func(*os.File) error) error {
+	beside := ".oz-bitbucket-" + rand.Text()
+	file, err := p.create(beside, 0)
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(prepare(file), whole(file, text)); err == nil {
+		err = p.directory.Rename(beside, p.name)
+	}
+	if err != nil {
+		_ = p.directory.Remove(beside)
+	}
+	return err
 }
 
 // because names the whole path in an error about its last part.

@@ -1,14 +1,11 @@
 package platform
 
 import (
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -17,7 +14,7 @@ const longestRevised = 1 << 20
 
 // Revise leads no further than the folder: no part of name may be a link.
 func (host) Revise(folder, name string, edit func(text string) (string, error)) error {
-	p, err := findBelow(folder, name)
+	p, err := findIn(folder, name, filepath.Join(folder, name))
 	if err != nil {
 		return err
 	}
@@ -36,40 +33,17 @@ func (host) Revise(folder, name string, edit func(text string) (string, error)) 
 	return p.because(p.exchange(before, revised))
 }
 
-// findBelow is find for a file in a folder that may lie anywhere.
-func findBelow(folder, name string) (place, error) {
-	path := filepath.Join(folder, name)
-	parts := strings.Split(name, "/")
-	p, err := find(filepath.Join(folder, parts[0]))
-	if err != nil {
-		return place{}, err
-	}
-	p.path = path
-	for _, part := range parts[1:] {
-		next, err := p.enter()
-		_ = p.directory.Close()
-		if err != nil {
-			return place{}, p.because(err)
-		}
-		p.directory, p.name = next, part
-	}
-	return p, nil
-}
-
 // read reads a regular file.
 func (p place) read() (fs.FileInfo, string, error) {
 	before, err := p.there()
 	if err != nil {
 		return nil, "", err
 	}
-	file, err := p.directory.OpenFile(p.name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := p.openSame(before, os.O_RDONLY)
 	if err != nil {
 		return nil, "", err
 	}
 	defer file.Close()
-	if now, err := file.Stat(); err != nil || !os.SameFile(before, now) {
-		return nil, "", refusedError{p.path, "another file than a moment ago"}
-	}
 	content, err := io.ReadAll(io.LimitReader(file, longestRevised+1))
 	if err == nil && len(content) > longestRevised {
 		err = &fs.PathError{Op: "read", Path: p.path, Err: syscall.EFBIG}
@@ -80,20 +54,10 @@ func (p place) read() (fs.FileInfo, string, error) {
 // exchange puts a text in the place of a file, whole or not at all. Mode and, as far as
 // they may be given, owner stay.
 func (p place) exchange(before fs.FileInfo, text string) error {
-	beside := ".oz-bitbucket-" + rand.Text()
-	file, err := p.create(beside, 0)
-	if err != nil {
-		return err
-	}
-	if owner, known := before.Sys().(*syscall.Stat_t); known {
-		_ = file.Chown(int(owner.Uid), int(owner.Gid))
-	}
-	err = errors.Join(file.Chmod(before.Mode().Perm()), whole(file, text))
-	if err == nil {
-		err = p.directory.Rename(beside, p.name)
-	}
-	if err != nil {
-		_ = p.directory.Remove(beside)
-	}
-	return err
+	return p.swap(text, func(file *os.File) error {
+		if owner, known := before.Sys().(*syscall.Stat_t); known {
+			_ = file.Chown(int(owner.Uid), int(owner.Gid))
+		}
+		return file.Chmod(before.Mode().Perm())
+	})
 }
