@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
 // mostCommands is far above what a person writes.
@@ -31,7 +33,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 	list, isList := node.(*ast.SequenceNode)
 	if isList {
 		for _, value := range list.Values {
-			text, plain := scalarText(value)
+			text, plain := manifest.Scalar(value)
 			if !plain {
 				odd = true
 			}
@@ -81,7 +83,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 		var now []string
 		if list, ok := after.root.value(key).(*ast.SequenceNode); ok {
 			for _, value := range list.Values {
-				text, _ := scalarText(value)
+				text, _ := manifest.Scalar(value)
 				now = append(now, text)
 			}
 		}

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
 // Longest is the most of a definition's file, in bytes.
@@ -63,7 +65,7 @@ func Wire(text, secret, environment string) (Edit, error) {
 	if err != nil {
 		return Edit{}, err
 	}
-	if version, known := scalarText(f.root.value("schemaVersion")); !known || version != schemaVersion {
+	if version, known := manifest.Scalar(f.root.value("schemaVersion")); !known || version != schemaVersion {
 		return Edit{}, fmt.Errorf("its schemaVersion is not %s, which is the only one that is known here", schemaVersion)
 	}
 	if err = f.nameSecret(secret); err == nil && environment != "" {
@@ -79,7 +81,7 @@ func SetCommands(text string, commands func(existing []string) []string) (Edit, 
 		return Edit{}, err
 	}
 	if node := f.root.value("schemaVersion"); node != nil {
-		if version, _ := scalarText(node); version != schemaVersion {
+		if version, _ := manifest.Scalar(node); version != schemaVersion {
 			return Edit{}, fmt.Errorf("its schemaVersion is not %s, which is the only one that is known here", schemaVersion)
 		}
 	}
@@ -146,7 +148,7 @@ func (f *file) nameSecret(name string) error {
 		tries = f.under(there, "  "+item)
 	case *ast.SequenceNode:
 		for _, value := range list.Values {
-			text, plain := scalarText(value)
+			text, plain := manifest.Scalar(value)
 			if !plain {
 				return fmt.Errorf("its secrets hold what is no name; %s", hand)
 			}
@@ -173,7 +175,7 @@ func (f *file) nameSecret(name string) error {
 			before = old.Values
 		}
 		n := len(list.Values) - 1
-		text, _ := scalarText(list.Values[max(0, n)])
+		text, _ := manifest.Scalar(list.Values[max(0, n)])
 		return n == len(before) && text == name && same(before, list.Values[:n])
 	}, key)
 }
@@ -206,10 +208,10 @@ func (f *file) nameEnvironment(id string) error {
 			tries = f.below(defaults, []string{"model", "harness"}, line)
 		}
 	} else {
-		if text, plain := scalarText(value); plain && text == id {
+		if text, plain := manifest.Scalar(value); plain && text == id {
 			return nil
 		}
-		if _, plain := scalarText(value); !plain {
+		if _, plain := manifest.Scalar(value); !plain {
 			if _, null := value.(*ast.NullNode); !null {
 				return fmt.Errorf("its environmentId is an alias, or no plain value; %s", hand)
 			}
@@ -221,7 +223,7 @@ func (f *file) nameEnvironment(id string) error {
 		if err != nil {
 			return false
 		}
-		text, _ := scalarText(now.value(inner))
+		text, _ := manifest.Scalar(now.value(inner))
 		return text == id && sameBut(defaults.pairs, now.pairs, inner)
 	}, outer)
 }

@@ -3,6 +3,8 @@ package factory
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
 // The places where something can be written, each the best guess first. Nobody relies on
@@ -20,7 +22,7 @@ func (f *file) below(m mapping, preferred []string, lines ...string) []patch {
 		return list
 	}
 	under := func(p pair) {
-		if _, plain := scalarText(p.value); plain {
+		if _, plain := manifest.Scalar(p.value); plain {
 			tries = append(tries, patch{at: p.line + 1, add: indented(p.line)})
 		}
 	}

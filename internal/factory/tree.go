@@ -46,7 +46,7 @@ func mappingOf(node ast.Node) (mapping, error) {
 	}
 	for _, value := range found.Values {
 		at := value.Key.GetToken().Position
-		name, _ := scalarText(value.Key)
+		name, _ := manifest.Scalar(value.Key)
 		if value.Key.IsMergeKey() {
 			m.merges, name = true, "<<"
 		}
@@ -80,19 +80,6 @@ func (m mapping) only(name string) (ast.Node, pair, error) {
 		return found[0].value, found[0], nil
 	}
 	return nil, pair{}, fmt.Errorf("it has %s twice", name)
-}
-
-// scalarText is a value as it is written, without quotes; false for what is no scalar.
-func scalarText(node ast.Node) (string, bool) {
-	switch node := node.(type) {
-	case *ast.StringNode:
-		return node.Value, true
-	case *ast.LiteralNode:
-		return node.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return node.GetToken().Value, true
-	}
-	return "", false
 }
 
 // sameBut reports whether two mappings say the same but for some keys.
@@ -137,7 +124,7 @@ func words(list []string, node ast.Node) []string {
 	case *ast.TagNode:
 		return words(append(list, node.Start.Value), node.Value)
 	}
-	text, plain := scalarText(node)
+	text, plain := manifest.Scalar(node)
 	if !plain {
 		text = node.GetToken().Value
 	}

@@ -280,7 +280,7 @@ func (r *reader) text(key Key, at field) Value {
 func (r *reader) textOf(key Key, at field, node ast.Node) (string, bool) {
 	list, isList := node.(*ast.SequenceNode)
 	if !isList || !key.List {
-		text, ok := scalar(node)
+		text, ok := Scalar(node)
 		if !ok {
 			r.wrong(at.Position, key.Name, "give a text"+orList(key), "is %s", node)
 		}
@@ -293,7 +293,7 @@ func (r *reader) textOf(key Key, at field, node ast.Node) (string, bool) {
 	lines, ok := make([]string, 0, len(list.Values)), true
 	for _, element := range list.Values {
 		resolved := r.resolve(element)
-		line, isText := scalar(resolved)
+		line, isText := Scalar(resolved)
 		if !isText {
 			r.wrong(positionOf(element), key.Name, "give a text", "holds an element that is %s", resolved)
 			ok = false
@@ -395,11 +395,12 @@ func (r *reader) nameOf(key ast.MapKeyNode) (string, bool) {
 	if key.IsMergeKey() {
 		return "<<", true
 	}
-	return scalar(r.resolve(key))
+	return Scalar(r.resolve(key))
 }
 
-// scalar is the text of a node that is neither null nor a collection, as it is written.
-func scalar(node ast.Node) (string, bool) {
+// Scalar is the text of a node that is neither null nor a collection, as it is written and
+// without quotes; false for every other node.
+func Scalar(node ast.Node) (string, bool) {
 	switch node := node.(type) {
 	case *ast.StringNode:
 		return node.Value, true
@@ -426,7 +427,7 @@ func kindOf(node ast.Node) string {
 	case *ast.SequenceNode:
 		return "a list"
 	default:
-		if _, ok := scalar(node); ok {
+		if _, ok := Scalar(node); ok {
 			return "a text"
 		}
 		return "neither a text nor a list"
