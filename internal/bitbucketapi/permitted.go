@@ -14,7 +14,7 @@ import (
 // Source: https://developer.atlassian.com/server/bitbucket/rest/, GET /api/latest/repos,
 // parameter permission. A page has at most 1,000.
 func (c *Client) ListPermitted(ctx context.Context, server bitbucket.Repository, write bool) (map[bitbucket.Repository]bool, error) {
-	lists := Tokens{presenter: c.presenter, base: server.Origin() + server.Context}
+	lists := c.rest(server)
 	lists.spare = true
 	permission := "REPO_READ"
 	if write {
@@ -27,7 +27,7 @@ func (c *Client) ListPermitted(ctx context.Context, server bitbucket.Repository,
 		Slug    string
 		Project struct{ Key string }
 	}
-	for value, err := range list[item](ctx, &lists, "/rest/api/1.0/repos", query) {
+	for value, err := range list[item](ctx, lists, "/rest/api/1.0/repos", query) {
 		if err != nil {
 			return nil, err
 		}

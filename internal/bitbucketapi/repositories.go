@@ -69,8 +69,7 @@ func (c *Client) eachRepository(ctx context.Context, of bitbucket.Place, as bitb
 	if user, personal := strings.CutPrefix(of.Home.Owner, "~"); personal {
 		path = "/rest/api/1.0/users/" + url.PathEscape(user) + "/repos"
 	}
-	server := &Tokens{presenter: c.presenter, base: of.Home.Origin() + of.Home.Context}
-	for item, err := range list[repositoryItem](ctx, server, path, url.Values{}) {
+	for item, err := range list[repositoryItem](ctx, c.rest(of.Home), path, url.Values{}) {
 		if err != nil {
 			return err
 		}

@@ -99,6 +99,11 @@ func (t *Tokens) whoami(ctx context.Context) (string, error) {
 	return name, nil
 }
 
+// rest asks the REST of a Data Center, the server of a repository, with the token.
+func (c *Client) rest(of bitbucket.Repository) *Tokens {
+	return &Tokens{presenter: c.presenter, base: of.Origin() + of.Context}
+}
+
 // FindSelf returns the record of the token itself, as far as the server of the
 // repository, a Data Center, shows a token its own: as one of its user, of the
 // repository or of its project. It presents the token at most four times. The user
@@ -109,7 +114,7 @@ func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucke
 	if id == "" {
 		return bitbucket.TokenRecord{}, errors.New("the token does not tell its ID")
 	}
-	t := &Tokens{presenter: c.presenter, base: r.Origin() + r.Context}
+	t := c.rest(r)
 	owners := []bitbucket.TokenOwner{{Project: r.Owner, Slug: r.Slug}, {Project: r.Owner}}
 	if name, err := t.whoami(ctx); err == nil {
 		owners = slices.Insert(owners, 0, bitbucket.TokenOwner{User: strings.ToLower(name)})
