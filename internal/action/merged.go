@@ -55,11 +55,13 @@ func (r row) unlessStopped() row {
 	isStop := func(err error) bool {
 		return (errors.As(err, new(Interrupted)) || errors.Is(err, context.Canceled)) && !errors.Is(err, warp.ErrAnswerLost)
 	}
-	if r.stored.Change == "" && isStop(r.stored.Err) {
-		r.stored.Err = nil
+	if r.stored.Change != "" {
+		return r
 	}
-	if r.stored.Change == "" && isStop(r.planned.Err) {
-		r.planned.Err = nil
+	for _, err := range []*error{&r.stored.Err, &r.planned.Err} {
+		if isStop(*err) {
+			*err = nil
+		}
 	}
 	return r
 }
@@ -94,12 +96,12 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 		}
 		rows = append(rows, p.rows(at)...)
 		if at < len(plan.Secrets) {
-			if secrets[0].Change == reconcile.Delete {
-				plan.Secrets[at].Change = reconcile.Delete
+			if c := secrets[0].Change; c == reconcile.Delete || plan.Secrets[at].Change == "" {
+				plan.Secrets[at].Change = c
 			}
-			for _, stored := range w.Applied.Secrets {
-				if at < len(f.Applied.Secrets) && (stored.Change == reconcile.Delete || stored.Err != nil) {
-					f.Applied.Secrets[at] = stored
+			for _, stored := range w.Applied.Secrets { // of the one secret
+				if first := &f.Applied.Secrets[at]; stored.Change == reconcile.Delete || stored.Err != nil || first.Change == "" && first.Err == nil {
+					*first = stored
 				}
 			}
 			secrets, w.Applied.Secrets = nil, nil

@@ -30,14 +30,15 @@ func (r run) each(phase string, parts []*part, abreast int, do func(*part)) {
 	})
 }
 
-// forAll does something for every part, some at the same time.
-func forAll(parts []*part, abreast int, do func(*part)) {
+// forAll does something for every element, some at the same time. What goes wrong with one
+// is its own.
+func forAll[T any](list []T, abreast int, do func(T)) {
 	working := group.New()
 	working.SetLimit(abreast)
-	for _, p := range parts {
-		working.Go(func() error { do(p); return nil })
+	for _, element := range list {
+		working.Go(func() error { do(element); return nil })
 	}
-	_ = working.Wait() // what goes wrong is the part's own
+	_ = working.Wait()
 }
 
 // counted is a Bitbucket whose answers to clones are counted.

@@ -11,7 +11,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -95,29 +94,23 @@ func (r run) proveTokens(whole context.Context, parts []*part) {
 	}
 	step, end := r.on.Progress("Prove", clones)
 	defer end()
-	proving := group.New()
-	proving.SetLimit(r.job.Concurrency)
-	for _, g := range tokens {
-		proving.Go(func() error {
-			one, rest := entrywise(step, len(g.own()))
-			defer rest()
-			g.step = one
-			proof, err := g.proveOwn(ctx)
-			sizes := make([]int, len(g.parts))
-			for i, p := range g.parts {
-				sizes[i] = len(p.own())
-			}
-			if err != nil {
-				proof, sizes = preflight.Proof{Kind: proof.Kind, Warnings: proof.Warnings}, make([]int, len(g.parts))
-			}
-			ends := sync.OnceValue(func() time.Time { return g.record(whole, g.entry.Token, g.entry.Primary()).Expires })
-			for i, own := range proof.Parts(sizes...) {
-				g.parts[i].proved, g.parts[i].ends = func() (preflight.Proof, error) { return own, err }, ends
-			}
-			return nil
-		})
-	}
-	_ = proving.Wait() // each part is told its own
+	forAll(tokens, r.job.Concurrency, func(g *giving) {
+		one, rest := entrywise(step, len(g.own()))
+		defer rest()
+		g.step = one
+		proof, err := g.proveOwn(ctx)
+		sizes := make([]int, len(g.parts))
+		for i, p := range g.parts {
+			sizes[i] = len(p.own())
+		}
+		if err != nil {
+			proof, sizes = preflight.Proof{Kind: proof.Kind, Warnings: proof.Warnings}, make([]int, len(g.parts))
+		}
+		ends := sync.OnceValue(func() time.Time { return g.record(whole, g.entry.Token, g.entry.Primary()).Expires })
+		for i, own := range proof.Parts(sizes...) {
+			g.parts[i].proved, g.parts[i].ends = func() (preflight.Proof, error) { return own, err }, ends
+		}
+	})
 }
 
 // own are the demands of all entries, one after another.

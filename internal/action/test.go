@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
@@ -36,19 +36,13 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 		return verdicts, smoketest.Verdict{Result: smoketest.Skipped}
 	}
 	defer r.on.Group("Smoke test")()
-	tests := group.New()
-	tests.SetLimit(testsAbreast)
-	for _, i := range chosen {
-		tests.Go(func() error {
-			log := r.log
-			if plan.Mode == reconcile.Rotation {
-				log = log.With("environment", plan.Environments[i].Name)
-			}
-			verdicts[i] = r.testOne(ctx, w, i, log)
-			return nil
-		})
-	}
-	_ = tests.Wait() // a verdict is no error
+	forAll(chosen, testsAbreast, func(i int) {
+		log := r.log
+		if plan.Mode == reconcile.Rotation {
+			log = log.With("environment", plan.Environments[i].Name)
+		}
+		verdicts[i] = r.testOne(ctx, w, i, log)
+	})
 	return verdicts, smoketest.Worst(verdicts)
 }
 

@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 
-	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
@@ -46,17 +45,11 @@ func (r run) try(ctx context.Context, trials []trial) {
 	defer r.on.Group("Smoke test")()
 	step, done := r.on.Progress("Smoke test", len(trials))
 	defer done()
-	testing := group.New()
-	testing.SetLimit(testsAbreast)
-	for _, t := range trials {
-		testing.Go(func() error {
-			defer step()
-			log := r.log.With("environment", t.work.Plan.Environments[t.at].Name)
-			t.work.Tests[t.at] = t.testOne(ctx, t.work, t.at, log)
-			return nil
-		})
-	}
-	_ = testing.Wait() // a verdict is no error
+	forAll(trials, testsAbreast, func(t trial) {
+		defer step()
+		log := r.log.With("environment", t.work.Plan.Environments[t.at].Name)
+		t.work.Tests[t.at] = t.testOne(ctx, t.work, t.at, log)
+	})
 }
 
 // due are the environments of a part to test. Of entries that want a test of what has

@@ -199,7 +199,7 @@ func (a Applier) slot(ctx context.Context, do func(context.Context)) {
 func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 	var listings []warp.EnvironmentListing
 	var unseen error
-	done := a.write(ctx, p, tokens, func(look *group.Group) { // for others, while the environments are written
+	done := a.write(ctx, p, tokens, func(look *group.Group) { // for others
 		look.Go(func() error {
 			listings, unseen = a.Reader.ListEnvironments(ctx)
 			return nil
@@ -237,7 +237,9 @@ func (a Applier) See(ctx context.Context, share *Shared, p Plan, done Applied) A
 	return done
 }
 
-func (a Applier) write(ctx context.Context, p Plan, tokens []Token, stored func(*group.Group)) Applied {
+// write carries out a plan. When its secrets are stored, meanwhile adds what is to go on
+// while the environments are written.
+func (a Applier) write(ctx context.Context, p Plan, tokens []Token, meanwhile func(*group.Group)) Applied {
 	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
 	switch p.Mode {
 	case Removal:
@@ -249,7 +251,7 @@ func (a Applier) write(ctx context.Context, p Plan, tokens []Token, stored func(
 		a.slot(ctx, func(ctx context.Context) { done.Secrets[i] = a.Store(ctx, p, s, tokens[i]) })
 	}
 	writes := group.New()
-	stored(writes)
+	meanwhile(writes)
 	for i, e := range p.Environments {
 		stored := &done.Environments[i]
 		if e.Change != Create {
