@@ -34,6 +34,10 @@ const (
 	// mostIdle is how many connections to one host wait for their next request: as many as
 	// there are workers, so that none is closed that is about to be used again.
 	mostIdle = 64
+	// mostToGit is how many connections git's addresses of one host get: as many as are asked
+	// at the same time with a token that was taken. Without a bound, a request that finds a
+	// connection while it dials leaves one more.
+	mostToGit = 16
 	// idleTimeout is how long one waits. What lies between often forgets it sooner or later.
 	idleTimeout = 90 * time.Second
 

@@ -2,10 +2,10 @@ package transport
 
 import "net/http"
 
-// NewOver is New over a network that the test has changed, such as one in
-// memory.
+// NewOver is New over networks that the test has changed, such as ones in memory.
 func NewOver(o Options, change func(*http.Transport)) (Clients, error) {
-	network := newNetwork(o)
+	network, ofGit := newNetwork(o), newNetwork(o)
 	change(network)
-	return newClients(network, o), nil
+	change(ofGit)
+	return newClients(network, ofGit, o), nil
 }

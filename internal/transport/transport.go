@@ -46,10 +46,11 @@ type Options struct {
 	Environ []string
 }
 
-// Clients are the ways to send a request. They share connections and differ in
-// what they try again. None tries again when the answer asks to wait for
-// more than 30 seconds. When a host asks one request to wait, all to that host do, as
-// long as it says but 30 seconds at most, and then go one after another.
+// Clients are the ways to send a request. They differ in what they try again, and share
+// connections but for those to git's addresses, of which there are few. None tries again
+// when the answer asks to wait for more than 30 seconds. When a host asks one request to
+// wait, all to that host do, as long as it says but 30 seconds at most, and then go one
+// after another.
 type Clients struct {
 	// Reads sends requests that change nothing: tried again on connection
 	// errors, 408, 429 and 5xx.
@@ -57,15 +58,20 @@ type Clients struct {
 	// Writes sends requests that change something: tried again only when the
 	// server cannot have acted, which is when no connection was made and 429.
 	Writes *Client
-	// Git sends what Reads does, to git's addresses, under the name of git.
+	// Git sends what Reads does, to git's addresses, under the name of git. No answer of
+	// its may be held open while another one is waited for.
 	Git *Client
 
-	network *http.Transport
+	networks [2]*http.Transport
 }
 
 // Close ends the connections that carry no request, and the others after theirs. A
 // client can be used after it, over new ones.
-func (c Clients) Close() { c.network.CloseIdleConnections() }
+func (c Clients) Close() {
+	for _, network := range c.networks {
+		network.CloseIdleConnections()
+	}
+}
 
 // gitAgent is the name under which git's addresses are asked. bitbucket.org and some
 // proxies have given smart HTTP only to a client whose name begins with "git/". The
@@ -84,7 +90,7 @@ func New(o Options) (Clients, error) {
 	if bad := BadProxies(o.Environ); len(bad) > 0 {
 		return Clients{}, bad[0]
 	}
-	return newClients(newNetwork(o), o), nil
+	return newClients(newNetwork(o), newNetwork(o), o), nil
 }
 
 func newNetwork(o Options) *http.Transport {
@@ -112,22 +118,26 @@ func newNetwork(o Options) *http.Transport {
 	}
 }
 
-func newClients(network *http.Transport, o Options) Clients {
-	shared := &leading{next: network, host: o.Multiplexed, ready: make(chan struct{})}
-	plain := &http.Client{
-		Timeout:       requestTimeout,
-		Transport:     marking{demanding{staying{shared}, new(sync.Map)}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func newClients(network, ofGit *http.Transport, o Options) Clients {
+	ofGit.MaxConnsPerHost = mostToGit
+	hosts := new(sync.Map)
+	over := func(next http.RoundTripper) *http.Client {
+		return &http.Client{
+			Timeout:       requestTimeout,
+			Transport:     marking{demanding{staying{next}, hosts}},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
+	plain := over(&leading{next: network, host: o.Multiplexed, ready: make(chan struct{})})
 	asGit := o
 	asGit.UserAgent = gitAgent + " (" + o.UserAgent + ")"
 	one := new(gate)
 	return Clients{
 		Reads:  newClient(plain, one, o, mayReadAgain),
 		Writes: newClient(plain, one, o, mayWriteAgain),
-		Git:    newClient(plain, one, asGit, mayReadAgain),
+		Git:    newClient(over(ofGit), one, asGit, mayReadAgain),
 
-		network: network,
+		networks: [2]*http.Transport{network, ofGit},
 	}
 }
 
