@@ -306,7 +306,11 @@ func TestAKeptCommandIsRemovedAsThePageSays(t *testing.T) {
 	require.Equal(t, 3, w.run(w.inputs(map[string]string{"setup_commands": "false"})).code)
 	kept := w.run(w.inputs(nil))
 	require.Equal(t, 3, kept.code)
-	assert.Contains(t, kept.log, "a setup command failed")
+	const way = "the environment keeps its commands while setup_commands is not given"
+	assert.Contains(t, kept.log, way)
+	again := w.run(w.inputs(map[string]string{"setup_commands": "false"}))
+	assert.Contains(t, again.log, "a setup command failed")
+	assert.NotContains(t, again.log, way, "it is in the inputs")
 	w.must(w.inputs(remedy))
 	w.must(w.inputs(nil)) // the input may be taken out again
 }

@@ -100,7 +100,7 @@ func (r run) testOf(w work, at int, stored reconcile.StoredEnvironment) smoketes
 		Team:            e.Owner.Type == warp.TeamOwner,
 		Secrets:         e.Secrets,
 		Directory:       use.Directory,
-		Commands:        commands(e.Commands, secret.Name),
+		Commands:        commands(e.Commands, secret.Name, w.Plan.Mode == reconcile.Provision && entry.SetupCommandsGiven),
 		Prompt:          entry.SmokeTestPrompt,
 		Model:           entry.SmokeTestModel,
 		Commit:          w.proof.HeadOf(use.Repository, use.Branch),
@@ -122,8 +122,9 @@ func (r run) testOf(w work, at int, stored reconcile.StoredEnvironment) smoketes
 	return test
 }
 
-// commands are setup commands with what they do to the token.
-func commands(texts []string, secret string) []smoketest.Command {
+// commands are setup commands with what they do to the token. Given says that the inputs
+// hold those of the user.
+func commands(texts []string, secret string, given bool) []smoketest.Command {
 	usage, words := setup.UsageOf(texts, secret), setup.Words(texts)
 	list := make([]smoketest.Command, len(texts))
 	for i, text := range texts {
@@ -133,6 +134,7 @@ func commands(texts []string, secret string) []smoketest.Command {
 			Token:  clones || slices.Contains(usage.Opaque, text),
 			Clone:  clones,
 			Before: !clones && words[i] != text,
+			Kept:   !clones && words[i] == text && !given,
 		}
 	}
 	return list

@@ -76,6 +76,8 @@ func (w watch) setupMeaning(message string) (reason string, suspect bool) {
 		return "the clone failed; check that the image has git and that Oz can reach Bitbucket; the session shows git's output", true
 	case failed.Before:
 		return "git could not be made ready; check that the image has git; the session shows its output", false
+	case failed.Kept:
+		return aCommand + "; the environment keeps its commands while setup_commands is not given; apply once with other commands to replace it, or with a comment such as # none to remove all but the clones", failed.Token
 	case failed.Text != "":
 		return aCommand, failed.Token
 	case strings.Contains(message, "setup command"): // one that we were not told of

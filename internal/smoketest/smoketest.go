@@ -72,6 +72,7 @@ type Command struct {
 	Token  bool // it reads the token: a clone, or any other command that names the secret
 	Clone  bool // it clones
 	Before bool // it is ours and makes git ready for the clones
+	Kept   bool // the environment had it before, and the inputs say nothing about it
 }
 
 // ErrRefused marks an error of Test.Now: Bitbucket itself refused the token or

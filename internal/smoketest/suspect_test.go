@@ -56,6 +56,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 		build   = smoketest.Command{Text: "make"}
 		noToken = smoketest.Command{Text: "git clone https://bitbucket.org/acme/public.git", Clone: true}
 		login   = smoketest.Command{Text: "git config --global", Before: true}
+		stale   = smoketest.Command{Text: "npm ci", Kept: true}
 		nothing = smoketest.Command{}
 	)
 	ran := func(c smoketest.Command) string {
@@ -76,6 +77,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 		"one that does not":                   {ran(build), []smoketest.Command{clone, fetch, build}, aCommand, false},
 		"one that nobody told of":             {ran(build), []smoketest.Command{clone}, aCommand, true},
 		"the login":                           {ran(login), []smoketest.Command{login, clone}, aLogin, false},
+		"one that was kept":                   {ran(stale), []smoketest.Command{clone, stale}, aCommand + "; the log names it, and the session shows its output; the environment keeps its commands while setup_commands is not given", false},
 		"the shell exited in it":              {"The shell exited during setup command: " + build.Text, []smoketest.Command{clone, build}, aCommand, false},
 		"a number":                            {"The setup command #2 timed out", []smoketest.Command{clone, build}, aCommand, true},
 		"none":                                {"the directory exists", []smoketest.Command{clone, build}, either, true},
