@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
@@ -110,10 +110,8 @@ func inline(value any) string {
 	if !isText {
 		return fmt.Sprint(value)
 	}
-	plain, err := yaml.Marshal(text)
-	line := strings.TrimSuffix(string(plain), "\n")
-	if err == nil && redact.Neutral(text) == text && !strings.Contains(line, "\n") && reads(line, text) {
-		return line
+	if !token.IsNeedQuoted(text) && redact.Neutral(text) == text && !strings.Contains(text, "\n") && reads(text, text) {
+		return text
 	}
 	var encoded strings.Builder
 	to := json.NewEncoder(&encoded)
