@@ -90,12 +90,12 @@ func TestTheNameOfEachRequest(t *testing.T) {
 func TestARepositoryOfManyRefs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name     string
-		version0 bool
-		most     int64
+		name        string
+		version0    bool
+		least, most int64 // bytes where the branch is not there
 	}{
-		{"version 2", false, 4 << 10},
-		{"version 0", true, 64 << 20},
+		{"version 2", false, 1, 4 << 10},
+		{"version 0", true, 4 << 20, 64 << 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -110,6 +110,7 @@ func TestARepositoryOfManyRefs(t *testing.T) {
 					r := w.run(inputs)
 					assert.Equal(t, 1, r.code, r.log)
 					assert.Contains(t, r.log, `has no branch or tag "gone"`)
+					assert.GreaterOrEqual(t, w.bitbucket.Sent()-before, tt.least)
 				} else {
 					w.must(inputs)
 				}

@@ -98,7 +98,9 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 		"GIT_PROJECT_ROOT="+filepath.Dir(repository.path),
 		"GIT_HTTP_EXPORT_ALL=1",
 	)
-	if !repository.Version0 {
+	if repository.Version0 {
+		inner.Header.Del("Git-Protocol") // which git http-backend of today reads by itself
+	} else {
 		environment = append(environment, "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
 	}
 	if call.service == ReceivePack {
