@@ -18,8 +18,8 @@ import (
 const askLimit = 10 * time.Second
 
 // expires is when the token ends, as the inputs or Data Center say; zero when
-// nobody does. It is asked after every proof: its refusals are spent on nothing
-// that is needed.
+// nobody does. It is asked after everything that is needed: no refusal of its is spent on
+// that. Where nothing more can be needed, it was asked beside the proof.
 func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight.Proof) time.Time {
 	switch {
 	case !token.Expires.IsZero() || len(proof.Findings) == 0 || proof.Findings[0].Repository.Flavor != bitbucket.DataCenter:
@@ -30,11 +30,24 @@ func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight
 	return r.record(ctx, token.Value, proof.Findings[0].Repository).Expires
 }
 
-// record is that of a token, as far as its server shows it one.
-func (r run) record(ctx context.Context, token sensitive.String, at bitbucket.Repository) bitbucket.TokenRecord {
+// asksWhenItEnds asks a Data Center for the record of a token, which it tells once. It is
+// nil where nobody has to be asked.
+func (r run) asksWhenItEnds(token sensitive.String, at bitbucket.Repository) func(context.Context) {
+	if at.Flavor != bitbucket.DataCenter || !r.entry.TokenExpiresAt.IsZero() || r.job.Rotation.Mint {
+		return nil
+	}
+	return func(ctx context.Context) { _, _ = r.findSelf(ctx, token, at) } // record says what came of it
+}
+
+func (r run) findSelf(ctx context.Context, token sensitive.String, at bitbucket.Repository) (bitbucket.TokenRecord, error) {
 	asking, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()
-	record, err := r.bitbucket.Client(token).FindSelf(asking, at)
+	return r.bitbucket.Client(token).FindSelf(asking, at)
+}
+
+// record is that of a token, as far as its server shows it one.
+func (r run) record(ctx context.Context, token sensitive.String, at bitbucket.Repository) bitbucket.TokenRecord {
+	record, err := r.findSelf(ctx, token, at)
 	if err != nil {
 		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
 	}

@@ -172,18 +172,33 @@ func (r run) plan(ctx context.Context, w work) work {
 	var note string
 	var refused, unread error
 	failed := func() { time.AfterFunc(patience, stop) } // the other one may have failed as well
+	observed := make(chan struct{})
+	also := r.asksWhenItEnds(r.entry.Token, r.entry.Primary())
+	if ask := also; ask != nil {
+		also = func(ctx context.Context) {
+			select {
+			case <-observed:
+			case <-ctx.Done():
+				return
+			}
+			if unread == nil && r.provesAll(world) {
+				ask(ctx)
+			}
+		}
+	}
 	if mode(r.job.Mode) == reconcile.Provision && r.entry.Flavor == bitbucket.DataCenter {
 		reads.Go(func() error { note = r.roadNote(within); return nil })
 	}
 	if mode(r.job.Mode) == reconcile.Provision && r.provable(r.entry.Token) {
 		reads.Go(func() error {
-			if w.proof, refused = r.proveOwn(within); refused != nil {
+			if w.proof, refused = r.proveOwn(within, also); refused != nil {
 				failed()
 			}
 			return nil
 		})
 	}
 	reads.Go(func() error {
+		defer close(observed)
 		if world, unread = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{})); unread != nil {
 			failed()
 		}
@@ -211,6 +226,19 @@ func (r run) plan(ctx context.Context, w work) work {
 		w.Err = r.refuseStrangers(plan)
 	}
 	return w
+}
+
+// provesAll reports whether the token is proved for everyone who reads the secret, when it
+// is proved for the entries' own repositories.
+func (r run) provesAll(world reconcile.World) bool {
+	plan := reconcile.Diff(reconcile.Provision, r.desired(preflight.Proof{}), world)
+	if plan.Err() != nil {
+		return false
+	}
+	own := r.own()
+	return !slices.ContainsFunc(r.needs(plan), func(need preflight.Demand) bool {
+		return !slices.ContainsFunc(own, func(o preflight.Demand) bool { return o.Repository.Same(need.Repository) })
+	})
 }
 
 // desired is what the entries ask for.

@@ -47,11 +47,9 @@ type counted struct {
 	step func()
 }
 
-func (c counted) ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
-	if as != (bitbucket.Login{}) {
-		defer c.step()
-	}
-	return c.Server.ListRefs(ctx, r, s, as, wanted)
+func (c counted) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	defer c.step()
+	return c.Server.Offer(ctx, r, as, wanted)
 }
 
 // entrywise counts the entries of a part, no more than there are: a plan that is made

@@ -30,9 +30,10 @@ func (r run) lenient() bool {
 // inClear reports whether the token may be sent in clear text.
 func (r run) inClear() bool { return r.any(func(e config.Entry) bool { return e.AllowHTTP }) }
 
-// proveOwn proves the token for the repositories of the entries. Each of them must
-// take it; of several entries, what does not is for judge.
-func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
+// proveOwn proves the token for the repositories of the entries, and asks what also asks
+// when the server has taken it. Each of them must take it; of several entries, what does
+// not is for judge.
+func (r run) proveOwn(ctx context.Context, also func(context.Context)) (preflight.Proof, error) {
 	if r.proved != nil {
 		proof, err := r.proved()
 		if err == nil && r.alone() {
@@ -40,7 +41,7 @@ func (r run) proveOwn(ctx context.Context) (preflight.Proof, error) {
 		}
 		return proof, err
 	}
-	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain}
+	token := preflight.Token{Kind: r.entry.TokenKind, Certain: r.entry.KindCertain, Also: also}
 	var server preflight.Server = r.bitbucket.Client(r.entry.Token)
 	if r.step != nil {
 		server = counted{server, r.step}
@@ -98,7 +99,7 @@ func (r run) proveTokens(whole context.Context, parts []*part) {
 		one, rest := entrywise(step, len(g.own()))
 		defer rest()
 		g.step = one
-		proof, err := g.proveOwn(ctx)
+		proof, err := g.proveOwn(ctx, nil) // when it ends is asked after every proof
 		sizes := make([]int, len(g.parts))
 		for i, p := range g.parts {
 			sizes[i] = len(p.own())
@@ -250,8 +251,7 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	for _, err := range strangers {
 		known.Warnings = append(known.Warnings, err.Error())
 	}
-	needs := secret.Needs(readers, r.entry.Primary(), r.inClear())
-	open := known.Open(preflight.Demands(needs))
+	open := known.Open(r.needs(plan))
 	switch {
 	case !r.provable(r.entry.Token) && len(secret.Others) > 0:
 		known.Warnings = append(known.Warnings, fmt.Sprintf("nothing proves that the token serves the other environments that read secret %q", secret.Name))
@@ -268,6 +268,12 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	warnings, err := proof.Admit("the token", secret.Credential, r.entry.Primary(), r.lenient())
 	known.Warnings = slices.Concat(known.Warnings, proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
 	return known, err
+}
+
+// needs are what those who read the secret after an apply need of the token.
+func (r run) needs(plan reconcile.Plan) []preflight.Demand {
+	secret := plan.Secrets[0]
+	return preflight.Demands(secret.Needs(slices.Concat(plan.Standing(), secret.Others), r.entry.Primary(), r.inClear()))
 }
 
 // refuseStrangers fails when an environment that a rotation is about clones with the
@@ -355,6 +361,9 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 func (r run) proveOne(ctx context.Context, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
 	as := r.kindOf(token, wanted[0].Repository.Flavor)
 	as.ReadOnly = r.job.Rotation.Mint && !r.entry.RequireWrite
+	if !token.Same(r.job.Rotation.PreviousToken) { // it proves the token for everyone, so nothing that is needed follows
+		as.Also = r.asksWhenItEnds(token, wanted[0].Repository)
+	}
 	proof, err := preflight.Check(ctx, r.bitbucket.Client(token), wanted, as, r.entry.RequireWrite)
 	if err != nil {
 		return proof, fmt.Errorf("%s does not serve every environment: %w", what, err)

@@ -1,9 +1,12 @@
 package bitbucketapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/http"
+	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -17,13 +20,24 @@ import (
 type API struct {
 	clients transport.Clients
 
-	mu       sync.Mutex
-	attempts map[[sha256.Size]byte]*Attempts // by the secret's hash: a key can be printed
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]*known // by the secret's hash: a key can be printed
+}
+
+// known is what is kept of one secret.
+type known struct {
+	attempts *Attempts
+	user     atomic.Pointer[string] // as whom it signs in, where an answer has told
+
+	mu    sync.Mutex // of what FindSelf has found
+	asked bool
+	self  bitbucket.TokenRecord
+	err   error
 }
 
 // New returns an API over these clients. It makes no request.
 func New(clients transport.Clients) *API {
-	return &API{clients: clients, attempts: map[[sha256.Size]byte]*Attempts{}}
+	return &API{clients: clients, known: map[[sha256.Size]byte]*known{}}
 }
 
 // Client returns a client that presents token.
@@ -39,18 +53,19 @@ func (a *API) with(secret sensitive.String) presenter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := sha256.Sum256([]byte(secret.Reveal()))
-	if a.attempts[key] == nil {
-		a.attempts[key] = NewAttempts()
+	if a.known[key] == nil {
+		a.known[key] = &known{attempts: NewAttempts()}
 	}
-	return presenter{clients: a.clients, secret: secret, attempts: a.attempts[key]}
+	return presenter{clients: a.clients, secret: secret, known: a.known[key]}
 }
 
 // presenter sends requests that present one secret.
 type presenter struct {
-	clients  transport.Clients
-	secret   sensitive.String
-	attempts *Attempts
-	spare    bool // nothing depends on what it asks
+	clients transport.Clients
+	secret  sensitive.String
+	known   *known
+	spare   bool // nothing depends on what it asks
+	again   bool // it asks for no more than an answer has just allowed
 }
 
 // send sends a request. One that presents the secret takes an attempt first. No
@@ -59,15 +74,28 @@ func (p presenter) send(client *transport.Client, request *http.Request) (*http.
 	if request.Header.Get("Authorization") == "" {
 		return client.Do(request)
 	}
-	if err := p.attempts.Take(request.Context(), p.spare); err != nil {
+	settle, err := p.take(request.Context())
+	if err != nil {
 		return nil, unsent{err}
 	}
 	answer, err := client.Do(request)
-	p.attempts.Settle(p.spare, err == nil && answer.StatusCode == http.StatusUnauthorized)
+	settle(err == nil && answer.StatusCode == http.StatusUnauthorized)
 	if err != nil {
 		return nil, without(err, p.hiding(request))
 	}
+	// X-AUSERNAME: jane
+	if name, err := url.QueryUnescape(answer.Header.Get("X-AUSERNAME")); err == nil && name != "" && answer.StatusCode/100 == 2 {
+		p.known.user.Store(&name)
+	}
 	return answer, nil
+}
+
+// take takes an attempt, and returns how it is settled.
+func (p presenter) take(ctx context.Context) (settle func(unauthorized bool), err error) {
+	if p.again {
+		return p.known.attempts.TakeAgain(ctx)
+	}
+	return func(unauthorized bool) { p.known.attempts.Settle(p.spare, unauthorized) }, p.known.attempts.Take(ctx, p.spare)
 }
 
 // unsent is why a request was not sent at all.

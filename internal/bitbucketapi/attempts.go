@@ -37,6 +37,13 @@ const mostFailures = 2
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 const mostOnCloud = 16
 
+// mostAgain is how many questions may be under way beside those that hold an attempt, once
+// Data Center has taken the secret. They are git's second requests, which ask for no more
+// than the same address has just allowed, so no token that lives is refused there. One that
+// is revoked at that very moment can draw as many answers of 401 as are under way, which is
+// mostFailures more than this: fewer than the five that lock its owner out.
+const mostAgain = 2
+
 // Attempts are the answers of 401 that one secret may still draw. A request that
 // presents it holds one while it is under way, so no two requests can spend the
 // same one, and not more requests than attempts are left are under way. Safe for
@@ -47,15 +54,17 @@ type Attempts struct {
 	spent atomic.Int32
 	last  chan struct{} // closed when one is left
 	none  chan struct{} // closed when all are spent
+	again chan struct{} // places of TakeAgain
 
 	mu      sync.Mutex // of what follows
 	extra   int        // may be under way beyond what is left
 	surplus int        // are under way, and are not given back
+	trusted bool       // again was filled
 }
 
 // NewAttempts returns the attempts of a secret that nobody has presented yet.
 func NewAttempts() *Attempts {
-	a := &Attempts{free: make(chan struct{}, max(mostFailures, mostOnCloud)), spare: make(chan struct{}, 1), last: make(chan struct{}), none: make(chan struct{})}
+	a := &Attempts{free: make(chan struct{}, max(mostFailures, mostOnCloud)), spare: make(chan struct{}, 1), last: make(chan struct{}), none: make(chan struct{}), again: make(chan struct{}, mostAgain)}
 	for range mostFailures {
 		a.free <- struct{}{}
 	}
@@ -119,6 +128,67 @@ func (a *Attempts) Widen(most int) int {
 	return left + a.extra
 }
 
+// Trust lets some questions that ask for no more than was just allowed be under way without
+// an attempt, because a server has taken the secret: until the first answer of 401.
+func (a *Attempts) Trust() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trusted || a.spent.Load() > 0 {
+		return
+	}
+	a.trusted = true
+	for range mostAgain {
+		a.again <- struct{}{}
+	}
+}
+
+// TakeAgain is Take for a question that asks for no more than an answer has just allowed:
+// it waits for a place that Trust has made, or for an attempt. Settle ends it.
+func (a *Attempts) TakeAgain(ctx context.Context) (settle func(unauthorized bool), err error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	select {
+	case <-a.again: // rather than an attempt, which others wait for
+		return a.settleAgain, nil
+	default:
+	}
+	select {
+	case <-a.again:
+		return a.settleAgain, nil
+	case <-a.free:
+		return func(unauthorized bool) { a.Settle(false, unauthorized) }, nil
+	case <-a.none:
+		return nil, bitbucket.ErrNotAsked
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// settleAgain gives a place back. An answer of 401 costs an attempt all the same.
+func (a *Attempts) settleAgain(unauthorized bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case unauthorized:
+		a.surplus++
+		a.refused()
+	case a.spent.Load() == 0:
+		a.again <- struct{}{}
+	}
+}
+
+// refused counts an answer of 401, after which nobody is trusted.
+func (a *Attempts) refused() {
+	a.narrow()
+	switch a.spent.Add(1) {
+	case mostFailures - 1:
+		close(a.last)
+	case mostFailures:
+		close(a.none)
+	}
+}
+
 // Settle gives an attempt back, unless the answer, a 401, has spent it. Spare is
 // what Take was told.
 func (a *Attempts) Settle(spare, unauthorized bool) {
@@ -126,13 +196,7 @@ func (a *Attempts) Settle(spare, unauthorized bool) {
 	defer a.mu.Unlock()
 	switch {
 	case unauthorized:
-		a.narrow()
-		switch a.spent.Add(1) {
-		case mostFailures - 1:
-			close(a.last)
-		case mostFailures:
-			close(a.none)
-		}
+		a.refused()
 	case a.surplus > 0:
 		a.surplus--
 	default:
@@ -143,9 +207,16 @@ func (a *Attempts) Settle(spare, unauthorized bool) {
 	}
 }
 
-// narrow takes back what Widen has given: at once what is free, and the rest when it is
-// settled.
+// narrow takes back what Widen and Trust have given: at once what is free, and the rest
+// when it is settled.
 func (a *Attempts) narrow() {
+	for drained := false; !drained; {
+		select {
+		case <-a.again:
+		default:
+			drained = true
+		}
+	}
 	a.surplus, a.extra = a.surplus+a.extra, 0
 	for a.surplus > 0 {
 		select {

@@ -91,12 +91,14 @@ func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbu
 }
 
 // Accepted is told that a server has taken the token, which it asks for. It returns how
-// many questions that present the token may be under way from now on, one at least.
+// many questions that present the token may be under way from now on, one at least. What
+// only asks for more of what was just allowed may be beside them: the refs of an Offer.
 func (c *Client) Accepted(by bitbucket.Flavor) int {
 	if by == bitbucket.Cloud {
-		return c.attempts.Widen(mostOnCloud)
+		return c.known.attempts.Widen(mostOnCloud)
 	}
-	return c.attempts.Widen(mostFailures)
+	c.known.attempts.Trust()
+	return c.known.attempts.Widen(mostFailures)
 }
 
 // discover is git's first request.
@@ -135,7 +137,9 @@ func (c *Client) post(ctx context.Context, r bitbucket.Repository, as bitbucket.
 	request.Header.Set("Accept", "application/x-git-upload-pack-result")
 	request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
 	request.Header.Set("Git-Protocol", "version=2")
-	return c.send(c.clients.Git, c.present(request, as))
+	following := c.presenter
+	following.again = true
+	return following.send(c.clients.Git, c.present(request, as))
 }
 
 // readAs reads an answer of git's, which has a type of its own. The type may have

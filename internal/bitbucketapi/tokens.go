@@ -85,18 +85,19 @@ func (t *Tokens) FindUser(ctx context.Context) (string, error) {
 
 const users = "/rest/api/latest/users"
 
-// whoami is the name of the user that a token acts as.
+// whoami is the name of the user that a token acts as. Where no answer has told it yet, the
+// REST is asked. No document says which answers tell: it was seen below /rest and /scm.
 func (t *Tokens) whoami(ctx context.Context) (string, error) {
-	// X-AUSERNAME: jane
-	header, err := t.call(ctx, http.MethodGet, users+"?limit=1", nil, nil)
-	if err != nil {
-		return "", err
+	if t.known.user.Load() == nil {
+		if _, err := t.call(ctx, http.MethodGet, users+"?limit=1", nil, nil); err != nil {
+			return "", err
+		}
 	}
-	name, err := url.QueryUnescape(header.Get("X-AUSERNAME"))
-	if err != nil || name == "" {
+	name := t.known.user.Load()
+	if name == nil {
 		return "", errors.New("the server does not tell whose token this is")
 	}
-	return name, nil
+	return *name, nil
 }
 
 // rest asks the REST of a Data Center, the server of a repository, with the token.
@@ -106,14 +107,25 @@ func (c *Client) rest(of bitbucket.Repository) *Tokens {
 
 // FindSelf returns the record of the token itself, as far as the server of the
 // repository, a Data Center, shows a token its own: as one of its user, of the
-// repository or of its project. It presents the token at most four times. The user
-// comes first, for who that is the server has told. The others are guesses, and a
-// wrong one may be a 401: they begin only when the token may draw two.
+// repository or of its project. It presents the token at most four times; a call
+// that comes later returns what the first has found. The user comes first, for who that is the server has told. The others are
+// guesses, and a wrong one may be a 401: they begin only when the token may draw two, and
+// one by one, for two of the three are wrong.
 func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
 	id := TokenID(c.secret)
 	if id == "" {
 		return bitbucket.TokenRecord{}, errors.New("the token does not tell its ID")
 	}
+	c.known.mu.Lock()
+	defer c.known.mu.Unlock()
+	if !c.known.asked {
+		c.known.self, c.known.err = c.findSelf(ctx, r, id)
+		c.known.asked = ctx.Err() == nil
+	}
+	return c.known.self, c.known.err
+}
+
+func (c *Client) findSelf(ctx context.Context, r bitbucket.Repository, id string) (bitbucket.TokenRecord, error) {
 	t := c.rest(r)
 	owners := []bitbucket.TokenOwner{{Project: r.Owner, Slug: r.Slug}, {Project: r.Owner}}
 	if name, err := t.whoami(ctx); err == nil {

@@ -23,13 +23,13 @@ type check struct {
 	underWay     int  // most questions with the token under way
 	outages      atomic.Int32
 
-	asked   []Demand        // one for each repository and branch
-	places  map[demand]int  // of asked
-	offer   bitbucket.Offer // of the primary
-	primary int             // of asked: for which the token is proved first
-	reads   []answer        // to a clone, by asked
-	pushes  []error         // answers to a push, by asked
-	basic   error           // Data Center's answer to the token as Basic
+	asked   []Demand          // one for each repository and branch
+	places  map[demand]int    // of asked
+	offers  []bitbucket.Offer // by asked
+	primary int               // of asked: for which the token is proved first
+	reads   []answer          // to a clone, by asked
+	pushes  []error           // answers to a push, by asked
+	basic   error             // Data Center's answer to the token as Basic
 
 	permitted map[bitbucket.Repository]bool // to push to, as far as a list tells
 
@@ -73,7 +73,7 @@ func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check
 		}
 		c.asked[at].Reads = c.asked[at].Reads && d.Reads
 	}
-	c.reads, c.pushes = make([]answer, len(c.asked)), make([]error, len(c.asked))
+	c.offers, c.reads, c.pushes = make([]bitbucket.Offer, len(c.asked)), make([]answer, len(c.asked)), make([]error, len(c.asked))
 	return c
 }
 
@@ -165,7 +165,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 		stop() // whoever else may read it, the token may not
 	}
 	_ = nobody.Wait()
-	c.reads[c.primary], c.scopes, c.offer = answer{"", err, true}, offer.Scopes, offer
+	c.reads[c.primary], c.scopes, c.offers[c.primary] = answer{"", err, true}, offer.Scopes, offer
 	switch {
 	case err != nil && isOfRepository(err):
 		return err, false
@@ -204,17 +204,33 @@ func (c *check) login(ctx context.Context) (bitbucket.Offer, error) {
 type question struct {
 	answer *error
 	ask    func(context.Context) error
-	needed bool // an outage is an error of the check
+	more   func(context.Context) error // of what the answer has allowed; nil: there is no more
+	needed bool                        // an outage is an error of the check
 }
 
-// askAll asks one question after the other. An outage ends it early, for it says
-// nothing of the token.
+// askAll asks so many questions at a time, and begins each after those before it, so that
+// it is the last ones that are left when no more may be refused. Beside them as many ask
+// for more of what was just allowed. An outage ends it early, for it says nothing of the
+// token.
 func (c *check) askAll(ctx context.Context, questions []question) error {
 	asking, within := group.WithContext(ctx)
-	asking.SetLimit(c.underWay)
+	asks, mores := make(chan struct{}, c.underWay), make(chan struct{}, c.underWay)
+	held := func(place chan struct{}, ask func(context.Context) error) error {
+		defer func() { <-place }()
+		return ask(within)
+	}
 	for _, q := range questions {
+		if q.ask != nil {
+			asks <- struct{}{}
+		}
 		asking.Go(func() error {
-			*q.answer = q.ask(within)
+			if q.ask != nil {
+				*q.answer = held(asks, q.ask)
+			}
+			if q.more != nil && *q.answer == nil {
+				mores <- struct{}{}
+				*q.answer = held(mores, q.more)
+			}
 			if !q.needed || !isOutage(*q.answer) || c.each && c.outages.Add(1) < mostOutages {
 				return nil
 			}
@@ -224,11 +240,30 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 	return asking.Wait() // the error is in its place too
 }
 
+// clone asks one of the demands for a clone, and then for its refs.
+func (c *check) clone(at int) question {
+	d := c.asked[at]
+	return question{answer: &c.reads[at].err, needed: true, more: c.refs(at), ask: func(ctx context.Context) (err error) {
+		c.offers[at], err = c.server.Offer(ctx, d.Repository, c.token.Kind.Login(), d.Branch)
+		return err
+	}}
+}
+
+// refs asks for the refs that one of the demands was offered.
+func (c *check) refs(at int) func(context.Context) error {
+	return func(ctx context.Context) error {
+		refs, err := c.offers[at].Refs(ctx)
+		c.reads[at].head = refs.Commit(c.asked[at].Branch)
+		return err
+	}
+}
+
 // askTheRest asks all that the primary repository's answer left open: first what
 // nobody can do without, which is the REST where the primary is public, the other
-// clones and whether Basic works, and when these are answered, the pushes. After a
-// refusal only the other clones are open, so that all that refuse are named, and where
-// the demands do not stand or fall together, the pushes that are demanded.
+// clones and whether Basic works, and when these are answered, the pushes, unless they are
+// demanded, and what Token.Also asks. After a refusal only the other clones are open, so
+// that all that refuse are named, and where the demands do not stand or fall together, the
+// pushes that are demanded.
 func (c *check) askTheRest(ctx context.Context, refused error) error {
 	primary, as := c.asked[c.primary].Repository, c.token.Kind.Login()
 	if c.token.Accepted || refused == nil && !c.public {
@@ -238,32 +273,23 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	var first, then []question
 	if c.public && refused == nil {
 		if c.rest = errNoEmail; c.token.Kind != bitbucket.APIToken {
-			first = append(first, question{&c.rest, func(ctx context.Context) (err error) {
+			first = append(first, question{answer: &c.rest, ask: func(ctx context.Context) (err error) {
 				c.granted, err = c.server.CheckREST(ctx, primary, bitbucket.Login{Bearer: true})
 				return err
-			}, false})
+			}})
 		}
 	}
-	if c.offer.Refs != nil && refused == nil {
-		at, wanted := &c.reads[c.primary], c.asked[c.primary].Branch
-		first = append(first, question{&at.err, func(ctx context.Context) error {
-			refs, err := c.offer.Refs(ctx)
-			at.head = refs.Commit(wanted)
-			return err
-		}, true})
+	if c.offers[c.primary].Refs != nil && refused == nil {
+		first = append(first, question{answer: &c.reads[c.primary].err, needed: true, more: c.refs(c.primary)})
 	}
 	for i, d := range c.asked {
 		if !c.reads[i].known {
-			first = append(first, question{&c.reads[i].err, func(ctx context.Context) error {
-				refs, err := c.server.ListRefs(ctx, d.Repository, bitbucket.UploadPack, as, d.Branch)
-				c.reads[i].head = refs.Commit(d.Branch)
-				return err
-			}, true})
+			first = append(first, c.clone(i))
 		}
 		if c.asksPush(i) && !c.permitted[d.Repository.Folded()] {
-			then = append(then, question{&c.pushes[i], func(ctx context.Context) error {
+			then = append(then, question{answer: &c.pushes[i], needed: c.requireWrite, ask: func(ctx context.Context) error {
 				return c.server.CheckPush(ctx, d.Repository, as, c.requireWrite)
-			}, c.requireWrite})
+			}})
 		}
 	}
 	switch {
@@ -272,12 +298,20 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	case refused != nil && !c.requireWrite:
 		then = nil // of which there would only be a warning
 	case refused == nil && primary.Flavor == bitbucket.DataCenter:
-		first = append(first, question{&c.basic, func(ctx context.Context) error {
+		first = append(first, question{answer: &c.basic, needed: true, ask: func(ctx context.Context) error {
 			return c.server.CheckClone(ctx, primary, bitbucket.Login{User: c.token.Kind.User()})
-		}, true})
+		}})
 	}
-	if c.underWay > mostUnderWay { // who is asked so much at once locks nobody out
-		return c.askAll(ctx, append(first, then...))
+	// Who is asked so much at once locks nobody out. Pushes that are demanded come in their
+	// turn. One that is not must leave an attempt, so nothing may be open that can spend one.
+	if c.underWay > mostUnderWay || c.requireWrite {
+		first, then = append(first, then...), nil
+	}
+	if c.token.Also != nil && refused == nil && !c.public {
+		then = append(then, question{answer: new(error), ask: func(ctx context.Context) error {
+			c.token.Also(ctx)
+			return nil
+		}})
 	}
 	if err := c.askAll(ctx, first); err != nil {
 		return err

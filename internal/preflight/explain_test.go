@@ -194,7 +194,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			repository := bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "app"}
-			if tt.token == httpToken {
+			if tt.token.Kind == bitbucket.HTTPAccessToken {
 				repository = bitbucket.Repository{Flavor: bitbucket.DataCenter, Scheme: "https", Host: "git.example", Context: "/bitbucket", Owner: "PRJ", Slug: "app"}
 			}
 			s := &server{answers: map[string]error{"": tt.answer}}

@@ -13,8 +13,6 @@ import (
 // Server is a Bitbucket. A *bitbucket.Refusal is its no. An error that wraps
 // bitbucket.ErrNotAsked is nobody's: too many answers of 401 came before.
 type Server interface {
-	// ListRefs asks a repository for its refs, as git does.
-	ListRefs(ctx context.Context, r bitbucket.Repository, s bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error)
 	// Offer asks a repository whether a clone would be let in. The answer tells the refs,
 	// perhaps by another question.
 	Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error)
@@ -40,6 +38,10 @@ type Token struct {
 	Certain  bool // false: Kind is a guess, and another kind of the flavor is tried once
 	Accepted bool // the server has taken it as this kind before
 	ReadOnly bool // it was made so; whether it can push need not be asked
+
+	// Also asks for more that concerns the token, once the server has taken it and answered
+	// all that is needed; nil: nothing. Nothing depends on what it finds.
+	Also func(context.Context)
 }
 
 // Demand is a clone that a token has to make possible.

@@ -138,14 +138,6 @@ type bounded struct {
 
 func bound(s preflight.Server) bounded { return bounded{s, bitbucketapi.NewAttempts()} }
 
-func (b bounded) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (refs bitbucket.Refs, err error) {
-	err = b.attempt(ctx, as, false, func() (err error) {
-		refs, err = b.server.ListRefs(ctx, r, service, as, wanted)
-		return err
-	})
-	return refs, err
-}
-
 func (b bounded) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (offer bitbucket.Offer, err error) {
 	err = b.attempt(ctx, as, false, func() (err error) {
 		offer, err = b.server.Offer(ctx, r, as, wanted)

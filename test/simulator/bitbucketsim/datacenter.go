@@ -157,6 +157,9 @@ func (s *Server) serveDataCenterGit(w http.ResponseWriter, r *http.Request, call
 		return
 	}
 	token, standing := s.identifyDataCenter(credentialsOf(r))
+	if standing == signedIn {
+		w.Header().Set("X-AUSERNAME", url.QueryEscape(token.User)) // as below /rest: seen below /scm, too
+	}
 	push := call.service == ReceivePack
 	switch {
 	case standing == badCredentials, standing == anonymous && (push || !mayRead(token, repository)):
