@@ -7,10 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // findBackend returns the path of git http-backend.
-func findBackend() (string, error) {
+var findBackend = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
 		return "", fmt.Errorf("find git http-backend: %w", err)
@@ -20,7 +21,7 @@ func findBackend() (string, error) {
 		return "", fmt.Errorf("find git http-backend: %w", err)
 	}
 	return backend, nil
-}
+})
 
 // isolation keeps git from the machine's and the user's configuration.
 func isolation(home string) []string {

@@ -2,11 +2,13 @@ package bitbucketsim
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"testing/fstest"
 	"time"
 )
 
@@ -77,21 +79,63 @@ func (s *Server) AddRepository(r Repository) *Repository {
 		panic(fmt.Errorf("add repository %q: it exists already", name))
 	}
 
-	if err := os.MkdirAll(r.path, 0o700); err != nil {
-		panic(fmt.Errorf("add repository %q: %w", name, err))
+	draft := sample
+	if r.Empty {
+		draft = blank
 	}
-	r.git("", "init", "--quiet", "--bare")
-	r.git("", "symbolic-ref", "HEAD", "refs/heads/"+mainBranch)
-	r.git("", "config", "uploadpack.allowFilter", "true")
-	r.git("", "config", "receive.autogc", "false") // nothing in the background that outlives Close
-	if !r.Empty {
-		r.extend(mainBranch, "Add sample files", sampleFiles...)
+	if err := os.CopyFS(r.path, draft()); err != nil {
+		panic(fmt.Errorf("add repository %q: %w", name, err))
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.repositories[repositoryKey(r.Flavor, r.Owner, r.Slug)] = &r
 	return &r
+}
+
+// blank and sample are the files of a repository without and with the first commit. Git makes them once:
+// eight processes for each repository would be a good part of what a test costs.
+var (
+	blank  = sync.OnceValue(func() fs.FS { return draft() })
+	sample = sync.OnceValue(func() fs.FS { return draft(sampleFiles...) })
+)
+
+func draft(files ...file) fs.FS {
+	directory, err := os.MkdirTemp("", "bitbucketsim-")
+	if err != nil {
+		panic(fmt.Errorf("make a repository: %w", err))
+	}
+	defer os.RemoveAll(directory)
+	r := Repository{path: directory}
+	r.git("", "init", "--quiet", "--bare", "--template=") // no hooks, which would only be copied
+	r.git("", "symbolic-ref", "HEAD", "refs/heads/"+mainBranch)
+	r.git("", "config", "uploadpack.allowFilter", "true")
+	r.git("", "config", "receive.autogc", "false") // nothing in the background that outlives Close
+	if len(files) > 0 {
+		r.extend(mainBranch, "Add sample files", files...)
+	}
+
+	held := fstest.MapFS{}
+	err = filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == directory {
+			return err
+		}
+		name, err := filepath.Rel(directory, path)
+		if err != nil {
+			return err
+		}
+		held[filepath.ToSlash(name)] = &fstest.MapFile{Mode: fs.ModeDir}
+		if !entry.IsDir() {
+			content, err := os.ReadFile(path)
+			held[filepath.ToSlash(name)] = &fstest.MapFile{Data: content}
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		panic(fmt.Errorf("make a repository: %w", err))
+	}
+	return held
 }
 
 // unchecked reports whether a call is served to everybody, whatever the credentials. The repository may be nil.
