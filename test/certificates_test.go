@@ -31,7 +31,7 @@ type issuer struct {
 	key         *ecdsa.PrivateKey
 }
 
-func newIssuer(t *testing.T, name string) issuer {
+func newIssuer(t testing.TB, name string) issuer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

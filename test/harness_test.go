@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,6 +57,23 @@ const (
 )
 
 var team = warpsim.Owner{Type: "Team", UID: teamUID}
+
+var (
+	rootsOnce sync.Once
+	rootsFile string
+)
+
+// roots is a file with the one authority that this machine trusts in these tests, which has signed nothing.
+// The real ones are more than a hundred, and to read them took a tenth of the time of all tests. In
+// containers the program reads them.
+func roots(t testing.TB) string {
+	t.Helper()
+	rootsOnce.Do(func() {
+		rootsFile = filepath.Join(filepath.Dir(binary), "roots.pem")
+		require.NoError(t, os.WriteFile(rootsFile, []byte(newIssuer(t, "Root of this machine").pem()), 0o600))
+	})
+	return rootsFile
+}
 
 // world is one Oz, one Bitbucket and a sample repository on each flavor.
 type world struct {
@@ -125,7 +144,7 @@ func (w *world) command(inputs map[string]string, args ...string) (*exec.Cmd, st
 	w.t.Helper()
 	directory := w.t.TempDir()
 	prefix := ""
-	environ := append(w.bitbucket.Environ(), "PATH="+os.Getenv("PATH"), "HOME="+w.home)
+	environ := append(w.bitbucket.Environ(), "PATH="+os.Getenv("PATH"), "HOME="+w.home, "SSL_CERT_FILE="+roots(w.t), "SSL_CERT_DIR=/nonexistent")
 	if w.dialect == github {
 		prefix = "INPUT_"
 		environ = append(environ, "GITHUB_ACTIONS=true",
@@ -140,6 +159,9 @@ func (w *world) command(inputs map[string]string, args ...string) (*exec.Cmd, st
 	}
 	command := exec.Command(binary, args...)
 	command.Env, command.Dir = append(environ, w.environ...), directory
+	// One that outlived a test binary that is killed would ask the ports of its simulators for as long as a
+	// job may take, with credentials, while the next one's simulators listen there.
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return command, directory
 }
 
