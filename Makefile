@@ -16,7 +16,7 @@ demo: build
 	go run ./test/simulator -- sh test/demo.sh
 
 test:
-	go test -race -shuffle=on -count=1 -parallel 8 -timeout 30m ./...
+	go run ./test/tally -shuffle=on -count=1 -parallel 8 -timeout 30m ./...
 
 bench:
 	go test -run '^$$' -bench '$(REPEATED)' -benchtime 3x ./test

@@ -1,0 +1,166 @@
+// Command tally runs "go test", prints what that prints, and ends with a line that
+// counts the tests and says what was skipped and why:
+//
+//	go run ./test/tally [FLAG...] PACKAGE...
+//
+// The race detector is on where it can be: it needs a C compiler.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run returns the exit code of go test.
+func run(args []string, stdout, stderr io.Writer) int {
+	race, without := detector()
+	command := exec.Command("go", slices.Concat([]string{"test", "-json"}, race, args)...)
+	command.Stderr = stderr
+	output, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "tally: start go test:", err)
+		return 1
+	}
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // go test gets it too, and ends
+	var t tally
+	readErr := t.read(output, stdout)
+	err = command.Wait()
+	fmt.Fprintln(stdout, t.line(without))
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return exit.ExitCode()
+	case err != nil || readErr != nil:
+		fmt.Fprintln(stderr, "tally: go test:", errors.Join(err, readErr))
+		return 1
+	}
+	return 0
+}
+
+// detector is the flag for the race detector, or why there is none.
+func detector() (flags []string, without string) {
+	probe := exec.Command("sh", "-c", `echo '#include <stdlib.h>
+int main(void) { return 0; }' | $(go env CC) -x c -o /dev/null -`)
+	if cgo, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(cgo)) != "1" || probe.Run() != nil {
+		return nil, "without the race detector, which needs a C compiler"
+	}
+	return []string{"-race"}, ""
+}
+
+// event is a line of "go test -json".
+//
+// Source: go doc test2json; go help buildjson
+type event struct {
+	Action, Package, Test, Output string
+}
+
+// tally is what go test did so far.
+type tally struct {
+	ends    map[string]int     // of tests, by action
+	reasons map[string]int     // of skipped tests
+	failed  []string           // packages
+	said    map[string][]event // by packages that have not ended
+}
+
+// read prints what go test would without -json: one line of a package that passed, and all
+// that one that failed has printed.
+func (t *tally) read(events io.Reader, stdout io.Writer) error {
+	t.ends, t.reasons, t.said = map[string]int{}, map[string]int{}, map[string][]event{}
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadString('\n')
+		var e event
+		if json.Unmarshal([]byte(line), &e) != nil {
+			e = event{Action: "build-output", Output: line}
+		}
+		t.take(e, stdout)
+		if err != nil {
+			for _, name := range slices.Sorted(maps.Keys(t.said)) {
+				show(t.said[name], stdout) // go test has gone before its end
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("read its events: %w", err)
+		}
+	}
+}
+
+func (t *tally) take(e event, stdout io.Writer) {
+	switch {
+	case e.Action == "build-output":
+		fmt.Fprint(stdout, e.Output)
+	case e.Action == "output":
+		t.said[e.Package] = append(t.said[e.Package], e)
+	case e.Test != "" && slices.Contains([]string{"pass", "fail", "skip"}, e.Action):
+		t.ends[e.Action]++
+		if e.Action == "skip" {
+			t.reasons[reason(t.said[e.Package], e.Test)]++
+		}
+	case e.Test == "" && e.Action == "fail":
+		t.failed = append(t.failed, e.Package)
+		show(t.said[e.Package], stdout)
+		delete(t.said, e.Package)
+	case e.Test == "" && (e.Action == "pass" || e.Action == "skip"):
+		said := t.said[e.Package]
+		show(said[max(0, len(said)-1):], stdout)
+		delete(t.said, e.Package)
+	}
+}
+
+// onlyVerbose are the lines that go test prints with -v alone.
+var onlyVerbose = regexp.MustCompile(`^ *(=== |--- PASS: )`)
+
+func show(said []event, stdout io.Writer) {
+	for _, e := range said {
+		if e.Test == "" || !onlyVerbose.MatchString(e.Output) {
+			fmt.Fprint(stdout, e.Output)
+		}
+	}
+}
+
+// logged begins what a test logs, and what it says when it is skipped.
+var logged = regexp.MustCompile(`^ +\S+\.go:\d+: `)
+
+// reason is the first line of the last thing that a test logged.
+func reason(said []event, test string) string {
+	for _, e := range slices.Backward(said) {
+		if at := logged.FindString(e.Output); e.Test == test && at != "" {
+			return strings.TrimSpace(e.Output[len(at):])
+		}
+	}
+	return "no reason given"
+}
+
+// line is the last line.
+func (t *tally) line(without string) string {
+	text := fmt.Sprintf("tests: %d passed, %d failed, %d skipped", t.ends["pass"], t.ends["fail"], t.ends["skip"])
+	for i, why := range slices.Sorted(maps.Keys(t.reasons)) {
+		text += fmt.Sprintf("%s%d: %s", [2]string{" (", "; "}[min(i, 1)], t.reasons[why], why)
+	}
+	if len(t.reasons) > 0 {
+		text += ")"
+	}
+	if len(t.failed) > 0 {
+		text += "; failed: " + strings.Join(slices.Sorted(slices.Values(t.failed)), " ")
+	}
+	if without != "" {
+		text += "; " + without
+	}
+	return text
+}
