@@ -13,3 +13,4 @@ echo "$second"
 
 case $first in *'"environment_change":"create"'*'"smoke_test":"passed"'*) ;; *) echo 'demo: the first run did not create' >&2; exit 1 ;; esac
 case $second in *'"environment_change":"keep"'*'"smoke_test":"passed"'*) ;; *) echo 'demo: the second run did not keep' >&2; exit 1 ;; esac
+echo 'demo passed'
