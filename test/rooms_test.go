@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"transport":    {knows: []string{"group", "sensitive"}, doors: []string{"github.com/hashicorp/go-retryablehttp", "golang.org/x/net"}, net: true, clock: true},
 	"warpapi":      {knows: []string{"group", "redact", "sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid", "golang.org/x/net"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "redact", "sensitive", "transport"}, net: true, plain: true},
+	"insights":     {knows: []string{"bitbucket", "transport"}, net: true, clock: true},
 	"config":       {knows: []string{"bitbucket", "cron", "factory", "manifest", "problem", "redact", "sensitive", "setup", "shell", "spelling", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket", "credential", "group"}},
@@ -60,7 +61,7 @@ var rooms = map[string]room{
 	"platform":     {knows: []string{"bitbucket", "group", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
-			"bitbucket", "bitbucketapi", "config", "credential", "factory", "grace", "group", "inventory", "manifest", "mint", "platform", "preflight", "problem", "reconcile",
+			"bitbucket", "bitbucketapi", "config", "credential", "factory", "grace", "group", "insights", "inventory", "manifest", "mint", "platform", "preflight", "problem", "reconcile",
 			"report", "seal", "sensitive", "setup", "shell", "smoketest", "transport", "warp", "warpapi",
 		},
 		doors: []string{"github.com/google/uuid"},

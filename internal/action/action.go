@@ -85,6 +85,9 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		Now:             on.Began(),
 		Err:             err,
 	}
+	if job.Mode != config.Rotate { // which is about environments of no entry, too
+		facts.Places = []string{entry.Place}
+	}
 	on.Mask(facts.Outputs(), job.Secrets()...)
 	if err != nil {
 		for _, entry := range job.Entries {
@@ -101,8 +104,9 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 	}
 	if err := on.Emit(facts, job.OutputFile); err != nil {
 		log.Error(err.Error())
-		return max(facts.ExitCode, ExitFailed)
+		facts.ExitCode = max(facts.ExitCode, ExitFailed)
 	}
+	review(ctx, on, facts)
 	return facts.ExitCode
 }
 

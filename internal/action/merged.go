@@ -17,6 +17,7 @@ import (
 // row is an environment of one part in the order of the job.
 type row struct {
 	place   int
+	where   string // in the manifest; empty for an environment of no entry
 	planned reconcile.EnvironmentPlan
 	stored  reconcile.StoredEnvironment
 	verdict smoketest.Verdict
@@ -34,7 +35,8 @@ func (p *part) rows(secret int) []row {
 	}
 	list := make([]row, len(w.Plan.Environments))
 	for i, planned := range w.Plan.Environments {
-		list[i] = row{place: p.places[p.at(i, planned.UID, planned.Name)], planned: planned.From(secret)}
+		at, where := p.at(i, planned.UID, planned.Name)
+		list[i] = row{place: p.places[at], where: where, planned: planned.From(secret)}
 		if i < len(w.Applied.Environments) {
 			list[i].stored = w.Applied.Environments[i]
 		}
@@ -66,23 +68,27 @@ func (r row) unlessStopped() row {
 	return r
 }
 
-// at is which of the part's entries an environment of its plan belongs to. A rotation is
-// about every environment that reads the secret; those of no entry come after the others.
-func (p *part) at(environment int, uid, name string) int {
+// at is which of the part's entries an environment of its plan belongs to, and where in the
+// manifest that is. A rotation is about every environment that reads the secret; those of no
+// entry come after the others and are nowhere.
+func (p *part) at(environment int, uid, name string) (entry int, where string) {
+	last := len(p.named) - 1
 	if mode(p.job.Mode) != reconcile.Rotation {
-		return min(environment, len(p.named)-1)
+		entry = min(environment, last)
+		return entry, p.named[entry].Place
 	}
 	for i, e := range p.named {
 		if id := e.EnvironmentID; id != "" && id == uid || id == "" && e.Name() == name {
-			return i
+			return i, e.Place
 		}
 	}
-	return len(p.named) - 1
+	return last, ""
 }
 
 // merged are the facts of all parts together, in the order of the entries, and how many
 // of these failed.
 func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Facts, failed int) {
+	f.Places = nil
 	var rows []row
 	var verdicts []smoketest.Verdict
 	for _, p := range parts {
@@ -121,6 +127,7 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 	slices.SortStableFunc(rows, func(a, b row) int { return a.place - b.place })
 	for _, r := range rows {
 		plan.Environments = append(plan.Environments, r.planned)
+		f.Places = append(f.Places, r.where)
 		if !f.DryRun {
 			f.Applied.Environments = append(f.Applied.Environments, r.stored)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
@@ -53,6 +54,9 @@ type Platform interface {
 	// WriteReport writes all that is known to a file, in the form that its ending
 	// names; an empty path means that nobody wants it.
 	WriteReport(facts report.Facts, path string) error
+	// Insights is plan and result for the host's review of a commit, and the build that they
+	// belong to. There is none where the host has no such place, or does not say enough.
+	Insights(facts report.Facts) (of bitbucket.Build, insights bitbucket.Insights, there bool)
 }
 
 // Detect chooses the host by its well-known variables. Logs go to stderr and

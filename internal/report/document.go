@@ -128,15 +128,8 @@ type schedule struct {
 // (".xml"). took is how long the program ran. Every text that others had a hand in goes
 // through hide first, which takes the secrets out.
 func (f Facts) Report(extension string, took time.Duration, hide func(text string) string) (string, error) {
-	d := f.document()
+	d := f.hidden(hide)
 	d.took = took
-	known := map[string]string{} // one text stands in many environments
-	texts(reflect.ValueOf(&d).Elem(), func(text string) string {
-		if _, done := known[text]; !done {
-			known[text] = shortened(hide(text), longestText, " ...")
-		}
-		return known[text]
-	})
 	switch extension {
 	case ".json":
 		return d.json()
@@ -144,6 +137,19 @@ func (f Facts) Report(extension string, took time.Duration, hide func(text strin
 		return d.junit()
 	}
 	return "", fmt.Errorf("there is no report with the ending %q", extension)
+}
+
+// hidden is the document with each text gone through hide.
+func (f Facts) hidden(hide func(text string) string) document {
+	d := f.document()
+	known := map[string]string{} // one text stands in many environments
+	texts(reflect.ValueOf(&d).Elem(), func(text string) string {
+		if _, done := known[text]; !done {
+			known[text] = shortened(hide(text), longestText, " ...")
+		}
+		return known[text]
+	})
+	return d
 }
 
 // json is the document with a line for each value. Nothing in it acts unseen.

@@ -95,6 +95,21 @@ func secretWord(n int) string {
 //
 //	2 created, 1 updated, 496 unchanged, 1 failed; smoke tests passed
 func (f Facts) headlineOfMany() string {
+	parts, done := counts{}, f.fates()
+	for _, what := range allFates {
+		parts.add(done[what], what)
+	}
+	text := cmp.Or(strings.Join(parts, ", "), "nothing to do")
+	if result := f.Verdict.Result; result != "" && !f.is(reconcile.Removal) {
+		text += "; smoke test " + strings.ReplaceAll(string(result), "_", " ")
+	}
+	return text
+}
+
+var allFates = []string{"created", "updated", "deleted", "unchanged", "failed", "not reached"}
+
+// fates counts what became of the environments, in words of allFates.
+func (f Facts) fates() map[string]int {
 	done := map[string]int{}
 	for _, e := range f.environments() {
 		switch {
@@ -112,15 +127,7 @@ func (f Facts) headlineOfMany() string {
 			done["not reached"]++
 		}
 	}
-	parts := counts{}
-	for _, what := range []string{"created", "updated", "deleted", "unchanged", "failed", "not reached"} {
-		parts.add(done[what], what)
-	}
-	text := cmp.Or(strings.Join(parts, ", "), "nothing to do")
-	if result := f.Verdict.Result; result != "" && !f.is(reconcile.Removal) {
-		text += "; smoke test " + strings.ReplaceAll(string(result), "_", " ")
-	}
-	return text
+	return done
 }
 
 // Bounds of what a summary says of many environments, in bytes.

@@ -148,15 +148,21 @@ func (e part) testCase(number int) testCase {
 	say("change", string(e.Change))
 	say("session", e.SessionLink)
 	c.Output = strings.ReplaceAll(lines(strings.Join(said, "\n"), longestOutput), "[[", "[ [") // of which GitLab makes a link
-	switch verdict := strings.ReplaceAll(string(e.Verdict), "_", " "); {
-	case e.Error != "":
-		c.Failure = failure(e.Error, longestFailure)
-	case e.Verdict != "" && !e.Verdict.IsGood():
-		c.Failure = failure(strings.TrimSuffix("smoke test "+verdict+": "+e.Reason+"\n"+e.SessionLink, "\n"), longestFailure)
+	switch trouble := e.trouble(); {
+	case trouble != "":
+		c.Failure = failure(trouble, longestFailure)
 	case e.Change == "":
 		c.Skipped = &detail{Message: "not reached", Text: "not reached"}
 	}
 	return c
+}
+
+// trouble is why an environment failed, empty for one that did not.
+func (e part) trouble() string {
+	if e.Error != "" || e.Verdict == "" || e.Verdict.IsGood() {
+		return e.Error
+	}
+	return strings.TrimSuffix("smoke test "+strings.ReplaceAll(string(e.Verdict), "_", " ")+": "+e.Reason+"\n"+e.SessionLink, "\n")
 }
 
 // failure is a text of which the first line is the message.

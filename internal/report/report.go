@@ -29,6 +29,7 @@ type Facts struct {
 	EnvironmentName string
 	Head            string // commit that Bitbucket serves
 	Plan            *reconcile.Plan
+	Places          []string // of the environments of Plan in the manifest, oz-environments.yml:12; empty: not known
 	Applied         reconcile.Applied
 	Tests           []smoketest.Verdict // by environment of the plan, zero where none was made
 	Verdict         smoketest.Verdict   // the worst of the tests

@@ -39,6 +39,9 @@ type Options struct {
 	// that are sent together dial it once. Empty means none.
 	Multiplexed string
 
+	// Once says that nothing is tried again: what is sent may as well be left out.
+	Once bool
+
 	// Environ holds the proxy variables among others, as os.Environ does. They
 	// are HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the same in lower case, and
 	// ALL_PROXY for one of the first two that is not set. Of two entries for one
@@ -174,6 +177,9 @@ func newClient(plain *http.Client, at *gate, o Options, again func(*http.Respons
 	retrying.HTTPClient = plain
 	retrying.Logger = nil
 	retrying.RetryMax = attempts - 1
+	if o.Once {
+		retrying.RetryMax = 0
+	}
 	retrying.RetryWaitMin, retrying.RetryWaitMax = firstWait, longestWait
 	retrying.Backoff = wait
 	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
