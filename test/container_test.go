@@ -193,7 +193,7 @@ func pipeFlags(clone string) []string {
 		"--label=org.bitbucket.pipelines.system=true", "--env=CI=true", "--env=BITBUCKET_CLONE_DIR=" + clone,
 		"--env=BITBUCKET_BUILD_NUMBER=7", "--env=BITBUCKET_WORKSPACE=acme", "--env=BITBUCKET_REPO_SLUG=sample",
 		"--env=BITBUCKET_REPO_FULL_NAME=acme/sample", "--env=BITBUCKET_GIT_HTTP_ORIGIN=http://bitbucket.org/acme/sample",
-		"--env=BITBUCKET_BRANCH=main", "--env=BITBUCKET_PIPELINES_VARIABLES_PATH=/opt/atlassian/variables.env",
+		"--env=BITBUCKET_BRANCH=main", "--env=BITBUCKET_PIPE_STORAGE_DIR=" + agent + "/pipe", "--add-host=host.docker.internal:127.0.0.1", "--env=BITBUCKET_PIPELINES_VARIABLES_PATH=/opt/atlassian/variables.env",
 	}
 }
 
@@ -207,6 +207,8 @@ func TestPipeInItsContainer(t *testing.T) {
 
 	secured := map[string]string{"WARP_API_KEY": apiKey, "OZ_BITBUCKET_TOKEN": cloudToken}
 	args, environ := pipeFlags(clone), os.Environ()
+	reports := w.inPipelines()
+	args = append(args, "--env="+w.environ[len(w.environ)-1])
 	variables := pipelineExample(t, "bitbucket-pipelines.yml", "oz-environment").Variables
 	require.NotContains(t, variables, "REPO_URL")
 	for variable, value := range variables {
@@ -221,6 +223,7 @@ func TestPipeInItsContainer(t *testing.T) {
 	assert.Equal(t, environment.UID, result.outputs["environment_id"])
 	assert.Equal(t, "acme-sample", result.outputs["environment_name"])
 	assert.Equal(t, "passed", result.outputs["smoke_test"])
+	assert.Equal(t, "PASSED", w.onlyReport(reports()).Result)
 
 	// The next command of the step reads the outputs as the example does.
 	next := exec.Command("sh", "-eu", "-c", `. .oz-bitbucket/outputs.env && echo "$ENVIRONMENT_ID"`)
