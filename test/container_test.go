@@ -211,6 +211,7 @@ func TestPipeInItsContainer(t *testing.T) {
 	args = append(args, "--env="+w.environ[len(w.environ)-1])
 	variables := pipelineExample(t, "bitbucket-pipelines.yml", "oz-environment").Variables
 	require.NotContains(t, variables, "REPO_URL")
+	require.NoError(t, os.Mkdir(filepath.Join(clone, filepath.Dir(variables["REPORT_FILE"])), 0o755)) // as the step does before
 	for variable, value := range variables {
 		args = append(args, "--env="+variable)
 		environ = append(environ, variable+"="+os.Expand(value, func(name string) string { return secured[name] }))
@@ -224,6 +225,7 @@ func TestPipeInItsContainer(t *testing.T) {
 	assert.Equal(t, "acme-sample", result.outputs["environment_name"])
 	assert.Equal(t, "passed", result.outputs["smoke_test"])
 	assert.Equal(t, "PASSED", w.onlyReport(reports()).Result)
+	assert.FileExists(t, filepath.Join(clone, variables["REPORT_FILE"]))
 
 	// The next command of the step reads the outputs as the example does.
 	next := exec.Command("sh", "-eu", "-c", `. .oz-bitbucket/outputs.env && echo "$ENVIRONMENT_ID"`)

@@ -193,8 +193,11 @@ func pipelineExample(t *testing.T, name, pipeline string) pipeStep {
 	decodeLoosely(t, name, &file)
 	steps := file.Pipelines.Custom[pipeline]
 	require.Len(t, steps, 1)
+	script := steps[0].Step.Script
+	at := slices.IndexFunc(script, func(line yaml.Node) bool { return line.Kind == yaml.MappingNode })
+	require.GreaterOrEqual(t, at, 0, "there is no pipe")
 	var used pipeStep
-	require.NoError(t, steps[0].Step.Script[0].Decode(&used))
+	require.NoError(t, script[at].Decode(&used))
 	return used
 }
 
@@ -214,6 +217,7 @@ func TestRotationExampleRotates(t *testing.T) {
 		}
 		inputs[strings.ToLower(name)] = value
 	}
+	inputs["report_file"] = filepath.Join(t.TempDir(), filepath.Base(inputs["report_file"])) // the step makes its directory
 	assert.Equal(t, "passed", w.must(inputs).outputs["smoke_test"])
 	w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
 	w.requireClean()

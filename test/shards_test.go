@@ -233,7 +233,11 @@ type gitlabJob struct {
 		If        string
 		Variables map[string]string
 	}
-	Script []string
+	Script    []string
+	Artifacts struct {
+		When    string
+		Reports struct{ Junit string }
+	}
 }
 
 func ofFleetOnGitLab(t *testing.T, mode string) []parallelJob {

@@ -1,0 +1,71 @@
+package test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// scanned is what Bitbucket's scanner looks at.
+//
+// Source: https://confluence.atlassian.com/bitbucket/test-reporting-in-pipelines-939708543.html
+var scanned = regexp.MustCompile(`^(?:[^/]+/)?(?:surefire-reports|failsafe-reports|test-results|test-reports|TestResults)/[^/]+\.xml$`)
+
+// TestExamplesShowEachEnvironmentAsATest: on each host that has a page of tests, the report is
+// written where that page looks, also by a job that failed.
+func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
+	t.Parallel()
+	t.Run("GitLab", func(t *testing.T) {
+		t.Parallel()
+		var file map[string]gitlabJob
+		decodeLoosely(t, "gitlab-fleet.yml", &file)
+		job := file["oz-environments"]
+		assert.Equal(t, "always", job.Artifacts.When)
+		assert.Equal(t, ".oz-bitbucket/oz.xml", job.Artifacts.Reports.Junit)
+		assert.Equal(t, job.Artifacts.Reports.Junit, job.Variables["REPORT_FILE"])
+		// gitlab-ci.yml includes the component, which TestComponentAgreesWithTheAction holds to the same.
+	})
+	t.Run("Jenkins", func(t *testing.T) {
+		t.Parallel()
+		text := readFiles(t, examples+"Jenkinsfile")[examples+"Jenkinsfile"]
+		read := regexp.MustCompile(`post \{ always \{ junit testResults: '([^']+)', allowEmptyResults: true \} \}`).FindStringSubmatch(text)
+		require.NotNil(t, read)
+		assert.Contains(t, text, `-e REPORT_FILE=/checkout/`+read[1]+` `)
+		assert.Contains(t, text, `-v "$WORKSPACE:/checkout"`)
+	})
+	t.Run("Azure", func(t *testing.T) {
+		t.Parallel()
+		var file struct {
+			Steps []struct {
+				Script, Task, Condition string
+				Inputs                  map[string]string
+			}
+		}
+		decodeLoosely(t, "azure-pipelines.yml", &file)
+		require.Greater(t, len(file.Steps), 1)
+		run, publish := file.Steps[0].Script, file.Steps[1]
+		assert.Equal(t, []string{"PublishTestResults@2", "succeededOrFailed()"}, []string{publish.Task, publish.Condition})
+		assert.Equal(t, []string{"JUnit", "$(Agent.TempDirectory)"}, []string{publish.Inputs["testResultsFormat"], publish.Inputs["searchFolder"]})
+		assert.Contains(t, run, "-e REPORT_FILE=/outputs/"+publish.Inputs["testResultsFiles"]+" ")
+		assert.Contains(t, run, `-v "$AGENT_TEMPDIRECTORY:/outputs"`)
+	})
+	t.Run("Bitbucket", func(t *testing.T) {
+		t.Parallel()
+		files := readFiles(t, examples+"bitbucket-*.yml")
+		assert.Len(t, files, 3)
+		for path, text := range files {
+			reports := regexp.MustCompile(`REPORT_FILE[:=] ?(\S+)`).FindAllStringSubmatch(text, -1)
+			calls := regexp.MustCompile(`(?m)^ *- (?:pipe:|.*oz-bitbucket (?:plan|apply|rotate)$)`).FindAllString(text, -1)
+			assert.Len(t, reports, len(calls), "%s: one for each call", path)
+			for _, report := range reports {
+				assert.Regexp(t, scanned, report[1], path)
+				made := "mkdir -p " + filepath.Dir(report[1]) + " && echo '*' >" + filepath.Dir(report[1]) + "/.gitignore"
+				assert.Equal(t, len(reports), strings.Count(text, made), "%s: the program makes no directory but its own", path)
+			}
+		}
+	})
+}
