@@ -161,7 +161,7 @@ func TestAPlanIsInWords(t *testing.T) {
 	t.Parallel()
 	for on, debug := range map[dialect]string{plain: "DEBUG=true", github: "RUNNER_DEBUG=1"} {
 		w := newWorld(t, on, warpsim.Options{})
-		const words = "clone https://bitbucket.org/acme/sample.git into sample; git reads $BITBUCKET_API_TOKEN"
+		const words = "clone https://bitbucket.org/acme/sample.git with the secret BITBUCKET_API_TOKEN into sample"
 		r := w.run(w.inputs(map[string]string{"mode": "plan"}))
 		assert.Contains(t, r.log, "    + "+words)
 		assert.NotContains(t, r.log, "git config")
@@ -185,7 +185,7 @@ func TestDriftIsMendedFieldByField(t *testing.T) {
 		require.Equal(t, 0, r.code, r.log)
 		assert.Equal(t, uid, r.outputs["environment_id"])
 		assert.Equal(t, "update", r.outputs["environment_change"])
-		for _, line := range []string{"- ubuntu:22.04", "+ ubuntu:24.04", "- old", "+ new", "- git clone https://x-token-auth:$OTHER@bitbucket.org/acme/sample.git", "slack"} {
+		for _, line := range []string{"- ubuntu:22.04", "+ ubuntu:24.04", "- old", "+ new", "- clone https://bitbucket.org/acme/sample.git with the secret OTHER into sample (clone_auth: url, access_token)", "slack"} {
 			assert.Contains(t, r.log, line)
 		}
 		environment := w.onlyEnvironment()

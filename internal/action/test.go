@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -133,7 +134,7 @@ func commands(texts []string, secret string, given bool) []smoketest.Command {
 			Text:   text,
 			Token:  clones || slices.Contains(usage.Opaque, text),
 			Clone:  clones,
-			Before: !clones && words[i] != text,
+			Before: !clones && words[i] != text && !strings.HasPrefix(words[i], "clone "), // with another secret
 			Kept:   !clones && words[i] == text && !given,
 		}
 	}

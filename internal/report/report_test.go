@@ -358,8 +358,8 @@ func TestCommandsAreSaidInWords(t *testing.T) {
 	plan.Environments[0].Fields = []reconcile.Field{{Name: "setup_commands", Old: []string{"git clone old", "cd ./api && npm ci"}, New: commands}}
 	words := []string{
 		"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
-		"log git in to https://bitbucket.org; git reads $BITBUCKET_API_TOKEN, access_token",
-		"clone https://bitbucket.org/acme/api.git into api; git reads $BITBUCKET_API_TOKEN",
+		"log git in to https://bitbucket.org with the secret BITBUCKET_API_TOKEN (access_token)",
+		"clone https://bitbucket.org/acme/api.git with the secret BITBUCKET_API_TOKEN into api",
 	}
 	assert.Equal(t, []string{
 		"  setup_commands", "    - git clone old", "    + " + words[0], "    + " + words[1], "    + " + words[2], "      cd ./api && npm ci",

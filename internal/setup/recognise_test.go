@@ -128,7 +128,7 @@ func FuzzCommands(f *testing.F) {
 					assert.Equal(t, setup.Use{Repository: c.Repository, Kind: kind, Branch: branch, Directory: c.Repository.Directory(), Command: c.Command()}, uses[i])
 				}
 				for i, words := range setup.Words(commands)[:len(commands)-1] {
-					assert.Equal(t, auth == setup.Helper, words != commands[i], words)
+					assert.NotEqual(t, commands[i], words)
 				}
 			}
 		}

