@@ -8,6 +8,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -154,7 +155,7 @@ func (p *part) about() string {
 	if len(p.entries) == 1 {
 		return fmt.Sprintf("environment %q", p.name())
 	}
-	return fmt.Sprintf("secret %q, which %d entries share", p.entry.SecretName, len(p.entries))
+	return fmt.Sprintf("secret %q, which %s share", p.entry.SecretName, plural.Of(len(p.entries), "entry"))
 }
 
 // ungrouped is a platform on which parts that run at the same time print no groups.

@@ -13,6 +13,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/inventory"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
@@ -146,8 +147,8 @@ func listOz(ctx context.Context, asked config.Import, log *slog.Logger, oz recon
 		head = append(head, text)
 		log.Warn(text)
 	}
-	log.Info(fmt.Sprintf("environments: %d in the file, %d left out, each with the reason; %d others clone nothing from Bitbucket that this program recognises, or belong to somebody else",
-		entries, len(found.Drafts)-entries+len(found.Hidden), len(w.Listings)-len(found.Drafts)-len(found.Hidden)))
+	log.Info(fmt.Sprintf("environments: %d in the file, %d left out, each with the reason; passed over: %s, not this owner's or without a clone from Bitbucket that this program recognises",
+		entries, len(found.Drafts)-entries+len(found.Hidden), plural.Of(len(w.Listings)-len(found.Drafts)-len(found.Hidden), "other")))
 	return manifest.Write(head, config.ManifestKeys(), found.Drafts), nil
 }
 

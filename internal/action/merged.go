@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
@@ -196,7 +197,7 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 	case failed == 0 && slices.ContainsFunc(parts, func(p *part) bool { return errors.As(p.work.Err, new(Interrupted)) }):
 		f.Err = errors.New("the job was told to stop; the environments without a change were not reached")
 	case failed > 0:
-		f.Err = fmt.Errorf("%d of %d environments failed", failed, len(f.Plan.Environments))
+		f.Err = fmt.Errorf("%d of %s failed", failed, plural.Of(len(f.Plan.Environments), "environment"))
 	case len(expiring) > 0 && (f.Verdict.Result == "" || f.Verdict.Result.IsGood()):
 		f.Err, f.Expiring = errors.Join(expiring...), true
 		return f

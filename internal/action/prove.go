@@ -11,6 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -57,7 +58,7 @@ func (r run) proveOwn(ctx context.Context, also func(context.Context)) (prefligh
 	switch {
 	case err != nil:
 	case len(proof.Findings) > 1:
-		r.log.Info(fmt.Sprintf("the token serves %d of %d repositories", proof.Served(), len(proof.Findings)))
+		r.log.Info(fmt.Sprintf("the token serves %d of %s", proof.Served(), plural.Of(len(proof.Findings), "repository")))
 	case proof.Head() != "":
 		r.log.Info(fmt.Sprintf("the token can clone %s, which is at %s", r.entry.Primary().CloneURL(), proof.Head()))
 	}
@@ -374,7 +375,7 @@ func (r run) proveOne(ctx context.Context, secret credential.Credential, what st
 		return proof, err
 	}
 	proof.Warnings = slices.Concat(proof.Warnings, warnings, r.addressWarnings(ctx, proof, err))
-	r.log.Info(fmt.Sprintf("%s serves %d of %d clones", what, proof.Served(), len(proof.Findings)))
+	r.log.Info(fmt.Sprintf("%s serves %d of %s", what, proof.Served(), plural.Of(len(proof.Findings), "clone")))
 	return proof, nil
 }
 

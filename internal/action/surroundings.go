@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
@@ -16,7 +17,7 @@ import (
 // surroundings finds what is wrong with the call but for the inputs.
 func surroundings(args, environ []string, list *problem.List) {
 	if len(args) > 1 {
-		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%d arguments are too many", len(args))
+		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%s are too many", plural.Of(len(args), "argument"))
 	}
 	for _, entry := range environ {
 		// As net/http looks for it, once, before our first line runs.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
@@ -60,7 +61,7 @@ func (r run) admitted(due int) int {
 	before := int(r.started.Add(int64(due))) - due
 	left := min(due, max(0, r.job.SmokeTestMax-before))
 	if left < due {
-		r.log.Warn(fmt.Sprintf("smoke_test_max is %d, so %d of %d smoke tests are skipped", r.job.SmokeTestMax, due-left, due))
+		r.log.Warn(fmt.Sprintf("smoke_test_max is %d, which leaves out %d of %s", r.job.SmokeTestMax, due-left, plural.Of(due, "smoke test")))
 	}
 	return left
 }

@@ -19,6 +19,7 @@ import (
 	"unicode"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
@@ -261,7 +262,7 @@ func oddity(token sensitive.String) string {
 	value := token.Reveal()
 	switch {
 	case len(value) > longestToken:
-		return fmt.Sprintf("is longer than %d characters", longestToken)
+		return "is longer than " + plural.Of(longestToken, "character")
 	case strings.ContainsFunc(value, unicode.IsSpace):
 		return "holds white space"
 	case strings.ContainsFunc(value, bitbucket.NotInToken):

@@ -9,6 +9,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -44,7 +45,7 @@ func (p *parser) names() {
 		p.add("bitbucket_token", "pass the token's value", "is the name of the secret, not the token")
 	}
 	if length := len(c.Token.Reveal()); len(c.SecretName)+1+length > longestVariable {
-		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%d bytes)", length)
+		p.add("bitbucket_token", "check what was pasted", "is too long for an environment variable (%s)", plural.Of(length, "byte"))
 	}
 	for _, name := range nonBlankLines(in.EnvironmentSecrets) {
 		p.variableName("environment_secrets", name)
@@ -89,7 +90,7 @@ func (p *parser) environment() {
 	p.oneLine("environment_name", in.EnvironmentName)
 	c.Description = in.Description
 	if n := utf8.RuneCountInString(in.Description); n > 240 {
-		p.add("description", "shorten it", "has %d characters, and Oz takes 240", n)
+		p.add("description", "shorten it", "has %s, and Oz takes 240", plural.Of(n, "character"))
 	}
 	c.DockerImage = in.DockerImage
 	if in.DockerImage != "" && !p.holdsSecret(in.DockerImage) {

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
@@ -107,7 +108,7 @@ func (i Import) DesiredEntry(text string) (Entry, error) {
 	case err != nil:
 		return Entry{}, err
 	case len(job.Entries) != 1:
-		return Entry{}, fmt.Errorf("%d entries", len(job.Entries))
+		return Entry{}, errors.New(plural.Of(len(job.Entries), "entry"))
 	}
 	return job.Entries[0], nil
 }

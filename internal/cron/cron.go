@@ -10,6 +10,8 @@ import (
 	"time"
 
 	robfig "github.com/robfig/cron/v3"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
 // Schedule is a set of times, each the beginning of a minute in UTC. The zero value
@@ -134,7 +136,7 @@ func checkText(text string, words []string) error {
 	foreign := func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }
 	switch {
 	case len(text) > maxLength:
-		return &Error{fmt.Sprintf("is too long for a schedule (%d bytes)", len(text)), fiveFields}
+		return &Error{fmt.Sprintf("is too long for a schedule (%s)", plural.Of(len(text), "byte")), fiveFields}
 	case strings.ContainsAny(text, "\r\n"):
 		return &Error{"holds a line break", "write the five fields on one line"}
 	case strings.ContainsFunc(text, foreign):
@@ -153,7 +155,7 @@ func checkText(text string, words []string) error {
 	case len(words) == 1:
 		return &Error{"is one word, and Oz takes five fields", fiveFields}
 	case len(words) != len(fields):
-		return &Error{fmt.Sprintf("has %d fields, and Oz takes five", len(words)), fiveFields}
+		return &Error{fmt.Sprintf("has %s, and Oz takes five", plural.Of(len(words), "field")), fiveFields}
 	}
 	return nil
 }

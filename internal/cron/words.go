@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
 // maxClocks is how many times of a day are listed one by one.
@@ -103,7 +105,7 @@ func often(minutes []int) string {
 	case interval == 60 && minutes[0] == 0:
 		return "every hour"
 	case interval > 0 && minutes[0] == 0:
-		return fmt.Sprintf("every %d minutes", interval)
+		return "every " + plural.Of(interval, "minute")
 	case slices.Equal(minutes, []int{1}):
 		return "at 1 minute past every hour"
 	}
@@ -113,7 +115,7 @@ func often(minutes []int) string {
 // hourly is "every hour from 09:03 to 17:03" or "every 2 hours from 00:03".
 func hourly(hours []int, minute int) string {
 	if interval := step(hours, 24); interval > 1 {
-		return fmt.Sprintf("every %d hours from %s", interval, clock(hours[0], minute))
+		return fmt.Sprintf("every %s from %s", plural.Of(interval, "hour"), clock(hours[0], minute))
 	}
 	var all []string
 	for _, run := range runs(hours) {

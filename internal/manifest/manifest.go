@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
@@ -180,7 +181,7 @@ func (r *reader) entries(at field, defaults map[string]Value) {
 		r.add(at.Position, at.name, "name at least one environment", "is an empty list")
 		return
 	case len(list.Values) > MostEntries:
-		r.add(at.Position, at.name, "split the file", "has %d entries, and at most %d are read", len(list.Values), MostEntries)
+		r.add(at.Position, at.name, "split the file", "has %s, and at most %d are read", plural.Of(len(list.Values), "entry"), MostEntries)
 		return
 	}
 	for i, node := range list.Values {

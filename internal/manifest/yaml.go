@@ -9,6 +9,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/scanner"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
 // parse reads the text of a file into one document, false when it cannot.
@@ -61,7 +63,7 @@ func (r *reader) parse(text string) (document ast.Node, ok bool) {
 // tokens splits a text, and refuses what scanner or parser would take too long for.
 func (r *reader) tokens(text string) (token.Tokens, bool) {
 	if marks := marksIn(text); marks > mostMarks {
-		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %d of the signs of YAML", marks)
+		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %s of YAML", plural.Of(marks, "sign"))
 		return nil, false
 	}
 	var s scanner.Scanner

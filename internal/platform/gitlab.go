@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
@@ -55,7 +56,7 @@ func (g gitLab) Emit(facts report.Facts, outputFile string) error {
 	fit := slices.Clone(outputs)
 	for outputFile != "" && len(dotenv(fit)) >= longestReport {
 		longest := slices.MaxFunc(fit, func(a, b report.Output) int { return cmp.Compare(len(a.Value), len(b.Value)) })
-		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab takes less than %d bytes as a dotenv report", longest.Name, longestReport))
+		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab takes less than %s as a dotenv report", longest.Name, plural.Of(longestReport, "byte")))
 		fit[slices.Index(fit, longest)].Value = ""
 	}
 	return errors.Join(refused, writeOutputFile(outputFile, fit), g.printJSON(outputs))

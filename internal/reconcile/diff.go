@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
@@ -103,7 +104,7 @@ func (p *Plan) rotate(d Desired, w World) {
 	narrow := credential.Narrow{UID: d.EnvironmentID, Name: d.EnvironmentName, Repositories: d.Repositories}
 	in, out := narrow.Split(w.users(s.Credential))
 	if name := d.EnvironmentID + d.EnvironmentName; name != "" && len(in) == 0 {
-		fail(fmt.Errorf("environment %q does not use secret %q; %d others do", name, d.SecretName, len(out)))
+		fail(fmt.Errorf("environment %q does not use secret %q, which serves %s", name, d.SecretName, plural.Of(len(out), "other environment")))
 		return
 	}
 	for _, user := range in {
@@ -288,7 +289,7 @@ func uidsOf(objects []Object) []string {
 
 func ambiguous(name string, uids []string) error {
 	slices.Sort(uids)
-	return fmt.Errorf("%d environments are named %q: %s; set environment_id to the one to manage, or delete the others", len(uids), name, strings.Join(uids, ", "))
+	return fmt.Errorf("%s are named %q: %s; set environment_id to the one to manage, or delete the others", plural.Of(len(uids), "environment"), name, strings.Join(uids, ", "))
 }
 
 // compare plans one environment, nil being one that does not exist.

@@ -101,7 +101,7 @@ func TestARotationIsNarrowed(t *testing.T) {
 		assert.Equal(t, []string{`the inputs leave out environments that use the same secret and get the new value unchecked: "app" (` + app + `)`}, plan.Warnings)
 	}
 	plan := o.diff(t, reconcile.Rotation, all(func(d *reconcile.Desired) { d.EnvironmentName = "nobody" }))
-	assert.EqualError(t, plan.Err(), `environment "nobody" does not use secret "TOKEN"; 2 others do`)
+	assert.EqualError(t, plan.Err(), `environment "nobody" does not use secret "TOKEN", which serves 2 other environments`)
 }
 
 func TestWhatARotationRefuses(t *testing.T) {

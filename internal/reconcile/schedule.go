@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -154,7 +155,7 @@ func twins(environment string, found []warp.Schedule) error {
 		names[i] = s.String()
 	}
 	slices.Sort(names)
-	return fmt.Errorf("environment %q has %d schedules that may be this program's: %s; delete all but one in Oz", environment, len(found), strings.Join(names, ", "))
+	return fmt.Errorf("environment %q has %s that may be this program's: %s; delete all but one in Oz", environment, plural.Of(len(found), "schedule"), strings.Join(names, ", "))
 }
 
 // editSchedule brings the managed fields of a schedule to the desired state and says

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
@@ -69,9 +70,11 @@ func counted(p reconcile.Plan) string {
 	parts.add(remove, "to delete")
 	parts.add(kept, "unchanged")
 	parts.add(failed, "failed")
-	parts.add(secrets[reconcile.Create], secretWord(secrets[reconcile.Create])+" to create")
-	parts.add(secrets[reconcile.Rotate], secretWord(secrets[reconcile.Rotate])+" to rotate")
-	parts.add(secrets[reconcile.Delete], secretWord(secrets[reconcile.Delete])+" to delete")
+	for _, change := range []reconcile.Change{reconcile.Create, reconcile.Rotate, reconcile.Delete} {
+		if n := secrets[change]; n > 0 {
+			parts = append(parts, plural.Of(n, "secret")+" to "+string(change))
+		}
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -82,13 +85,6 @@ func (c *counts) add(n int, what string) {
 	if n > 0 {
 		*c = append(*c, fmt.Sprintf("%d %s", n, what))
 	}
-}
-
-func secretWord(n int) string {
-	if n == 1 {
-		return "secret"
-	}
-	return "secrets"
 }
 
 // headlineOfMany is the outcome of many entries in one line:

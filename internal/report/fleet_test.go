@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
@@ -160,7 +161,7 @@ func TestManyChanges(t *testing.T) {
 		for _, part := range []string{"#### What would change", "#### Who reads the secret", "> warning 2\n", "node:22-2-", "rotate"} {
 			assert.Contains(t, text, part, n)
 		}
-		assert.Equal(t, n > 50, strings.Contains(text, fmt.Sprintf("%d more warnings are in the log", n-50)))
+		assert.Equal(t, n > 50, strings.Contains(text, "the log has "+plural.Of(n-50, "more warning")+"\n"))
 		assert.Equal(t, min(n, 51), strings.Count(text, "> [!WARNING]"))
 		_, changes, found := strings.Cut(text, "#### What would change")
 		require.True(t, found)
@@ -233,7 +234,7 @@ func TestTheGraphOfAFleet(t *testing.T) {
 			drawn++
 		}
 	}
-	assert.Contains(t, above, fmt.Sprintf("%d of 503 environments are drawn, those that change first.\n", drawn))
+	assert.Contains(t, above, fmt.Sprintf("Drawn are %d of 503 environments, those that change first.\n", drawn))
 	assert.Regexp(t, fmt.Sprintf("^%d more environments, \\d+ more repositories$", 503-drawn), nodes["more"])
 }
 

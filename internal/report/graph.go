@@ -7,6 +7,7 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 )
 
@@ -41,7 +42,7 @@ func graph(p reconcile.Plan) string {
 		d = drawing{most: mostNodes - 1, drawn: map[string]string{}} // one is left for the count
 		left = d.draw(all)
 		fmt.Fprintf(&d.text, "  more[%q]\n", d.rest(left))
-		title += fmt.Sprintf("%d of %d environments are drawn, those that change first.\n\n", count(all)-count(left), count(all))
+		title += fmt.Sprintf("Drawn are %d of %s, those that change first.\n\n", count(all)-count(left), plural.Of(count(all), "environment"))
 	}
 	return title + "```mermaid\ngraph LR\n" + d.text.String() + "```\n"
 }
@@ -140,7 +141,7 @@ func (d *drawing) rest(left []reader) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d more environments, %d more repositories", count(left), len(missing))
+	return plural.Of(count(left), "more environment") + ", " + plural.Of(len(missing), "more repository")
 }
 
 // identities are the same for every spelling of one repository.

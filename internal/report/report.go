@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
@@ -292,7 +293,7 @@ func (f Facts) Expiry() string {
 	case days < 0:
 		return fmt.Sprintf("the token in secret %q expired on %s; rotate it", f.SecretName, day)
 	}
-	return fmt.Sprintf("the token in secret %q expires in %d days, on %s; rotate it before", f.SecretName, days, day)
+	return fmt.Sprintf("the token in secret %q expires in %s, on %s; rotate it before", f.SecretName, plural.Of(days, "day"), day)
 }
 
 // Headline is the outcome in one line, without a full stop: "secret rotated,
@@ -362,5 +363,5 @@ func (f Facts) Usage() string {
 	if used.Credits == 0 && used.Tokens == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The smoke test used %.2f credits and %d tokens.", used.Credits, used.Tokens)
+	return fmt.Sprintf("The smoke test used %.2f credits and %s.", used.Credits, plural.Of(int(used.Tokens), "token"))
 }

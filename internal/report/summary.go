@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
@@ -54,7 +55,7 @@ func (f Facts) Summary(took time.Duration) string {
 	if f.Plan != nil {
 		warnings := f.Plan.Warnings
 		if more := len(warnings) - mostWarnings; more > 0 {
-			warnings = append(slices.Clip(warnings[:mostWarnings]), fmt.Sprintf("%d more warnings are in the log", more))
+			warnings = append(slices.Clip(warnings[:mostWarnings]), "the log has "+plural.Of(more, "more warning"))
 		}
 		for _, warning := range warnings {
 			parts = append(parts, "> [!WARNING]\n> "+markdown(warning)+"\n")
@@ -121,7 +122,11 @@ func (f Facts) facts(took time.Duration) string {
 	}
 	row("secret", values["secret_name"])
 	if days, known := f.DaysLeft(); known {
-		row("token expires", f.Expires.UTC().Format(time.DateOnly), fmt.Sprintf("(in %d days)", days))
+		left := "(in " + plural.Of(days, "day") + ")"
+		if days < 0 {
+			left = "(it has expired)"
+		}
+		row("token expires", f.Expires.UTC().Format(time.DateOnly), left)
 	}
 	row("commit", values["head_commit"])
 	row("`schedule_id`", values["schedule_id"])
@@ -271,7 +276,7 @@ func fieldText(field reconcile.Field) string {
 	if lines := strings.Count(text, "\n") + 1; lines <= openLines {
 		block = code(field.Name) + "\n\n" + fenced("diff", text)
 	} else {
-		block = folded(field.Name, fmt.Sprintf("%d lines", lines), text)
+		block = folded(field.Name, plural.Of(lines, "line"), text)
 	}
 	if saysMore(field) {
 		block += "\n" + folded(field.Name, "to the letter", strings.Join(difference(field, toTheLetter), "\n"))

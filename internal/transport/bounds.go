@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
 // Everything that comes from outside is bounded here, in a Bound of an API's room, or in
@@ -83,12 +85,12 @@ func (b Bound) Read(body io.Reader) ([]byte, error) {
 
 // Check counts the values of JSON that stands in an answer as text.
 func (b Bound) Check(content []byte) error {
-	elements, members := count(content)
+	elements, members := tally(content)
 	switch {
 	case elements > b.Elements:
-		return fmt.Errorf("%w: its lists hold more than %d elements", ErrTooLarge, b.Elements)
+		return fmt.Errorf("%w: its lists hold more than %s", ErrTooLarge, plural.Of(b.Elements, "element"))
 	case members > b.Members:
-		return fmt.Errorf("%w: its objects hold more than %d members", ErrTooLarge, b.Members)
+		return fmt.Errorf("%w: its objects hold more than %s", ErrTooLarge, plural.Of(b.Members, "member"))
 	}
 	return nil
 }
@@ -109,9 +111,9 @@ func Decode(content []byte, into any) error {
 	return json.Unmarshal(content, into)
 }
 
-// count counts the elements of arrays and the members of objects in JSON. Of
+// tally counts the elements of arrays and the members of objects in JSON. Of
 // anything else the count means nothing.
-func count(content []byte) (elements, members int) {
+func tally(content []byte) (elements, members int) {
 	var inObject []bool // by depth
 	empty := false      // nothing has followed the last bracket yet
 	add := func() {
@@ -181,11 +183,11 @@ func (p *Pages) Add(elements, bytes int, last bool) error {
 	p.bytes += bytes
 	switch {
 	case p.elements > mostElements:
-		return fmt.Errorf("%w: the list holds more than %d elements", ErrTooLarge, mostElements)
+		return fmt.Errorf("%w: the list holds more than %s", ErrTooLarge, plural.Of(mostElements, "element"))
 	case p.bytes > mostBytes:
 		return fmt.Errorf("%w: the list is longer than %s", ErrTooLarge, size(mostBytes))
 	case p.pages >= mostPages && !last:
-		return fmt.Errorf("%w: the list does not end within %d pages", ErrTooLarge, mostPages)
+		return fmt.Errorf("%w: the list does not end within %s", ErrTooLarge, plural.Of(mostPages, "page"))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/Khan/genqlient/graphql"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/group"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -118,7 +119,7 @@ func (c *Client) halve(size int, why error) {
 		was = c.batch.Load()
 	}
 	if was == mostInBatch {
-		c.log.Info(fmt.Sprintf("Oz refuses to be asked for %d environments at once, so they are read in smaller parts: %v", size, why))
+		c.log.Info(fmt.Sprintf("Oz refuses to be asked for %s at once, so they are read in smaller parts: %v", plural.Of(size, "environment"), why))
 	}
 }
 

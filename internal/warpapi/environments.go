@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
@@ -170,7 +171,7 @@ func (c *Client) environment(s Stored) (warp.Environment, error) {
 		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w", s.Metadata.Uid, err)
 	}
 	if len(model.Name()) > longestName {
-		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w: its name has more than %d bytes", s.Metadata.Uid, warp.ErrTooLong, longestName)
+		return warp.Environment{}, fmt.Errorf("read the model of environment %s: %w: its name has more than %s", s.Metadata.Uid, warp.ErrTooLong, plural.Of(longestName, "byte"))
 	}
 	return warp.Environment{
 		UID:      s.Metadata.Uid,

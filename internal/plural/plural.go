@@ -1,0 +1,31 @@
+// Package plural says how many things there are.
+package plural
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Of is a number and its noun, which is given as for one and may have an adjective before
+// it: "1 repository", "2 repositories", "0 other branches".
+func Of(n int, noun string) string {
+	text := strconv.Itoa(n) + " " + noun
+	switch {
+	case n == 1:
+		return text
+	case endsIn(noun, "y") && !endsIn(noun, "ay", "ey", "oy", "uy"):
+		return strings.TrimSuffix(text, "y") + "ies"
+	case endsIn(noun, "s", "x", "ch", "sh"):
+		return text + "es"
+	}
+	return text + "s"
+}
+
+func endsIn(noun string, endings ...string) bool {
+	for _, ending := range endings {
+		if strings.HasSuffix(noun, ending) {
+			return true
+		}
+	}
+	return false
+}
