@@ -77,13 +77,15 @@ func TestDocumentedCommandsToTheByte(t *testing.T) {
 		w.cloud: `git clone https://x-bitbucket-api-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/sample.git`,
 		w.dc:    `git clone -c "http.extraHeader=Authorization: Bearer $BITBUCKET_TOKEN" ` + w.dc.CloneURL(),
 	} {
+		w.environ = []string{"DEBUG=true"}
 		token := cloudToken
 		if repository == w.dc {
 			token = dcToken
 		}
 		r := w.run(w.inputs(map[string]string{"repo_url": repository.CloneURL(), "bitbucket_token": token, "clone_auth": "url"}), "plan")
 		require.Equal(t, 0, r.code, r.log)
-		assert.Contains(t, r.log, "\n    + "+want+"\n")
+		assert.Contains(t, r.log, "\n    + clone "+repository.CloneURL()+" with the secret ")
+		assert.Contains(t, r.log, "\ndebug:   "+want+"\n")
 	}
 	w.requireClean()
 }

@@ -111,9 +111,9 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 	inputs := w.inputs(map[string]string{"docker_image": "ubuntu:24.04"})
 	r := w.run(inputs, "plan")
 	require.Equal(t, 0, r.code, r.log)
-	assert.Contains(t, r.summary, "### oz-bitbucket: there is something to change\n")
+	assert.Contains(t, r.summary, "### oz-bitbucket: plan: 1 to update, 1 secret to create\n")
 	assert.Contains(t, r.summary, "```diff\n- ubuntu:22.04\n+ ubuntu:24.04\n```\n")
-	assert.Contains(t, r.summary, "run with `mode: apply`")
+	assert.Contains(t, r.summary, "**Next:** run mode apply to make these changes")
 
 	w.oz.Behave(warpsim.Behaviour{Reply: func(string) string { return "AGENT wrote **this** ::error::that " + wrongCommit }})
 	r = w.run(inputs)

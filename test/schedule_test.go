@@ -71,7 +71,7 @@ func (w *world) keepsSchedule(inputs map[string]string) {
 	environment, schedules, written := w.onlyEnvironment(), w.oz.Schedules(), w.scheduleWrites()
 	r := w.must(inputs)
 	assert.Equal(w.t, []string{"keep", "rotate", "false"}, []string{r.outputs["environment_change"], r.outputs["secret_change"], r.outputs["changed"]}, r.log)
-	assert.Contains(w.t, r.log, "("+r.outputs["schedule_id"]+"): keep\n")
+	assert.Contains(w.t, r.log, "("+r.outputs["schedule_id"]+"): keep (nothing differs)\n")
 	assert.True(w.t, slices.ContainsFunc(schedules, func(s warpsim.Schedule) bool { return s.ID == r.outputs["schedule_id"] }))
 	assert.Equal(w.t, environment, w.onlyEnvironment())
 	assert.Equal(w.t, schedules, w.oz.Schedules())
@@ -199,7 +199,7 @@ func TestScheduleDriftIsRepaired(t *testing.T) {
 
 			r := w.must(inputs)
 			assert.Equal(t, []string{id, "true", "keep"}, []string{r.outputs["schedule_id"], r.outputs["changed"], r.outputs["environment_change"]}, tt.name)
-			assert.Contains(t, r.log, "("+id+"): update\n", tt.name)
+			assert.Contains(t, r.log, "("+id+"): update (differs in ", tt.name)
 			for _, words := range tt.says {
 				assert.Contains(t, r.log, words, tt.name)
 			}

@@ -189,8 +189,11 @@ func exitCode(ctx context.Context, job config.Job, f report.Facts) int {
 }
 
 // tell ends the log with what came of it: one error, or one for each mistake in
-// the inputs.
+// the inputs. The last words are what the reader can do now.
 func tell(log *slog.Logger, f report.Facts) {
+	if usage := f.Usage(); usage != "" {
+		log.Info(usage)
+	}
 	problems := problem.All(f.Err)
 	for _, p := range problems {
 		log.Error(p.Error())
@@ -205,7 +208,7 @@ func tell(log *slog.Logger, f report.Facts) {
 	case f.Verdict.Reason != "":
 		log.Error(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
 	}
-	if usage := f.Usage(); usage != "" {
-		log.Info(usage)
+	for _, line := range f.Closing() {
+		log.Info(line)
 	}
 }

@@ -126,7 +126,8 @@ func TestAManifestIsReadWithItsVariables(t *testing.T) {
 	code, out, log := run(t.Context(), []string{"MANIFEST=" + path, "WARP_API_KEY=wk-MARKER-of-the-job", "BITBUCKET_TOKEN_WEB=ATATT3xMARKERq7w9e8r1t2", "SHARD=1/1"})
 	assert.Equal(t, action.ExitInputs, code)
 	assert.Equal(t, "error: "+path+":4:3: the line holds the value of the variable BITBUCKET_TOKEN_WEB; take it out, and revoke it if it is real\n    scope: Team # ***\n"+
-		"error: "+path+":4:3: scope: \"Team\" is not one of team, personal; did you mean team?\n    scope: Team # ***\n", log)
+		"error: "+path+":4:3: scope: \"Team\" is not one of team, personal; did you mean team?\n    scope: Team # ***\n"+
+		"Next: fix what the message names and run the job again\n", log)
 	assert.NotContains(t, out, "MARKER")
 	assert.Equal(t, "acme-api", decode(t, out)["environment_name"])
 }

@@ -273,6 +273,7 @@ type SecretPlan struct {
 	// Hidden says that the caller has a personal secret of the same name, which
 	// the caller's own runs read in place of this one.
 	Hidden bool
+	Why    string // a removal keeps it, in words
 
 	readers     []string // UIDs of everyone who was seen to read it, in the trash too
 	key         warp.UploadKey

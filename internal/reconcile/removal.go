@@ -194,6 +194,9 @@ func (e EnvironmentPlan) uses(integrations, schedules, factories []string, going
 	return strings.Join(list, ", ")
 }
 
+// NotAsked is why a removal keeps a secret of which nobody asked that it go.
+const NotAsked = "delete_secret is not true"
+
 // removeSecret plans what happens to the secret: it stays while something else reads
 // it.
 func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
@@ -217,17 +220,20 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 	}
 	s := SecretPlan{Credential: credential.Credential{Owner: e.Owner, Name: name}, Change: Keep, Hidden: w.isHidden(e.Owner, name)}
 	found := w.secret(e.Owner, name)
+	if s.Why = NotAsked; found == nil {
+		s.Why = "it does not exist"
+	}
 	if e.desired.DeleteSecret && found != nil {
 		if found.Type != warp.RawValue {
 			return fmt.Errorf("secret %q has the type %s, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name", name, found.Type)
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
 		if err := w.unknownReaders(e.Owner); err != nil {
-			s.Change = Keep
+			s.Change, s.Why = Keep, "nobody knows all that reads it"
 			p.warn("secret %q stays, because nobody knows all that reads it: %v", name, err)
 		}
 		if e.Change != Delete && !d.SecretGiven && s.Was.Rotated.IsZero() {
-			s.Change = Keep
+			s.Change, s.Why = Keep, "this program has not written it"
 			p.warn("secret %q stays: no environment tells that it is meant, and this program has not written it; set secret_name", name)
 		}
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
@@ -239,7 +245,7 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 			}
 		}
 		if len(readers) > 0 {
-			s.Change = Keep
+			s.Change, s.Why = Keep, "something else reads it"
 			p.warn("secret %q stays, because something else reads it: %s", name, strings.Join(readers, ", "))
 		}
 	}

@@ -15,13 +15,13 @@ import (
 // FleetText is the plan of many entries in words: what changes as in PlanText, what stands
 // against an entry, and the rest counted.
 //
-//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
-//	environment "acme-api" (En00000000000000000001): update
+//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
+//	environment "acme-api" (En00000000000000000001): update (differs in docker_image)
 //	  docker_image
 //	    - ubuntu:22.04
 //	    + ubuntu:24.04
 //	environment "acme-web": failed: ...
-//	2 to create, 1 to update, 496 unchanged, 1 failed, 1 secret to rotate
+//	Plan: 2 to create, 1 to update, 496 unchanged, 1 failed, 1 secret to rotate
 func FleetText(p reconcile.Plan) []string {
 	shown := p
 	shown.Environments = nil
@@ -34,8 +34,7 @@ func FleetText(p reconcile.Plan) []string {
 			shown.Environments = append(shown.Environments, e)
 		}
 	}
-	text := append(PlanText(shown), failed...)
-	return append(text, counted(p))
+	return append(append(planLines(shown), failed...), total(p))
 }
 
 // changes reports whether anything of an environment changes.
@@ -43,24 +42,29 @@ func changes(e reconcile.EnvironmentPlan) bool {
 	return reconcile.Plan{Environments: []reconcile.EnvironmentPlan{e}}.Changes()
 }
 
-// counted says how many environments and secrets of a plan change in which way.
+// counted says how many environments, secrets and schedules of a plan change in which way.
 func counted(p reconcile.Plan) string {
-	var create, update, remove, kept, failed int
+	var create, update, remove, test, kept, failed int
+	secrets, schedules := map[reconcile.Change]int{}, map[reconcile.Change]int{}
 	for _, e := range p.Environments {
+		for _, s := range e.Schedules {
+			schedules[s.Change]++
+		}
 		switch {
 		case e.Err != nil:
 			failed++
+		case p.Mode == reconcile.Verification:
+			test++
 		case e.Change == reconcile.Create:
 			create++
 		case e.Change == reconcile.Delete:
 			remove++
-		case changes(e):
+		case e.Change == reconcile.Update:
 			update++
 		default:
 			kept++
 		}
 	}
-	secrets := map[reconcile.Change]int{}
 	for _, s := range p.Secrets {
 		secrets[s.Change]++
 	}
@@ -68,6 +72,7 @@ func counted(p reconcile.Plan) string {
 	parts.add(create, "to create")
 	parts.add(update, "to update")
 	parts.add(remove, "to delete")
+	parts.add(test, "to test")
 	parts.add(kept, "unchanged")
 	parts.add(failed, "failed")
 	for _, change := range []reconcile.Change{reconcile.Create, reconcile.Rotate, reconcile.Delete} {
@@ -75,7 +80,12 @@ func counted(p reconcile.Plan) string {
 			parts = append(parts, plural.Of(n, "secret")+" to "+string(change))
 		}
 	}
-	return strings.Join(parts, ", ")
+	for _, change := range []reconcile.Change{reconcile.Create, reconcile.Update, reconcile.Delete} {
+		if n := schedules[change]; n > 0 {
+			parts = append(parts, plural.Of(n, "schedule")+" to "+string(change))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "nothing to do")
 }
 
 // counts are numbers of things, without those of which there is none.

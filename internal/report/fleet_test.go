@@ -43,14 +43,14 @@ func fleet(n int) reconcile.Plan {
 func TestFleetText(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{
-		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
-		`environment "acme-000": create`,
-		`environment "acme-001" (En00000000000000000001): update`,
+		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)`,
+		`environment "acme-000": create (none of this name exists)`,
+		`environment "acme-001" (En00000000000000000001): update (differs in docker_image)`,
 		"  docker_image",
 		"    - node:20",
 		"    + node:22",
 		"environment \"acme-002\" (En00000000000000000002): failed: no | such\nrepository",
-		"1 to create, 1 to update, 497 unchanged, 1 failed, 1 secret to rotate",
+		"Plan: 1 to create, 1 to update, 497 unchanged, 1 failed, 1 secret to rotate",
 	}, report.FleetText(fleet(500)))
 }
 
@@ -166,9 +166,9 @@ func TestManyChanges(t *testing.T) {
 		_, changes, found := strings.Cut(text, "#### What would change")
 		require.True(t, found)
 		if n == 3 {
-			assert.Contains(t, changes, "- environment \"acme-002\" (En00000000000000000002): update\n\n`docker_image`\n")
+			assert.Contains(t, changes, "- environment \"acme-002\" (En00000000000000000002): update (differs in docker\\_image)\n\n`docker_image`\n")
 		} else {
-			assert.Contains(t, changes, "<details><summary>environment &#34;acme-002&#34; (En00000000000000000002): update</summary>\n\n`docker_image`\n")
+			assert.Contains(t, changes, "<details><summary>environment &#34;acme-002&#34; (En00000000000000000002): update (differs in docker_image)</summary>\n\n`docker_image`\n")
 		}
 		assert.Equal(t, n == 5000, strings.HasSuffix(text, "\nThe rest is in the log.\n"))
 		assert.Zero(t, strings.Count(text, "```")%2, "no block is left open")
@@ -242,5 +242,5 @@ func TestAPlanOfManyInOneLine(t *testing.T) {
 	t.Parallel()
 	f := many(500)
 	f.DryRun, f.Applied, f.Err = true, reconcile.Applied{}, nil
-	assert.Equal(t, "1 to create, 1 to update, 497 unchanged, 1 failed, 1 secret to rotate", f.Headline())
+	assert.Equal(t, "plan: 1 to create, 1 to update, 497 unchanged, 1 failed, 1 secret to rotate", f.Headline())
 }

@@ -13,12 +13,19 @@ import (
 
 // PlanText is a plan in words, one element a line, which may hold line feeds:
 //
-//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
-//	environment "acme-api" (En00000000000000000001): update
+//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
+//	environment "acme-api" (En00000000000000000001): update (differs in docker_image)
 //	  docker_image
 //	    - ubuntu:22.04
 //	    + ubuntu:24.04
-func PlanText(p reconcile.Plan) []string {
+//	Plan: 1 to update, 1 secret to rotate
+func PlanText(p reconcile.Plan) []string { return append(planLines(p), total(p)) }
+
+// total is the last line of a plan.
+func total(p reconcile.Plan) string { return "Plan: " + counted(p) }
+
+// planLines are a plan in words without its total.
+func planLines(p reconcile.Plan) []string {
 	text := secretLines(p)
 	for _, e := range p.Environments {
 		text = append(text, environmentLine(p, e))
@@ -64,10 +71,10 @@ const nextTimes = 3
 
 // scheduleLines say what happens to a schedule and, while it is on, when it runs:
 //
-//	schedule "acme-api": create
+//	schedule "acme-api": create (none of this name exists)
 //	  every day at 03:00 UTC (0 3 * * *), next on Sat 2026-11-28 03:00, Sun 2026-11-29 03:00, Mon 2026-11-30 03:00 UTC
 func scheduleLines(p reconcile.Plan, s reconcile.SchedulePlan) []string {
-	text := []string{fmt.Sprintf("schedule %s: %s", s, s.Change)}
+	text := []string{fmt.Sprintf("schedule %s: %s%s", s, s.Change, why(p.Mode, s.Change, s.Fields))}
 	when, err := cron.Parse(s.Cron)
 	if err != nil || s.Change == reconcile.Delete { // of one that somebody else has edited
 		return text
@@ -125,7 +132,7 @@ func saysMore(f reconcile.Field) bool {
 // secretLines say what happens to each secret, and who else reads it. To a verification
 // nothing happens:
 //
-//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)
+//	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
 //	  environment "acme-web" (En00000000000000000002) reads it too
 func secretLines(p reconcile.Plan) []string {
 	var text []string
@@ -133,11 +140,7 @@ func secretLines(p reconcile.Plan) []string {
 		if p.Mode == reconcile.Verification || s.Change == "" { // one that is not written after all
 			continue
 		}
-		line := fmt.Sprintf("secret %q: %s", s.Name, s.Change)
-		if s.Change == reconcile.Rotate {
-			line += " (its value cannot be read back" + age(s.Was) + ")"
-		}
-		text = append(text, line)
+		text = append(text, fmt.Sprintf("secret %q: %s%s", s.Name, s.Change, whySecret(p.Mode, s)))
 		for _, user := range s.Others {
 			text = append(text, fmt.Sprintf("  environment %s reads it too", user))
 		}
@@ -154,7 +157,45 @@ func environmentLine(p reconcile.Plan, e reconcile.EnvironmentPlan) string {
 	case reconcile.Verification:
 		return fmt.Sprintf("environment %s: test", e.User)
 	}
-	return fmt.Sprintf("environment %s: %s", e.User, e.Change)
+	return fmt.Sprintf("environment %s: %s%s", e.User, e.Change, why(p.Mode, e.Change, e.Fields))
+}
+
+// why is the reason for what happens to an environment or a schedule, in brackets.
+func why(mode reconcile.Mode, change reconcile.Change, fields []reconcile.Field) string {
+	switch {
+	case change == reconcile.Create:
+		return " (none of this name exists)"
+	case change == reconcile.Update:
+		var names []string
+		for _, field := range fields {
+			names = append(names, field.Name)
+		}
+		return " (differs in " + strings.Join(names, ", ") + ")"
+	case change == reconcile.Delete:
+		return " (mode destroy)"
+	case change == reconcile.Keep && mode == reconcile.Removal:
+		return " (there is nothing to delete)"
+	case change == reconcile.Keep:
+		return " (nothing differs)"
+	}
+	return ""
+}
+
+// whySecret is the reason for what happens to a secret, in brackets.
+func whySecret(mode reconcile.Mode, s reconcile.SecretPlan) string {
+	switch {
+	case s.Change == reconcile.Create:
+		return " (none of this name exists)"
+	case s.Change == reconcile.Rotate && mode == reconcile.Rotation:
+		return " (to the new token" + age(s.Was) + ")"
+	case s.Change == reconcile.Rotate:
+		return " (its value cannot be read back, so each apply writes it" + age(s.Was) + ")"
+	case s.Change == reconcile.Delete:
+		return " (delete_secret, and nothing else reads it)"
+	case s.Why != "":
+		return " (" + s.Why + ")"
+	}
+	return ""
 }
 
 // age is what a secret's note says, after a semicolon.

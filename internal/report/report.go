@@ -300,23 +300,25 @@ func (f Facts) Expiry() string {
 // environment unchanged, smoke test passed".
 func (f Facts) Headline() string {
 	switch {
-	case f.Many && f.DryRun:
-		return cmp.Or(counted(*f.Plan), "nothing to do")
+	case f.Many && f.DryRun, f.DryRun && f.Plan != nil && f.Err == nil:
+		text := "plan: " + counted(*f.Plan)
+		if f.FactoryChanged == "true" {
+			text += ", a factory to change"
+		}
+		return text
 	case f.Many:
 		return f.headlineOfMany()
-	case f.DryRun && f.isRotation() && f.Err == nil:
-		return "the secret would be rotated"
-	case f.DryRun && f.Plan != nil && f.Err == nil && (f.Plan.Changes() || f.FactoryChanged == "true"):
-		return "there is something to change"
-	case f.DryRun && f.Plan != nil && f.Err == nil:
-		return "there is nothing to change"
 	}
 	var parts []string
+	failed := "failed"
+	if f.IsInterrupted() {
+		failed = "interrupted"
+	}
 	switch {
 	case f.Err != nil && len(f.Applied.Secrets)+len(f.Applied.Environments) == 0:
-		return "failed, nothing was written"
+		return failed + ", nothing was written"
 	case f.Err != nil:
-		parts = append(parts, "failed")
+		parts = append(parts, failed)
 	}
 	switch change := f.secretChange(); {
 	case f.is(reconcile.Verification):
@@ -339,6 +341,12 @@ func (f Facts) Headline() string {
 	}
 	return cmp.Or(strings.Join(parts, ", "), "nothing done")
 }
+
+// IsInterrupted reports whether a signal ended the job.
+func (f Facts) IsInterrupted() bool { return f.ExitCode > signals }
+
+// signals is below the exit code of a job that a signal ended.
+const signals = 128
 
 // done is a change that has happened.
 func done(change reconcile.Change) string {

@@ -106,6 +106,9 @@ func removal(secretChange, change reconcile.Change) *reconcile.Plan {
 	plan := keep()
 	plan.Mode, plan.Secrets = reconcile.Removal, secret(secretChange)
 	plan.Environments[0].Change = change
+	if secretChange == reconcile.Keep {
+		plan.Secrets[0].Why = reconcile.NotAsked
+	}
 	if change == reconcile.Delete {
 		plan.Environments[0].Schedules = []reconcile.SchedulePlan{{ID: schedule, Name: "acme-api", Cron: "0 3 * * *", Enabled: true, Change: reconcile.Delete}}
 	}
@@ -212,7 +215,7 @@ func runs() map[string]report.Facts {
 		"wrong-inputs": {
 			SecretName: "BITBUCKET_API_TOKEN", ExitCode: 2, Err: wrong.Err(),
 		},
-		"schedule-plan":    base(report.Facts{DryRun: true, Plan: scheduled(reconcile.Create, true)}),
+		"schedule-plan":    base(report.Facts{Mode: "plan", DryRun: true, Plan: scheduled(reconcile.Create, true)}),
 		"schedule-created": base(report.Facts{Plan: scheduled(reconcile.Create, true), Applied: withSchedule(applied(reconcile.Rotate, reconcile.Keep), reconcile.Create), Verdict: passed}),
 		"schedule-paused":  base(report.Facts{Plan: scheduled(reconcile.Update, false), Applied: withSchedule(applied(reconcile.Rotate, reconcile.Keep), reconcile.Update), Verdict: passed}),
 		"destroy-plan":     base(report.Facts{DryRun: true, Plan: removal(reconcile.Delete, reconcile.Delete)}),
@@ -221,9 +224,9 @@ func runs() map[string]report.Facts {
 		"tested":           base(report.Facts{Plan: verification(), Applied: applied(reconcile.Keep, reconcile.Keep), Verdict: passed}),
 		"test-failed": base(report.Facts{ExitCode: 3, Plan: verification(), Applied: applied(reconcile.Keep, reconcile.Keep),
 			Verdict: verdict(smoketest.Failed, warp.Failed, "the clone failed")}),
-		"plan-create":  base(report.Facts{DryRun: true, Plan: create()}),
+		"plan-create":  base(report.Facts{Mode: "plan", DryRun: true, Plan: create()}),
 		"plan-update":  base(report.Facts{DryRun: true, Plan: drift()}),
-		"plan-keep":    base(report.Facts{DryRun: true, Plan: keep()}),
+		"plan-keep":    base(report.Facts{Mode: "plan", DryRun: true, Plan: keep()}),
 		"created":      base(report.Facts{Plan: create(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
 		"created-long": base(report.Facts{Plan: long(), Applied: applied(reconcile.Create, reconcile.Create), Verdict: passed}),
 		"updated":      base(report.Facts{Plan: drift(), Applied: applied(reconcile.Rotate, reconcile.Update), Verdict: passed}),
@@ -288,12 +291,17 @@ func TestSummary(t *testing.T) {
 			t.Parallel()
 			summary := facts.Summary(92*time.Second + 345*time.Millisecond)
 			golden(t, name+".md", summary)
+			if closing := facts.Closing(); len(closing) > 0 {
+				next, _, _ := strings.Cut(strings.TrimPrefix(closing[len(closing)-1], "Next: "), ": oz agent")
+				assert.Contains(t, strings.ReplaceAll(summary, `\`, ""), "**Next:** "+next)
+			}
 			assert.NotContains(t, summary, "AGENT")
 		})
 	}
 }
 
-func TestOutputsAndHeadline(t *testing.T) {
+// TestOutputsHeadlineAndClosing: what a log ends with stands below the outputs.
+func TestOutputsHeadlineAndClosing(t *testing.T) {
 	t.Parallel()
 	for name, facts := range runs() {
 		t.Run(name, func(t *testing.T) {
@@ -303,7 +311,8 @@ func TestOutputsAndHeadline(t *testing.T) {
 			for _, output := range facts.Outputs() {
 				fmt.Fprintf(&text, "%s=%s\n", output.Name, output.Value)
 			}
-			golden(t, name+".txt", text.String())
+			text.WriteString("\n" + strings.Join(facts.Closing(), "\n"))
+			golden(t, name+".txt", strings.TrimRight(text.String(), "\n")+"\n")
 		})
 	}
 }
@@ -311,8 +320,8 @@ func TestOutputsAndHeadline(t *testing.T) {
 func TestPlanText(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{
-		`secret "BITBUCKET_API_TOKEN": create`,
-		`environment "acme-api": create`,
+		`secret "BITBUCKET_API_TOKEN": create (none of this name exists)`,
+		`environment "acme-api": create (none of this name exists)`,
 		"  name",
 		"    + acme-api",
 		"  docker_image",
@@ -322,10 +331,11 @@ func TestPlanText(t *testing.T) {
 		"    + cd api && npm ci",
 		"  secrets",
 		"    + BITBUCKET_API_TOKEN",
+		"Plan: 1 to create, 1 secret to create",
 	}, report.PlanText(*create()))
 	assert.Equal(t, []string{
-		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
-		`environment "acme | <api>" (En00000000000000000001): update`,
+		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)`,
+		`environment "acme | <api>" (En00000000000000000001): update (differs in description, docker_image, setup_commands)`,
 		"  description",
 		"    - old",
 		"    - words",
@@ -340,10 +350,12 @@ func TestPlanText(t *testing.T) {
 		"    + cat <<X\n    +   ```\n    +   ::error::x\n    +   X",
 		"    + cd api && make",
 		"      echo last",
+		"Plan: 1 to update, 1 secret to rotate",
 	}, report.PlanText(*drift()))
 	assert.Equal(t, []string{
-		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back)`,
-		`environment "acme-api" (En00000000000000000001): keep`,
+		`secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)`,
+		`environment "acme-api" (En00000000000000000001): keep (nothing differs)`,
+		"Plan: 1 unchanged, 1 secret to rotate",
 	}, report.PlanText(*keep()))
 }
 
@@ -362,7 +374,7 @@ func TestCommandsAreSaidInWords(t *testing.T) {
 		"clone https://bitbucket.org/acme/api.git with the secret BITBUCKET_API_TOKEN into api",
 	}
 	assert.Equal(t, []string{
-		"  setup_commands", "    - git clone old", "    + " + words[0], "    + " + words[1], "    + " + words[2], "      cd ./api && npm ci",
+		"  setup_commands", "    - git clone old", "    + " + words[0], "    + " + words[1], "    + " + words[2], "      cd ./api && npm ci", "Plan: 1 unchanged, 1 secret to rotate",
 	}, report.PlanText(*plan)[2:])
 
 	full := report.CommandsText(*plan)
@@ -398,7 +410,8 @@ func TestDifference(t *testing.T) {
 		plan := keep()
 		plan.Environments[0].Fields = []reconcile.Field{{Name: "f", Old: strings.Fields(tt.old), New: strings.Fields(tt.new)}}
 		var got []string
-		for _, line := range report.PlanText(*plan)[3:] {
+		lines := report.PlanText(*plan)
+		for _, line := range lines[3 : len(lines)-1] {
 			got = append(got, strings.TrimPrefix(line, "    "))
 		}
 		assert.Equal(t, tt.want, strings.Join(got, ","), "%s to %s", tt.old, tt.new)

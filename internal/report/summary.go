@@ -13,7 +13,6 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
 // integrationsPage connects Slack and Linear. It needs a browser.
@@ -46,8 +45,12 @@ func (f Facts) Summary(took time.Duration) string {
 	} else {
 		parts = append(parts, f.facts(took))
 	}
-	if next := f.next(); next != "" {
-		parts = append(parts, "**Next:** "+next+"\n")
+	if next, command := f.next(); next != "" {
+		text := "**Next:** " + markdown(next)
+		if command != "" {
+			text += ": " + code(command)
+		}
+		parts = append(parts, text+"\n")
 	}
 	if f.is(reconcile.Provision) && f.Err == nil && !f.Many && len(f.Plan.Environments) > 0 {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
@@ -149,52 +152,6 @@ func (f Facts) verdict() string {
 		text += "<br>" + at
 	}
 	return text
-}
-
-// next is what the reader can do now, as Markdown.
-func (f Facts) next() string {
-	switch {
-	case f.Expiring:
-		return "make a new token and rotate to it, or set `token_expires_at` when it has been done."
-	case f.Err != nil && len(f.Applied.Secrets)+len(f.Applied.Environments) == 0:
-		return "mend what the message names and run the job again."
-	case f.Err != nil:
-		return "run the job again; it goes on from what is there."
-	case f.is(reconcile.Rotation) && f.DryRun, f.is(reconcile.Removal) && f.DryRun && f.Plan.Changes():
-		return "leave `dry_run` out to make it so. Nothing was written."
-	case f.is(reconcile.Provision) && f.DryRun && (f.Plan.Changes() || f.FactoryChanged == "true"):
-		return "run with `mode: apply`, and without `dry_run`, to make it so. This was a plan: nothing was written."
-	case f.DryRun:
-		return ""
-	case f.RolledBack:
-		return "find out why the new token does not serve, and rotate again. Now " + markdown(f.Stored) + "."
-	case f.Stored != "":
-		return "look into the session and rotate again. Now " + markdown(f.Stored) + "."
-	case f.is(reconcile.Removal):
-		return ""
-	case f.is(reconcile.Verification) && f.Verdict.Result != smoketest.Passed:
-		return "look into the session and fix the cause. Nothing was written."
-	case f.isRotation() && f.Verdict.Result.IsGood():
-		return "revoke the old token at Bitbucket, unless the log says that this run did."
-	}
-	switch f.Verdict.Result {
-	case smoketest.Passed, smoketest.Skipped:
-		if f.Many {
-			return "start agents with the IDs in the output `environments`."
-		}
-		switch {
-		case f.first().ID == "" && f.FactoryChanged != "true":
-			return ""
-		case f.first().ID == "":
-			return "review what changed in the factory's definition, and commit it."
-		}
-		return "start agents with the output `environment_id`."
-	case smoketest.Failed, smoketest.TimedOut:
-		return "look into the session, mend the cause and run the job again. The secret and the environment are written and stay."
-	case smoketest.Cancelled:
-		return "run the job again. The secret and the environment are written and stay."
-	}
-	return ""
 }
 
 // changesTitle stands above what changes.
