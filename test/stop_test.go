@@ -109,6 +109,7 @@ func TestSignalsCancelTheRun(t *testing.T) {
 				r := job.stop(signal)
 				assert.Equal(t, code, r.code, r.log)
 				assert.Equal(t, "create", r.outputs["environment_change"])
+				assert.Regexp(t, `interrupted; the secret is written, and environment \S+ too`, r.log)
 				assert.Equal(t, tt.state, w.lastRun().State)
 				assert.Len(t, w.oz.Runs(), 1)
 				w.requireRun(r, "cancelled", tt.state)

@@ -45,13 +45,6 @@ const (
 // ozHost is where Oz is unless an input says otherwise.
 const ozHost = "app.warp.dev"
 
-// Interrupted is the cause of a context that ended with a signal; its value is
-// the signal's number.
-type Interrupted int
-
-// Error names the signal.
-func (i Interrupted) Error() string { return fmt.Sprintf("interrupted by signal %d", int(i)) }
-
 // Main runs the program: read, observe, plan, apply, smoke test, report. It
 // returns the exit code. The first of args is the mode, a question (help, version or schema), or
 // import.
@@ -207,6 +200,9 @@ func tell(log *slog.Logger, f report.Facts) {
 		log.Info(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
 	case f.Verdict.Reason != "":
 		log.Error(fmt.Sprintf("smoke test %s: %s", f.Verdict.Result, f.Verdict.Reason))
+	}
+	if f.IsInterrupted() && f.Err == nil { // in the smoke test, or at the very end
+		log.Error(interruption{written(f), nil}.Error())
 	}
 	for _, line := range f.Closing() {
 		log.Info(line)

@@ -41,7 +41,7 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 	default:
 		r.each(phases[mode(r.job.Mode)], parts, 1, func(p *part) { p.work = p.whole(ctx) })
 	}
-	return r.ended(f, parts)
+	return r.ended(ctx, f, parts)
 }
 
 // parts divides the entries: by their secret in an apply and a rotation, else one by one.

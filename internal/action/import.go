@@ -51,7 +51,7 @@ func importManifest(ctx context.Context, args, environ []string, stdout, stderr 
 		}
 		return ExitInputs
 	case errors.As(context.Cause(ctx), &signal):
-		log.Error(err.Error())
+		log.Error(interruption{"nothing was written", err}.Error())
 		return exitSignal + int(signal)
 	}
 	log.Error(err.Error())

@@ -55,17 +55,10 @@ func (p *part) rows(secret int) []row {
 // unlessStopped takes back what only says that the job was stopped: the environment was not
 // reached. An answer that was lost meanwhile is a failure.
 func (r row) unlessStopped() row {
-	isStop := func(err error) bool {
-		return (errors.As(err, new(Interrupted)) || errors.Is(err, context.Canceled)) && !errors.Is(err, warp.ErrAnswerLost)
-	}
 	if r.stored.Change != "" {
 		return r
 	}
-	for _, err := range []*error{&r.stored.Err, &r.planned.Err} {
-		if isStop(*err) {
-			*err = nil
-		}
-	}
+	r.stored.Err, r.planned.Err = unlessStop(r.stored.Err), unlessStop(r.planned.Err)
 	return r
 }
 
@@ -178,14 +171,15 @@ func appendNew(list, more []string) []string {
 
 // ended are the facts of a fleet at its end, with one error for all that failed. Each of
 // them is told.
-func (r run) ended(f report.Facts, parts []*part) report.Facts {
+func (r run) ended(ctx context.Context, f report.Facts, parts []*part) report.Facts {
+	stopped := errors.As(context.Cause(ctx), new(Interrupted))
 	var expiring []error
 	for _, p := range parts {
 		p.work.Facts = p.alarm(p.work.Facts)
 		switch err := p.work.Err; {
 		case p.work.Expiring:
 			expiring = append(expiring, err)
-		case err != nil && !errors.Is(err, errNoneLeft) && !errors.As(err, new(Interrupted)): // which is told once
+		case err != nil && !errors.Is(err, errNoneLeft) && !(stopped && isStop(err)): // which is told once
 			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
 		case p.work.Stored != "":
 			p.log.Error(fmt.Sprintf("smoke test %s: %s; %s", p.work.Verdict.Result, p.work.Verdict.Reason, p.work.Stored))
@@ -194,8 +188,10 @@ func (r run) ended(f report.Facts, parts []*part) report.Facts {
 	}
 	f, failed := merged(f, r.noted(parts), parts)
 	switch {
-	case failed == 0 && slices.ContainsFunc(parts, func(p *part) bool { return errors.As(p.work.Err, new(Interrupted)) }):
-		f.Err = errors.New("the job was told to stop; the environments without a change were not reached")
+	case stopped && failed > 0:
+		f.Err = fmt.Errorf("interrupted; %s; %d of %s failed", written(f), failed, plural.Of(len(f.Plan.Environments), "environment"))
+	case stopped && slices.ContainsFunc(parts, func(p *part) bool { return isStop(p.work.Err) }):
+		f.Err = interruption{written(f), context.Cause(ctx)}
 	case failed > 0:
 		f.Err = fmt.Errorf("%d of %s failed", failed, plural.Of(len(f.Plan.Environments), "environment"))
 	case len(expiring) > 0 && (f.Verdict.Result == "" || f.Verdict.Result.IsGood()):
@@ -218,7 +214,7 @@ func (p *part) tellEntries() {
 		if i < len(p.work.Applied.Environments) {
 			err = cmp.Or(err, p.work.Applied.Environments[i].Failure())
 		}
-		if err != nil {
+		if err = unlessStop(err); err != nil {
 			p.log.Error(fmt.Sprintf("environment %s: %v", e.User, err))
 		}
 	}

@@ -119,7 +119,7 @@ func (r run) converge(ctx context.Context, w work) work {
 				w.Err = fmt.Errorf("%w\n%s", w.Err, remedy)
 			}
 			if r.alone() {
-				w.Err = fmt.Errorf("%w\n%s", w.Err, w.Applied.Words(mode(r.job.Mode)))
+				w.Err = w.told(ctx, mode(r.job.Mode))
 			}
 			return w
 		}

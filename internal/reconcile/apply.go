@@ -92,6 +92,8 @@ func (a Applied) Words(mode Mode) string {
 		return "nobody knows which value is stored now; both work at Bitbucket; run again to converge"
 	case mode == Rotation:
 		return "the stored value is unchanged"
+	case !stored && !lost:
+		return "nothing was written"
 	case !stored:
 		return "nothing is known to be written; run again to converge"
 	case len(a.Environments) == 0:

@@ -441,7 +441,7 @@ func TestWithoutItsEnvironmentAScheduleIsNotWritten(t *testing.T) {
 	applied := o.applier(o).Apply(t.Context(), plan, []reconcile.Token{{}})
 	require.Error(t, applied.Err())
 	assert.Empty(t, o.scheduleWrites())
-	assert.Equal(t, "nothing is known to be written; run again to converge", applied.Words(reconcile.Provision))
+	assert.Equal(t, "nothing was written", applied.Words(reconcile.Provision))
 }
 
 // TestToldToStopBeforeASchedule keeps what was written.
@@ -490,7 +490,7 @@ func TestWordsOfAFailure(t *testing.T) {
 		{reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}, "the new value is stored"},
 		{reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}, "nobody knows which value is stored now; both work at Bitbucket; run again to converge"},
 		{reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("no"))}, "the stored value is unchanged"},
-		{reconcile.Provision, reconcile.Applied{Secrets: secret("", nil), Environments: environment(reconcile.StoredEnvironment{})}, "nothing is known to be written; run again to converge"},
+		{reconcile.Provision, reconcile.Applied{Secrets: secret("", nil), Environments: environment(reconcile.StoredEnvironment{})}, "nothing was written"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{})},
 			"the secret is written, the environment is not known to be; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one("", false)})},
