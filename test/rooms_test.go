@@ -62,13 +62,8 @@ var rooms = map[string]room{
 	"platform":     {knows: []string{"bitbucket", "group", "plural", "redact", "report", "sensitive"}, doors: []string{"github.com/sethvargo/go-githubactions", "github.com/google/uuid"}, hosts: true, clock: true},
 	"action": {
 		knows: []string{
-<<<<<<< HEAD
-			"bitbucket", "bitbucketapi", "config", "credential", "factory", "grace", "group", "insights", "inventory", "manifest", "mint", "platform", "preflight", "problem", "reconcile",
-			"report", "seal", "sensitive", "setup", "shell", "smoketest", "transport", "warp", "warpapi",
-=======
-			"bitbucket", "bitbucketapi", "config", "credential", "factory", "grace", "group", "inventory", "manifest", "mint", "platform", "plural", "preflight", "problem",
+			"bitbucket", "bitbucketapi", "config", "credential", "factory", "grace", "group", "insights", "inventory", "manifest", "mint", "platform", "plural", "preflight", "problem",
 			"reconcile", "report", "seal", "sensitive", "setup", "shell", "smoketest", "transport", "warp", "warpapi",
->>>>>>> 296da96 (Plural: every counted noun goes through one function)
 		},
 		doors: []string{"github.com/google/uuid"},
 		clock: true,
