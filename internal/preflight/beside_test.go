@@ -1,0 +1,110 @@
+package preflight_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+)
+
+// patient is a server whose refs are another question.
+type patient struct{ *server }
+
+func (p patient) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	offer, err := p.server.Offer(ctx, r, as, wanted)
+	refs := offer.Refs
+	offer.Refs = func(ctx context.Context) (bitbucket.Refs, error) {
+		known, _ := refs(ctx)
+		return known, p.answer(ctx, r.Slug+" refs")
+	}
+	return offer, err
+}
+
+// TestWaitsOfAProof counts in answers of a second which questions wait for each other.
+func TestWaitsOfAProof(t *testing.T) {
+	t.Parallel()
+	accepted, readOnlyToken := httpToken, httpToken
+	accepted.Accepted, readOnlyToken.ReadOnly = true, true
+	tests := map[string]struct {
+		slugs   []string
+		token   preflight.Token
+		answers map[string]error
+		public  bool
+		write   bool
+		waits   int
+		also    int // after how many it is asked what else there is; 0: never
+	}{
+		"one repository":                    {[]string{"a"}, httpToken, nil, false, false, 3, 2},
+		"pushes need not be asked for":      {[]string{"a"}, readOnlyToken, nil, false, false, 3, 2},
+		"a push is demanded":                {[]string{"a"}, httpToken, nil, false, true, 3, 2},
+		"and it may not":                    {[]string{"a"}, httpToken, map[string]error{"push": unauthorized}, false, true, 3, 2},
+		"three repositories":                {[]string{"a", "b", "c"}, httpToken, nil, false, false, 4, 3},
+		"everybody may read it":             {[]string{"a"}, httpToken, nil, true, false, 3, 0},
+		"the token is no good":              {[]string{"a"}, httpToken, map[string]error{"": unauthorized}, false, false, 1, 0},
+		"it may not read the first":         {[]string{"a", "b"}, httpToken, map[string]error{"a clone": missing}, false, false, 3, 0},
+		"it does not read another":          {[]string{"a", "b"}, httpToken, map[string]error{"b clone": missing}, false, false, 3, 2},
+		"the server is out of order":        {[]string{"a"}, httpToken, map[string]error{"a refs": busy}, false, false, 2, 0},
+		"it was accepted before":            {[]string{"a", "b"}, accepted, nil, false, false, 2, 0},
+		"Basic is refused, so no push goes": {[]string{"a"}, httpToken, map[string]error{"clone " + asAccess: unauthorized}, false, false, 3, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{answers: tt.answers, public: tt.public, refs: bitbucket.Refs{Head: head}, delay: time.Second}
+				began := time.Now()
+				asked := time.Duration(0)
+				tt.token.Also = func(context.Context) {
+					asked = time.Since(began)
+					time.Sleep(time.Second)
+				}
+				proof, err := preflight.Check(t.Context(), bound(patient{s}), demandsOf(dataCenter(tt.slugs...)), tt.token, tt.write)
+				assert.Equal(t, time.Duration(tt.waits)*time.Second, time.Since(began))
+				assert.Equal(t, time.Duration(tt.also)*time.Second, asked)
+				assert.LessOrEqual(t, s.most, 4)
+				assert.LessOrEqual(t, s.failures, 2)
+				if err == nil && proof.Err() == nil {
+					for _, f := range proof.Findings {
+						assert.Equal(t, head, f.Head)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestDemandedPushesComeInTheirTurn: two of them are refused with 401, and by then
+// every clone was asked for.
+func TestDemandedPushesComeInTheirTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answers: map[string]error{"push": unauthorized}, refs: bitbucket.Refs{Head: head}, delay: time.Second}
+		demands := demandsOf(dataCenter("a", "b", "c"))
+		demands[2].Reads = true
+		proof, err := preflight.CheckEach(t.Context(), bound(s), demands, httpToken, true)
+		require.NoError(t, err)
+		require.ErrorIs(t, proof.Findings[0].Err, unauthorized)
+		require.ErrorIs(t, proof.Findings[1].Err, unauthorized)
+		require.NoError(t, proof.Findings[2].Err)
+		assert.False(t, proof.BearerOnly)
+	})
+}
+
+// TestAnOutageAmongTheRefs ends the check, and is what it names.
+func TestAnOutageAmongTheRefs(t *testing.T) {
+	t.Parallel()
+	outage := errors.New("connection reset")
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answers: map[string]error{"b refs": outage}, refs: bitbucket.Refs{Head: head}, delay: time.Second}
+		_, err := check(t.Context(), patient{s}, dataCenter("a", "b", "c"), httpToken, "", false)
+		require.ErrorIs(t, err, outage)
+		assert.Zero(t, s.count("push"))
+	})
+}
