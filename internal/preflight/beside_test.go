@@ -38,44 +38,56 @@ func TestWaitsOfAProof(t *testing.T) {
 		answers map[string]error
 		public  bool
 		write   bool
+		each    bool
+		alone   int // waits where nothing else is to be asked
 		waits   int
-		also    int // after how many it is asked what else there is; 0: never
+		also    int // after how many what else there is is asked; 0: never
 	}{
-		"one repository":                    {[]string{"a"}, httpToken, nil, false, false, 3, 2},
-		"pushes need not be asked for":      {[]string{"a"}, readOnlyToken, nil, false, false, 3, 2},
-		"a push is demanded":                {[]string{"a"}, httpToken, nil, false, true, 3, 2},
-		"and it may not":                    {[]string{"a"}, httpToken, map[string]error{"push": unauthorized}, false, true, 3, 2},
-		"three repositories":                {[]string{"a", "b", "c"}, httpToken, nil, false, false, 4, 3},
-		"everybody may read it":             {[]string{"a"}, httpToken, nil, true, false, 3, 0},
-		"the token is no good":              {[]string{"a"}, httpToken, map[string]error{"": unauthorized}, false, false, 1, 0},
-		"it may not read the first":         {[]string{"a", "b"}, httpToken, map[string]error{"a clone": missing}, false, false, 3, 0},
-		"it does not read another":          {[]string{"a", "b"}, httpToken, map[string]error{"b clone": missing}, false, false, 3, 2},
-		"the server is out of order":        {[]string{"a"}, httpToken, map[string]error{"a refs": busy}, false, false, 2, 0},
-		"it was accepted before":            {[]string{"a", "b"}, accepted, nil, false, false, 2, 0},
-		"Basic is refused, so no push goes": {[]string{"a"}, httpToken, map[string]error{"clone " + asAccess: unauthorized}, false, false, 3, 2},
+		"one repository":                    {[]string{"a"}, httpToken, nil, false, false, false, 3, 3, 2},
+		"pushes need not be asked for":      {[]string{"a"}, readOnlyToken, nil, false, false, false, 2, 3, 2},
+		"a push is demanded":                {[]string{"a"}, httpToken, nil, false, true, false, 2, 3, 2},
+		"and it may not":                    {[]string{"a"}, httpToken, map[string]error{"push": unauthorized}, false, true, false, 2, 3, 2},
+		"three repositories":                {[]string{"a", "b", "c"}, httpToken, nil, false, false, false, 4, 4, 3},
+		"everybody may read it":             {[]string{"a"}, httpToken, nil, true, false, false, 3, 3, 0},
+		"the token is no good":              {[]string{"a"}, httpToken, map[string]error{"": unauthorized}, false, false, false, 1, 1, 0},
+		"it may not read the first":         {[]string{"a", "b"}, httpToken, map[string]error{"a clone": missing}, false, false, false, 3, 3, 0},
+		"it does not read another":          {[]string{"a", "b"}, httpToken, map[string]error{"b clone": missing}, false, false, false, 3, 3, 2},
+		"the server is out of order":        {[]string{"a"}, httpToken, map[string]error{"a refs": busy}, false, false, false, 2, 2, 0},
+		"it was accepted before":            {[]string{"a", "b"}, accepted, nil, false, false, false, 2, 2, 0},
+		"it may read none of several":       {[]string{"a", "b"}, httpToken, map[string]error{"clone": missing}, false, true, true, 3, 3, 0},
+		"Basic is refused, so no push goes": {[]string{"a"}, httpToken, map[string]error{"clone " + asAccess: unauthorized}, false, false, false, 2, 3, 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := &server{answers: tt.answers, public: tt.public, refs: bitbucket.Refs{Head: head}, delay: time.Second}
-				began := time.Now()
-				asked := time.Duration(0)
-				tt.token.Also = func(context.Context) {
-					asked = time.Since(began)
-					time.Sleep(time.Second)
-				}
-				proof, err := preflight.Check(t.Context(), bound(patient{s}), demandsOf(dataCenter(tt.slugs...)), tt.token, tt.write)
-				assert.Equal(t, time.Duration(tt.waits)*time.Second, time.Since(began))
-				assert.Equal(t, time.Duration(tt.also)*time.Second, asked)
-				assert.LessOrEqual(t, s.most, 4)
-				assert.LessOrEqual(t, s.failures, 2)
-				if err == nil && proof.Err() == nil {
-					for _, f := range proof.Findings {
-						assert.Equal(t, head, f.Head)
+			check := preflight.Check
+			if tt.each {
+				check = preflight.CheckEach
+			}
+			for also, waits := range map[bool]int{false: tt.alone, true: tt.waits} {
+				synctest.Test(t, func(t *testing.T) {
+					s := &server{answers: tt.answers, public: tt.public, refs: bitbucket.Refs{Head: head}, delay: time.Second}
+					token, began, asked := tt.token, time.Now(), time.Duration(0)
+					if also {
+						token.Also = func(context.Context) {
+							asked = time.Since(began)
+							time.Sleep(time.Second)
+						}
 					}
-				}
-			})
+					proof, err := check(t.Context(), bound(patient{s}), demandsOf(dataCenter(tt.slugs...)), token, tt.write)
+					assert.Equal(t, time.Duration(waits)*time.Second, time.Since(began))
+					if also {
+						assert.Equal(t, time.Duration(tt.also)*time.Second, asked)
+					}
+					assert.LessOrEqual(t, s.most, 4)
+					assert.LessOrEqual(t, s.failures, 2)
+					if err == nil && proof.Err() == nil {
+						for _, f := range proof.Findings {
+							assert.Equal(t, head, f.Head)
+						}
+					}
+				})
+			}
 		})
 	}
 }
