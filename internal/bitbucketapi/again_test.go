@@ -3,10 +3,12 @@ package bitbucketapi_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,7 +161,7 @@ func TestNoMoreThanFourAreUnderWay(t *testing.T) {
 	assert.Equal(t, before, asked)
 }
 
-// TestFindSelfAsksForNoMoreThanItMust.
+// TestFindSelfAsksForNoMoreThanItMust, and over the connection that git has used.
 func TestFindSelfAsksForNoMoreThanItMust(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -178,7 +180,8 @@ func TestFindSelfAsksForNoMoreThanItMust(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			var asked []string
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var connections atomic.Int32
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasPrefix(r.URL.Path, tt.names) {
 					w.Header().Set("X-AUSERNAME", "Jane")
 				}
@@ -198,6 +201,12 @@ func TestFindSelfAsksForNoMoreThanItMust(t *testing.T) {
 					http.Error(w, "no", http.StatusNotFound)
 				}
 			}))
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			server.Start()
 			t.Cleanup(server.Close)
 			api, r := apiAt(t, server.URL)
 			id := sensitive.New("BBDC-MTIzOg==") // 123:
@@ -217,6 +226,7 @@ func TestFindSelfAsksForNoMoreThanItMust(t *testing.T) {
 				assert.Equal(t, time.Unix(1, 0).UTC().Add(24*time.Hour), record.Expires)
 			}
 			assert.Equal(t, tt.asked, asked)
+			assert.EqualValues(t, 1, connections.Load(), "git's")
 		})
 	}
 }

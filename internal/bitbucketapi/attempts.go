@@ -46,8 +46,8 @@ const mostAgain = 2
 
 // Attempts are the answers of 401 that one secret may still draw. A request that
 // presents it holds one while it is under way, so no two requests can spend the
-// same one, and not more requests than attempts are left are under way. Safe for
-// concurrent use.
+// same one, and not more requests than attempts are left are under way, but for those
+// that Widen and Trust allow to a secret that was taken. Safe for concurrent use.
 type Attempts struct {
 	free  chan struct{}
 	spare chan struct{} // as many as may be spent on what nothing depends on

@@ -347,7 +347,7 @@ func (t *Tokens) exchange(ctx context.Context, method, path string, in, out any)
 	}
 	client := t.clients.Writes
 	if method == http.MethodGet {
-		client = t.clients.Reads
+		client = t.clients.Beside // git's addresses are of the same server, and were asked before
 	}
 	answer, err := t.send(client, request)
 	if err != nil && method == http.MethodPut {

@@ -64,6 +64,9 @@ type Clients struct {
 	// Git sends what Reads does, to git's addresses, under the name of git. No answer of
 	// its may be held open while another one is waited for.
 	Git *Client
+	// Beside sends what Reads does, over the connections of Git: to a server that has other
+	// addresses than git's, for answers that are short.
+	Beside *Client
 
 	networks [2]*http.Transport
 }
@@ -132,13 +135,15 @@ func newClients(network, ofGit *http.Transport, o Options) Clients {
 		}
 	}
 	plain := over(&leading{next: network, host: o.Multiplexed, ready: make(chan struct{})})
+	toGit := over(ofGit)
 	asGit := o
 	asGit.UserAgent = gitAgent + " (" + o.UserAgent + ")"
 	one := new(gate)
 	return Clients{
 		Reads:  newClient(plain, one, o, mayReadAgain),
 		Writes: newClient(plain, one, o, mayWriteAgain),
-		Git:    newClient(over(ofGit), one, asGit, mayReadAgain),
+		Git:    newClient(toGit, one, asGit, mayReadAgain),
+		Beside: newClient(toGit, one, o, mayReadAgain),
 
 		networks: [2]*http.Transport{network, ofGit},
 	}
