@@ -13,7 +13,7 @@ type Aside struct {
 // such as the secrets that it has to mask, it is not told: they would be in the answer.
 func DetectAside(environ []string, stdout, stderr io.Writer) Aside {
 	on := newHost(environ, stdout, stderr)
-	return Aside{plain{host: on}, on.out}
+	return Aside{plain{on, on.screen()}, on.out}
 }
 
 // Print prints the answer, without the secrets that Mask was told. It fails where nobody

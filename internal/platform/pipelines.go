@@ -19,51 +19,41 @@ import (
 //	ERROR: ...
 //	✔ secret created, environment created, smoke test passed
 //
+// Its labels have the colours of Atlassian's where FORCE_COLOR asks for them.
+//
 // Nothing masks there while a step runs, so what redactor hides is all that is
 // hidden. The outputs are in a file to source, and in the JSON line.
 //
 // Source: the common.sh of Atlassian's pipes.
 type pipelines struct{ host }
 
-// Colours of a line.
-const (
-	cyan  = "\x1b[36m"
-	red   = "\x1b[31m"
-	green = "\x1b[32m"
-	reset = "\x1b[0m"
-)
-
 func (p pipelines) Log() *slog.Logger {
 	return slog.New(handler{redact: p.log.redact, debug: p.debug(), print: func(level slog.Level, text string) {
 		switch {
 		case level >= slog.LevelError:
-			p.say(red, "ERROR: ", text)
+			p.say("ERROR: ", text)
 		case level >= slog.LevelWarn:
-			p.say("", "WARNING: ", text)
+			p.say("WARNING: ", text)
 		case level < slog.LevelInfo:
-			p.say("", "DEBUG: ", text)
+			p.say("DEBUG: ", text)
 		default:
-			p.say(cyan, "INFO: ", text)
+			p.say("INFO: ", text)
 		}
 	}})
 }
 
 // say prints every line of text with a label, so that foreign text cannot
 // pretend to be another message.
-func (p pipelines) say(colour, label, text string) {
-	end := ""
-	if colour != "" {
-		end = reset
-	}
+func (p pipelines) say(label, text string) {
 	var said strings.Builder
 	for line := range strings.SplitSeq(text, "\n") {
-		said.WriteString(colour + label + line + end + "\n")
+		said.WriteString(label + line + "\n")
 	}
 	fmt.Fprint(p.log, said.String())
 }
 
 func (p pipelines) Group(title string) func() {
-	p.say(cyan, "INFO: ", "== "+title)
+	p.say("INFO: ", "== "+title)
 	return func() {}
 }
 
@@ -73,9 +63,9 @@ func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 	p.toLaterSteps(outputs)
 	headline := redact.Neutral(p.log.redact(facts.Headline()))
 	if facts.ExitCode == 0 && err == nil {
-		p.say(green, "✔ ", headline)
+		p.say("✔ ", headline)
 	} else {
-		p.say(red, "✖ ", headline)
+		p.say("✖ ", headline)
 	}
 	return errors.Join(err, p.printJSON(outputs))
 }

@@ -65,17 +65,34 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	on := newHost(environ, stdout, stderr)
 	switch variables := on.variables; {
 	case variables["GITHUB_ACTIONS"] == "true":
+		on.colour(on.out, false)
 		return newGitHub(on)
 	case variables["BITBUCKET_BUILD_NUMBER"] != "":
+		on.colour(on.log, false)
 		return pipelines{on}
 	case variables["GITLAB_CI"] == "true":
+		on.colour(on.log, false)
 		return gitLab{plain{host: on}, map[string]bool{}}
 	}
-	terminal := screen(stderr, on.variables)
-	if terminal != nil {
-		on.log.to = terminal
+	return plain{on, on.screen()}
+}
+
+// screen is the terminal that the log goes to, nil where it goes to none. The log has its
+// colours from then on.
+func (h host) screen() *terminal {
+	found := screen(h.log.to, h.variables)
+	if found != nil {
+		h.log.to = found
 	}
-	return plain{on, terminal}
+	h.colour(h.log, found != nil)
+	return found
+}
+
+// colour lets a stream have colours.
+func (h host) colour(stream *redactor, onTerminal bool) {
+	if colours(h.variables, onTerminal) {
+		stream.to = paint{stream.to}
+	}
 }
 
 func newHost(environ []string, stdout, stderr io.Writer) host {

@@ -38,7 +38,7 @@ func TestACountEveryTenSeconds(t *testing.T) {
 				group.Wait()
 				end()
 				time.Sleep(time.Minute)
-				text := strings.NewReplacer("\x1b[36m", "", "\x1b[0m", "").Replace(j.out.String() + j.log.String())
+				text := j.out.String() + j.log.String()
 				assert.Equal(t, label+"Check: 10 of 500\n"+label+"Check: 20 of 500\n", text)
 			})
 		})
@@ -118,7 +118,7 @@ func TestABarOnATerminal(t *testing.T) {
 	}
 	assert.Equal(t, wipe+bar(0, 0)+wipe+bar(10, 1)+
 		wipe+"environment \"a\" ***\n"+bar(10, 1)+
-		wipe+"warning: two\n  lines\n"+bar(10, 1)+
+		wipe+"\x1b[33mwarning: two\x1b[0m\n  lines\n"+bar(10, 1)+
 		wipe+bar(20, 2)+wipe+bar(30, 3)+wipe+"the end\n", written(t, ours))
 	assert.Empty(t, out.String())
 }
