@@ -148,6 +148,28 @@ func TestAVariableThatIsNearlyAnInput(t *testing.T) {
 	}
 }
 
+// TestInputsInTheOtherSpelling: they are named, and not read.
+func TestInputsInTheOtherSpelling(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environ = []string{"REPO_URL=https://bitbucket.org/acme/other.git", "BITBUCKET_TOKEN=" + nextToken, "INPUT_BRANCH="}
+		inputs := w.inputs(map[string]string{"mode": "plan"})
+		if w.dialect == plain {
+			w.environ = nil
+			for name, value := range inputs {
+				w.environ = append(w.environ, "INPUT_"+strings.ToUpper(name)+"="+value)
+			}
+			inputs = map[string]string{"mode": "apply", "repo_url": "https://bitbucket.org/acme/other.git", "bitbucket_token": nextToken}
+		}
+		r := w.run(inputs)
+		assert.Regexp(t, `(?m)^(warning: |::warning title=oz-bitbucket::)set and ignored: (MODE, )?REPO_URL, BITBUCKET_TOKEN.*; INPUT_MODE is set too, and then inputs`, r.log)
+		assert.Equal(t, 1, strings.Count(r.log, "set and ignored"), r.log)
+		assert.Equal(t, 0, r.code, r.log)
+		assert.NotContains(t, r.log, nextToken)
+		w.requireClean()
+	})
+}
+
 // TestTheVariablesOfHostsAreNoInputs: what a host sets by itself draws no warning.
 //
 // Source: the hosts' lists of predefined variables.

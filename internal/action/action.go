@@ -112,7 +112,7 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 	inputs := on.Inputs(names, strings.Join(args[:min(1, len(args))], ""))
 	log.Debug(fmt.Sprintf("oz-bitbucket %s, given %s", Version(), strings.Join(slices.Sorted(maps.Keys(inputs)), ", ")))
 	job, err := config.Parse(inputs, on.ReadFile, on.Variable)
-	mistyped(on.Strays(names), &job)
+	mistyped(on, names, &job)
 	var list problem.List
 	surroundings(args, environ, &list)
 	if list.Err() == nil {
@@ -122,16 +122,22 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 	return job, list.Err()
 }
 
-// mistyped adds to a job what there is to say about variables that are no input.
-func mistyped(found []platform.Stray, job *config.Job) {
+// mistyped adds to a job what there is to say about variables that are no input, and about
+// inputs that are not read.
+func mistyped(on platform.Platform, names []string, job *config.Job) {
 	var strays []config.Stray
-	for _, stray := range found {
+	for _, stray := range on.Strays(names) {
 		if !slices.Contains(job.Variables, stray.Name) {
 			strays = append(strays, config.Stray(stray))
 		}
 	}
 	warnings, pasted := config.Mistyped(strays)
 	job.Pasted = append(job.Pasted, pasted...)
+	ignored, beside := on.Ignored(names)
+	ignored = slices.DeleteFunc(ignored, func(name string) bool { return slices.Contains(job.Variables, name) })
+	if len(ignored) > 0 {
+		warnings = append(warnings, fmt.Sprintf("set and ignored: %s; %s is set too, and then inputs are read in that spelling alone: use one for all of them", strings.Join(ignored, ", "), beside))
+	}
 	if len(job.Entries) > 0 { // once, however many there are
 		job.Entries[0].Warnings = append(warnings, job.Entries[0].Warnings...)
 	}

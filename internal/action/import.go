@@ -70,7 +70,7 @@ func readImport(on platform.Aside, args, environ []string) (config.Import, error
 	if len(asked.Job.Entries) == 0 {
 		asked.Job.Entries = make([]config.Entry, 1)
 	}
-	mistyped(on.Strays(names), &asked.Job)
+	mistyped(on, names, &asked.Job)
 	var list problem.List
 	surroundings(args, environ, &list)
 	if list.Err() == nil {

@@ -26,6 +26,9 @@ type Platform interface {
 	Variable(name string) string
 	// Strays returns the variables that are no input and stand where one may.
 	Strays(names []string) []Stray
+	// Ignored returns the variables that are an input's name and are not read, and the one
+	// in another spelling because of which they are not.
+	Ignored(names []string) (variables []string, beside string)
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
 	// Revise makes of a regular file in a folder what edit makes of its text, whole or

@@ -69,3 +69,27 @@ func (h host) stem(name string) string {
 	}
 	return name
 }
+
+// Ignored lists the variables that are an input's name and are not read, because another
+// input is spelled with INPUT_, which it names too. One that says the same in both
+// spellings is no loss. WARP_API_KEY is read everywhere, and two are Azure's own.
+//
+// Source: https://learn.microsoft.com/azure/devops/pipelines/build/variables, deployment
+// jobs.
+func (h host) Ignored(names []string) (variables []string, beside string) {
+	for _, name := range names {
+		variable := strings.ToUpper(name)
+		plain, spelled := strings.TrimSpace(h.input(variable)), h.variables["INPUT_"+variable]
+		if beside == "" && spelled != "" {
+			beside = "INPUT_" + variable
+		}
+		isOthers := variable == "WARP_API_KEY" || h.variables["TF_BUILD"] != "" && strings.HasPrefix(variable, "ENVIRONMENT_")
+		if plain != "" && plain != strings.TrimSpace(spelled) && !isOthers {
+			variables = append(variables, variable)
+		}
+	}
+	if beside == "" {
+		return nil, ""
+	}
+	return variables, beside
+}

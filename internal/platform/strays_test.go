@@ -9,6 +9,35 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
+// TestIgnored: inputs in the spelling that is not in force.
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		environ, want []string
+		beside        string
+	}{
+		"one spelling":           {[]string{"REPO_URL=x", "MODE=plan"}, nil, ""},
+		"the other one":          {[]string{"INPUT_REPO_URL=x", "INPUT_MODE=plan"}, nil, "INPUT_MODE"},
+		"both":                   {[]string{"INPUT_MODE=plan", "REPO_URL=x", "TEAM=y", "HOME=z"}, []string{"REPO_URL", "TEAM"}, "INPUT_MODE"},
+		"of one input":           {[]string{"INPUT_TEAM=a", "TEAM=b"}, []string{"TEAM"}, "INPUT_TEAM"},
+		"of one input, the same": {[]string{"INPUT_TEAM=a", "TEAM= a\n"}, nil, "INPUT_TEAM"},
+		"without a value":        {[]string{"INPUT_TEAM=a", "REPO_URL= "}, nil, "INPUT_TEAM"},
+		"not in force":           {[]string{"INPUT_TEAM=", "INPUT_OTHER=x", "REPO_URL=x"}, nil, ""},
+		"the key":                {[]string{"INPUT_TEAM=a", "WARP_API_KEY=x"}, nil, "INPUT_TEAM"},
+		"on GitHub":              {[]string{"GITHUB_ACTIONS=true", "INPUT_TEAM=a", "MODE=x"}, []string{"MODE"}, "INPUT_TEAM"},
+		"a list of a pipeline":   {[]string{"BITBUCKET_BUILD_NUMBER=1", "INPUT_TEAM=a", "REPO_URL_COUNT=1", "REPO_URL_0=x"}, []string{"REPO_URL"}, "INPUT_TEAM"},
+		"elsewhere":              {[]string{"INPUT_TEAM=a", "ENVIRONMENT_NAME=x"}, []string{"ENVIRONMENT_NAME"}, "INPUT_TEAM"},
+		"Azure's own":            {[]string{"TF_BUILD=True", "INPUT_TEAM=a", "ENVIRONMENT_NAME=x"}, nil, "INPUT_TEAM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			variables, beside := start(tt.environ...).Ignored([]string{"mode", "repo_url", "team", "warp_api_key", "environment_name"})
+			assert.Equal(t, tt.want, variables)
+			assert.Equal(t, tt.beside, beside)
+		})
+	}
+}
+
 func TestStrays(t *testing.T) {
 	t.Parallel()
 	const (
