@@ -224,10 +224,27 @@ func TestATokenThatHasToPushAndCannotWritesNothing(t *testing.T) {
 func TestBothBadCredentialsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-		r := w.run(w.inputs(map[string]string{"warp_api_key": "wk-MARKER-of-nobody-0123456789", "bitbucket_token": "ATATT3MARKER-unknown-0123456789abcdef=1A2B3C4D"}), "plan")
-		assert.Equal(t, 1, r.code, r.log)
-		assert.Contains(t, r.log, "Oz does not accept warp_api_key")
-		assert.Contains(t, r.log, "the token was not accepted")
-		assert.Contains(t, r.log, "https://id.atlassian.com/manage-profile/security/api-tokens")
+		for _, tt := range []struct {
+			url, token string
+			pages      []string
+		}{
+			{w.cloud.CloneURL(), "ATATT3MARKER-unknown-0123456789abcdef=1A2B3C4D", []string{"https://id.atlassian.com/manage-profile/security/api-tokens"}},
+			{w.cloud.CloneURL(), "ATCTT3xFfGMARKER-unknown-0123456789=1A2B3C4D", []string{
+				"https://bitbucket.org/acme/sample/admin/access-tokens", "https://bitbucket.org/acme/workspace/settings/access-tokens",
+			}},
+			{w.dc.CloneURL(), "BBDC-MARKERunknown0123456789", []string{strings.TrimSuffix(w.dc.CloneURL(), "/scm/PRJ/sample.git") + "/plugins/servlet/access-tokens/manage"}},
+		} {
+			for _, mode := range []string{"plan", "apply"} {
+				r := w.run(w.inputs(map[string]string{"warp_api_key": "wk-MARKER-of-nobody-0123456789", "repo_url": tt.url, "bitbucket_token": tt.token}), mode)
+				assert.Equal(t, 1, r.code, r.log)
+				assert.Contains(t, r.log, "Oz does not accept warp_api_key")
+				assert.Contains(t, r.log, "create one as https://docs.warp.dev/reference/cli/api-keys says")
+				assert.Contains(t, r.log, "the token was not accepted")
+				for _, page := range tt.pages {
+					assert.Contains(t, r.log, page)
+				}
+				assert.NotContains(t, r.log, "MARKER")
+			}
+		}
 	})
 }

@@ -155,7 +155,8 @@ func reach(kind bitbucket.TokenKind) string {
 	return "a repository's own token fits that one only"
 }
 
-// create is what to do instead of a token that is no good.
+// create is what to do instead of a token that is no good, with the page for it. Nobody
+// documents the addresses of Bitbucket's pages; they are as browsers show them.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/,
 // https://support.atlassian.com/bitbucket-cloud/docs/repository-access-tokens/ and
@@ -165,9 +166,10 @@ func create(r bitbucket.Repository, kind bitbucket.TokenKind, need string) strin
 	case bitbucket.APIToken:
 		return "create an API token with " + need + " (scopes do not imply each other) at https://id.atlassian.com/manage-profile/security/api-tokens"
 	case bitbucket.AccessToken:
-		return "create an access token with " + need + " in the settings of " + r.String() + ", Security, Access tokens"
+		return "create an access token with " + need + " in the settings of " + r.String() + ", Security, Access tokens (" + r.Origin() + "/" + r.String() + "/admin/access-tokens), or of its workspace (" +
+			r.Origin() + "/" + r.Owner + "/workspace/settings/access-tokens)"
 	}
-	return "create an HTTP access token with " + need + " in the settings of " + r.String() + ", of its project or of a user"
+	return "create an HTTP access token with " + need + " in the settings of " + r.String() + ", of its project or of a user (" + r.Origin() + r.Context + "/plugins/servlet/access-tokens/manage)"
 }
 
 // readPermission names what a token needs to clone.

@@ -18,6 +18,9 @@ const tokenPage = "create an API token with the scope read:repository:bitbucket 
 
 const policy = "the organization's policy forbids API tokens to the token's owner; have an administrator allow them, or use a repository access token"
 
+// pages make access tokens for acme/app.
+const pages = " (https://bitbucket.org/acme/app/admin/access-tokens), or of its workspace (https://bitbucket.org/acme/workspace/settings/access-tokens)"
+
 // TestEveryRefusalSaysWhatToDo has one row for each class of refusal, with the
 // words of the real servers. The whole error is compared.
 //
@@ -43,11 +46,11 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a bad access token": {
 			access, no(401, "You may not have access to this repository or it no longer exists in this workspace"),
-			"401: You may not have access to this repository or it no longer exists in this workspace (presented as Basic with the user x-token-auth): the token was not accepted: it is expired, revoked, cut off or of another kind; create an access token with the scope repository (Repositories: Read) in the settings of acme/app, Security, Access tokens",
+			"401: You may not have access to this repository or it no longer exists in this workspace (presented as Basic with the user x-token-auth): the token was not accepted: it is expired, revoked, cut off or of another kind; create an access token with the scope repository (Repositories: Read) in the settings of acme/app, Security, Access tokens" + pages,
 		},
 		"a bad Data Center token": {
 			httpToken, no(401, "Authentication failed. Please check your credentials and try again"),
-			"401: Authentication failed. Please check your credentials and try again (presented as Bearer): the token was not accepted: it is expired, revoked, cut off or of another kind; create an HTTP access token with the permission Repository read in the settings of PRJ/app, of its project or of a user",
+			"401: Authentication failed. Please check your credentials and try again (presented as Bearer): the token was not accepted: it is expired, revoked, cut off or of another kind; create an HTTP access token with the permission Repository read in the settings of PRJ/app, of its project or of a user (https://git.example/bitbucket/plugins/servlet/access-tokens/manage)",
 		},
 		"an expired token": {
 			apiToken, no(401, "Access token expired"),
@@ -59,7 +62,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"no scope, and which there are": {
 			access, no(403, "Your credentials lack one or more required privilege scopes. (required: repository; granted: pipeline)"),
-			"403: Your credentials lack one or more required privilege scopes. (required: repository; granted: pipeline): the token is known, but lacks a scope; create an access token with the scope repository (Repositories: Read) in the settings of acme/app, Security, Access tokens",
+			"403: Your credentials lack one or more required privilege scopes. (required: repository; granted: pipeline): the token is known, but lacks a scope; create an access token with the scope repository (Repositories: Read) in the settings of acme/app, Security, Access tokens" + pages,
 		},
 		"a hidden repository on Cloud": {
 			apiToken, no(403, "The requested repository either does not exist or you do not have access"),
@@ -213,8 +216,8 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 		answer error
 		want   string
 	}{
-		"a scope":                     {noScope, cannot + "403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
-		"401":                         {unauthorized, cannot + "401: Invalid credentials: the token may read and not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens"},
+		"a scope":                     {noScope, cannot + "403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens" + pages},
+		"401":                         {unauthorized, cannot + "401: Invalid credentials: the token may read and not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens" + pages},
 		"no permission":               {no(403, "You do not have permission to push to this repository"), cannot + "403: You do not have permission to push to this repository: the token is known, but may not do this; check that the token has the scope repository:write (Repositories: Write) and its owner access to acme/app"},
 		"archived":                    {no(200, "Repository archived The repository is archived and cannot be pushed to"), cannot + "200: Repository archived The repository is archived and cannot be pushed to: the repository is archived and takes no push; take it out of the archive, or set require_write to false"},
 		"an address that was removed": {removed, "ask https://bitbucket.org/acme/app.git whether the token may push: 410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version"},

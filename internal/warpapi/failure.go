@@ -18,6 +18,9 @@ import (
 // errRedirected marks an answer that sends us elsewhere: nothing was done.
 var errRedirected = errors.New("redirected")
 
+// keysPage says where a person makes a key: in Warp's settings, which have no address.
+const keysPage = "https://docs.warp.dev/reference/cli/api-keys"
+
 // failure turns an answer other than 2xx into an error: a *warp.Refusal for a
 // 4xx but 408, which says nothing about what happened.
 func failure(answer *http.Response, content []byte) error {
@@ -32,7 +35,7 @@ func failure(answer *http.Response, content []byte) error {
 		refusal.Kind = beginning(code)
 	}
 	if answer.StatusCode == http.StatusUnauthorized {
-		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off"
+		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off; create one as " + keysPage + " says"
 	}
 	refusal.Message += later(answer)
 	return refusal

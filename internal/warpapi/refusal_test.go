@@ -65,7 +65,7 @@ func TestWhatEveryOperationMakesOfAnAnswer(t *testing.T) {
 	}
 	lost := func(says string) verdict { return verdict{lost: true, says: says} }
 	told := func(says string) verdict { return verdict{says: says} }
-	const gone = "; Oz does not accept warp_api_key: it may be expired, revoked or cut off"
+	const gone = "; Oz does not accept warp_api_key: it may be expired, revoked or cut off; create one as https://docs.warp.dev/reference/cli/api-keys says"
 	tests := []struct {
 		name          string
 		kind          string // "graphql", "rest", or both
