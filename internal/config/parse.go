@@ -169,6 +169,9 @@ func (p *parser) warn(format string, args ...any) {
 	p.config.Warnings = append(p.config.Warnings, warning)
 }
 
+// arguments are what the first argument may be beside a mode.
+var arguments = []string{"help", "import", "schema", "version"}
+
 // choice reads one of the words that the table has.
 func (p *parser) choice(input, value string) string {
 	words := tableAt[input].words
@@ -177,6 +180,10 @@ func (p *parser) choice(input, value string) string {
 	}
 	if near := spelling.Nearest(value, words); near != "" { // so it is no secret
 		p.add(input, "", "%q is not one of %s; did you mean %s?", value, strings.Join(words, ", "), near)
+		return ""
+	}
+	if near := spelling.Nearest(value, arguments); near != "" && input == "mode" {
+		p.add(input, "", "%q is not one of %s; did you mean oz-bitbucket %s?", value, strings.Join(words, ", "), near)
 		return ""
 	}
 	p.add(input, "", "is not one of %s", strings.Join(words, ", "))

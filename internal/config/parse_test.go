@@ -265,6 +265,9 @@ func TestModes(t *testing.T) {
 		"test":    {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
 		"destroy": {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
 		"paln":    {`mode: "paln" is not one of apply, plan, test, rotate, destroy; did you mean plan?`},
+		"hlep":    {`mode: "hlep" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket help?`},
+		"versoin": {`mode: "versoin" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket version?`},
+		"MARKER":  {"mode: is not one of apply, plan, test, rotate, destroy"},
 	} {
 		inputs := maps.Clone(nothing)
 		inputs["mode"] = mode
