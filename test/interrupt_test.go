@@ -75,6 +75,7 @@ func TestAFleetThatIsToldToStopCountsWhatItHasWritten(t *testing.T) {
 			inputs := w.manifest(threeEntries, map[string]string{"concurrency": "1"})
 			r := w.terminate(fault.Fault{Operation: operation, When: fault.Meanwhile}, inputs)
 			requireInterrupted(t, r, written)
+			assert.NotRegexp(t, `: interrupted\b`+"[^;]", r.log, "it is told once")
 			for _, e := range r.environments(t) {
 				assert.Empty(t, e.Error)
 			}
