@@ -1108,7 +1108,7 @@ func TestDryRunOfARotation(t *testing.T) {
 			assert.Equal(t, "rotate", r.outputs["secret_change"])
 			assert.Equal(t, "false", r.outputs["changed"])
 			assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN": rotate`)
-			assert.Contains(t, r.log, "the new token serves 1 of 1 clones", "it is proved")
+			assert.Contains(t, r.log, "the new token serves 1 of 1 clone\n", "it is proved")
 		}
 		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Revoked})
 		inputs := w.inputs(map[string]string{"mode": "rotate", "repo_url": "", "bitbucket_token": nextToken, "dry_run": "true"})
