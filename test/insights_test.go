@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/insightsim"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
@@ -154,7 +155,7 @@ func TestAFleetIsReviewed(t *testing.T) {
 	w.environ = append(w.environ, "BITBUCKET_CLONE_DIR="+clone)
 	path := filepath.Join(clone, "oz", "environments.yml")
 	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o755))
-	text := "environments:\n  - repo_url: https://bitbucket.org/acme/web.git\n  - repo_url: https://bitbucket.org/acme/api.git\n  - repo_url: https://bitbucket.org/acme/shop.git\n"
+	text := "environments:\n  - repo_url: https://bitbucket.org/acme/api.git\n  - repo_url: https://bitbucket.org/acme/web.git\n  - repo_url: https://bitbucket.org/acme/shop.git\n"
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	inputs := w.inputs(map[string]string{"repo_url": "", "manifest": path, "smoke_test": "false"})
 	run := func(code int, args ...string) []insightsim.Report {
@@ -174,7 +175,7 @@ func TestAFleetIsReviewed(t *testing.T) {
 		a := r.Annotations[0]
 		assert.Equal(t, "oz/environments.yml", a.Path)
 		require.NotNil(t, a.Line)
-		assert.Equal(t, 3, *a.Line)
+		assert.Equal(t, 2, *a.Line)
 		assert.Contains(t, a.Summary, `environment "acme-api": `)
 		assert.Contains(t, a.Details, "acme/api does not exist, or the token may not see it")
 	}
@@ -191,7 +192,7 @@ func TestAFleetIsReviewed(t *testing.T) {
 	all = run(2, "plan")
 	require.Len(t, all, 2)
 	require.Len(t, all[1].Annotations, 1)
-	assert.Equal(t, 3, *all[1].Annotations[0].Line)
+	assert.Equal(t, 4, *all[1].Annotations[0].Line)
 	assert.Contains(t, all[1].Annotations[0].Summary, "clone_depth: is not a depth")
 	w.requireClean()
 }
@@ -230,6 +231,31 @@ func TestOnlyPipelinesGetAReport(t *testing.T) {
 		}
 		w.must(w.inputs(nil), "plan")
 		assert.Empty(t, reports())
+		w.requireClean()
+	}
+}
+
+// TestAStoppedJobIsReviewed, though not for long where the proxy is silent. It runs before the
+// parallel tests: the time that a host leaves is real.
+func TestAStoppedJobIsReviewed(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		w := newWorld(t, pipe, warpsim.Options{})
+		reports := w.inPipelines()
+		w.oz.Behave(warpsim.Behaviour{Queued: true})
+		if silent {
+			proxy, err := insightsProxy()
+			require.NoError(t, err)
+			proxy.Script.Add(fault.Fault{Operation: insightsim.Delete, When: fault.Meanwhile, Delay: 2 * leaves})
+		}
+		job := w.start(w.inputs(map[string]string{"repo_url": ""}))
+		w.awaitRequest("GET /agent/runs/{id}")
+		r := job.stop(syscall.SIGTERM)
+		assert.Equal(t, 143, r.code, r.log)
+		if silent {
+			assert.Empty(t, reports())
+		} else {
+			assert.Equal(t, "FAILED", w.onlyReport(reports()).Result)
+		}
 		w.requireClean()
 	}
 }

@@ -176,7 +176,10 @@ func TestAHostileProxy(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			proxy := httptest.NewServer(tt.answer)
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // only then the server notices that the client is gone
+				tt.answer(w, r)
+			}))
 			t.Cleanup(proxy.Close)
 			err := insights.SendThrough(t.Context(), proxy.URL, tt.limit, build, reportOf("one", 1))
 			if tt.want == "" {

@@ -83,14 +83,17 @@ func TestAReportHoldsNoSecret(t *testing.T) {
 	f.Manifest, f.ExitCode = "oz.yml", 1
 	f.Plan.Environments[0].Name = token
 	f.Applied.Environments[0].Name = token
-	f.Err = errors.New(strings.Repeat("x", 1985) + token + strings.Repeat(" "+token, 9000))
-	j := start(build()...)
-	j.Mask(nil, sensitive.New(token))
-	_, report, _ := j.Insights(f)
-	require.NotEmpty(t, report.Annotations)
-	for _, text := range append(report.Annotations, report.Report) {
-		assert.NotContains(t, string(text), "ATATT3")
-		assert.Contains(t, string(text), "***")
+	f.Plan.Secrets[0].Name, f.Plan.Warnings = token, []string{token}
+	for _, err := range []error{errors.New(token), errors.New(strings.Repeat("x", 1985) + token + strings.Repeat(" "+token, 9000))} {
+		f.Err = err
+		j := start(build()...)
+		j.Mask(nil, sensitive.New(token))
+		_, report, _ := j.Insights(f)
+		require.NotEmpty(t, report.Annotations)
+		for _, text := range append(report.Annotations, report.Report) {
+			assert.NotContains(t, string(text), "ATATT3")
+			assert.Contains(t, string(text), "***")
+		}
 	}
 }
 

@@ -75,6 +75,15 @@ func TestInsightsOfOneEnvironment(t *testing.T) {
 	assert.Contains(t, rest, report.PlanText(*f.Plan)[0])
 	assert.Equal(t, float64(1_800_000_000_000), i.values()["Token expires"])
 	assert.Empty(t, notes)
+
+	f = runs()["created"]
+	for address, want := range map[string]any{
+		"https://oz.test/session/1": map[string]any{"text": "Open", "href": "https://oz.test/session/1"}, "javascript:alert(1)": nil, "": nil, "https://" + strings.Repeat("x", 2000): nil,
+	} {
+		f.Tests = []smoketest.Verdict{{Result: smoketest.Passed, Run: warp.Run{SessionLink: address}}}
+		_, i, _ = shown(t, f, "")
+		assert.Equal(t, want, i.values()["Session"])
+	}
 }
 
 // TestAReportIsOfOneKindOfJob: a second run of a job has the ID of the first, whatever came
