@@ -1,6 +1,7 @@
 package test
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
 // scanned is what Bitbucket's scanner looks at.
@@ -28,6 +31,18 @@ func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
 		assert.Equal(t, ".oz-bitbucket/oz.xml", job.Artifacts.Reports.Junit)
 		assert.Equal(t, job.Artifacts.Reports.Junit, job.Variables["REPORT_FILE"])
 		// gitlab-ci.yml includes the component, which TestComponentAgreesWithTheAction holds to the same.
+	})
+	t.Run("GitLab, a comment", func(t *testing.T) {
+		t.Parallel()
+		var file map[string]any
+		decodeLoosely(t, "gitlab-plan.yml", &file)
+		plan, comment := fields(file["oz-plan"]), fields(file["oz-plan-comment"])
+		written := text(fields(plan["variables"])["REPORT_FILE"])
+		assert.Equal(t, ".oz-bitbucket/oz.md", written)
+		assert.Equal(t, "plan", fields(plan["variables"])["MODE"])
+		assert.Equal(t, map[string]any{"when": "always", "paths": []any{written}}, plan["artifacts"])
+		assert.Contains(t, text(items(comment["script"])[0]), " body@"+written+" ")
+		assert.Equal(t, "always", fields(items(comment["rules"])[0])["when"])
 	})
 	t.Run("Jenkins", func(t *testing.T) {
 		t.Parallel()
@@ -67,5 +82,29 @@ func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
 				assert.Equal(t, len(reports), strings.Count(text, made), "%s: the program makes no directory but its own", path)
 			}
 		}
+	})
+}
+
+// TestACommentShowsTheGraph: the summary as a file is what GitHub shows, and no line of it is a
+// quick action of GitLab, whatever an environment is called.
+//
+// Source: https://docs.gitlab.com/user/project/quick_actions/
+func TestACommentShowsTheGraph(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.repositories("web", "api")
+		inputs := w.manifest("environments:\n  - {repo_url: 'https://bitbucket.org/acme/web.git', environment_name: /close}\n  - repo_url: https://bitbucket.org/acme/api.git\n", map[string]string{"mode": "plan"})
+		path := filepath.Join(t.TempDir(), ".oz-bitbucket", "oz.md")
+		inputs["report_file"] = path
+		r := w.must(inputs)
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Contains(t, string(content), "```mermaid\ngraph LR\n")
+		assert.Contains(t, string(content), "/close")
+		assert.NotRegexp(t, `(?m)^\s*/`, string(content))
+		if w.dialect == github {
+			assert.Equal(t, r.summary, string(content))
+		}
+		w.written = append(w.written, string(content))
 	})
 }

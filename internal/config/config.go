@@ -48,7 +48,7 @@ type Job struct {
 
 	DetailedExitcode bool
 	OutputFile       string
-	ReportFile       string // ends in .json or .xml
+	ReportFile       string // ends in .json, .xml or .md
 
 	// Pasted is what looks like a token and is none of the job's: in an input that is
 	// shown and in a secret's place, which are refused, and in variables that are no input.

@@ -10,8 +10,8 @@ import (
 func (p *parser) files() {
 	c := &p.config
 	c.OutputFile, c.ReportFile = p.in.OutputFile, p.in.ReportFile
-	if extension := filepath.Ext(c.ReportFile); c.ReportFile != "" && extension != ".json" && extension != ".xml" {
-		p.add("report_file", "end it in .json for tools, or in .xml for a JUnit report", "does not say which kind of report is meant")
+	if extension := filepath.Ext(c.ReportFile); c.ReportFile != "" && extension != ".json" && extension != ".xml" && extension != ".md" {
+		p.add("report_file", "end it in .json for tools, in .xml for a JUnit report, or in .md for a summary", "does not say which kind of report is meant")
 		c.ReportFile = ""
 	}
 	for _, written := range []struct {

@@ -12,7 +12,7 @@ import (
 // TestFilesThatAreWritten: what is wrong with a path is told, and nothing is written there.
 func TestFilesThatAreWritten(t *testing.T) {
 	t.Parallel()
-	const kind = "report_file: does not say which kind of report is meant; end it in .json for tools, or in .xml for a JUnit report"
+	const kind = "report_file: does not say which kind of report is meant; end it in .json for tools, in .xml for a JUnit report, or in .md for a summary"
 	same := func(input, other string) string {
 		return input + ": names the same file as " + other + "; give it a path of its own"
 	}
@@ -23,6 +23,7 @@ func TestFilesThatAreWritten(t *testing.T) {
 	}{
 		{map[string]string{"report_file": "oz.json", "output_file": "oz.env"}, "oz.env", "oz.json", nil},
 		{map[string]string{"report_file": "a b/oz.xml"}, "", "a b/oz.xml", nil},
+		{map[string]string{"report_file": "oz.md"}, "", "oz.md", nil},
 		{map[string]string{"report_file": "oz.txt"}, "", "", []string{kind}},
 		{map[string]string{"report_file": "json"}, "", "", []string{kind}},
 		{map[string]string{"report_file": "oz.JSON"}, "", "", []string{kind}},

@@ -80,7 +80,7 @@ type inputs struct {
 	Concurrency        string           `env:"CONCURRENCY" envDefault:"8" min:"1" max:"64" help:"environments worked on at a time, 1 to 64"`
 	Shard              string           `env:"SHARD" help:"i/n: only the i-th of n stable parts of the manifest; or auto"`
 	OutputFile         string           `env:"OUTPUT_FILE" help:"also write the outputs there, NAME=value a line; git sees none in a directory .oz-bitbucket"`
-	ReportFile         string           `env:"REPORT_FILE" help:"also write all that is known there: .json for tools, .xml as a JUnit report"`
+	ReportFile         string           `env:"REPORT_FILE" help:"also write all that is known there: .json for tools, .xml as JUnit, .md as a summary"`
 }
 
 // Input is one row of the table of inputs.

@@ -20,7 +20,7 @@ func TestAReportIsWrittenOnEveryHost(t *testing.T) {
 	t.Parallel()
 	for _, environ := range everyHost {
 		directory := filepath.Join(t.TempDir(), ".oz-bitbucket")
-		for name, want := range map[string]string{"oz.json": `"id": "En00000000000000000001"`, "oz.xml": `name="it&#39;s acme"`} {
+		for name, want := range map[string]string{"oz.json": `"id": "En00000000000000000001"`, "oz.xml": `name="it&#39;s acme"`, "oz.md": "| environment | `it's acme` |"} {
 			path := filepath.Join(directory, name)
 			j := start(environ...)
 			for range 2 { // anew each time
@@ -54,7 +54,7 @@ func TestAReportIsWrittenIntoAFileOfItsOwn(t *testing.T) {
 // TestAReportShowsNoSecret, in whatever spelling somebody quotes it, and stays what it is.
 func TestAReportShowsNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, extension := range []string{".json", ".xml"} {
+	for _, extension := range []string{".json", ".xml", ".md"} {
 		path := filepath.Join(t.TempDir(), "oz"+extension)
 		j := start()
 		j.Mask(nil, hidden)
