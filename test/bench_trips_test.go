@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +32,7 @@ type bench struct {
 	far      *far // nil over plain HTTP
 	provided map[string]string
 	rotated  map[string]string
+	narrowed map[string]string // the same with repo_url
 }
 
 // kind is a column of the table: a Bitbucket and a kind of token.
@@ -64,6 +66,7 @@ var jobs = []struct {
 	{"FirstApply", false, func(b bench) { b.must(b.provided) }},
 	{"SecondApply", true, func(b bench) { b.must(b.provided) }},
 	{"Rotate", true, func(b bench) { b.must(b.rotated) }},
+	{"RotateRepository", true, func(b bench) { b.must(b.narrowed) }},
 }
 
 // BenchmarkRoundTrips prints how many round trips of each job wait for each other: (time at
@@ -168,6 +171,8 @@ func newBench(b testing.TB, t transport, c kind, latency time.Duration) bench {
 	at.provided = w.inputs(changes)
 	at.rotated = w.rotation(changes)
 	at.rotated["bitbucket_token"] = next
+	at.narrowed = maps.Clone(at.rotated)
+	at.narrowed["repo_url"] = at.provided["repo_url"]
 	delete(at.rotated, "repo_url")
 	if c.dataCenter {
 		at.rotated["flavor"], at.rotated["trusted_hosts"] = "datacenter", origin

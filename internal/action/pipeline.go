@@ -72,6 +72,7 @@ type work struct {
 	token reconcile.Token // to store
 	proof preflight.Proof // of the token
 	made  *minted         // the token, where it is of our own making
+	ahead *ahead          // the proof that began before the plan was made; nil: it begins later
 	shown bool            // the plan
 }
 
@@ -165,7 +166,7 @@ const tries = 3
 func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
 	var world reconcile.World
-	w.proof, w.shown = preflight.Proof{}, false
+	w.proof, w.shown, w.ahead = preflight.Proof{}, false, r.goAhead(w.token.Value)
 	within, stop := context.WithCancel(ctx)
 	defer stop()
 	reads := group.New()
@@ -197,9 +198,13 @@ func (r run) plan(ctx context.Context, w work) work {
 			return nil
 		})
 	}
+	lists := make(chan reconcile.World, 1)
+	reads.Go(func() error { w.ahead.prove(within, lists); return nil })
 	reads.Go(func() error {
 		defer close(observed)
-		if world, unread = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{})); unread != nil {
+		defer close(lists)
+		listed := func(known reconcile.World) { lists <- known }
+		if world, unread = reconcile.Observe(within, r.reader, mode(r.job.Mode), r.desired(preflight.Proof{}), listed); unread != nil {
 			failed()
 		}
 		return nil

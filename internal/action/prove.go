@@ -330,16 +330,40 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 	if w.DryRun && r.job.Rotation.Mint {
 		return preflight.Proof{Warnings: []string{"a dry run makes no token, so nothing is proved"}}, nil
 	}
+	wanted, err := r.demanded(plan, token)
+	switch {
+	case err != nil:
+		return preflight.Proof{}, err
+	case len(wanted) == 0:
+		return preflight.Proof{Warnings: []string{"nothing proves the new token before it is stored"}}, nil
+	}
+	var server preflight.Server = r.bitbucket.Client(token)
+	if w.ahead != nil {
+		server, wanted = w.ahead.server, w.ahead.server.Lead(wanted)
+	}
+	defer r.on.Group("Prove")()
+	proof, err := r.proveOne(ctx, server, secret, "the new token", token, wanted)
+	if previous := r.job.Rotation.PreviousToken; err == nil && !previous.IsEmpty() {
+		_, err = r.proveOne(ctx, r.bitbucket.Client(previous), secret, "previous_token", previous, wanted)
+	}
+	return proof, err
+}
+
+// demanded is what a token that a rotation stores has to serve: what the environments of
+// the plan clone, and the inputs' repositories. Without a demand nothing is proved. It is an
+// error where a token must not be presented at all.
+func (r run) demanded(plan reconcile.Plan, token sensitive.String) ([]preflight.Demand, error) {
+	secret := plan.Secrets[0].Credential
 	repositories := slices.Concat(credential.Repositories(plan.Users()), r.entry.Repositories)
 	if err := secret.OneServer(repositories); err != nil {
-		return preflight.Proof{}, err
+		return nil, err
 	}
 	if len(repositories) == 0 || !r.provable(token) {
-		return preflight.Proof{Warnings: []string{"nothing proves the new token before it is stored"}}, nil
+		return nil, nil
 	}
 	home := repositories[0]
 	if foreign := bitbucket.ForeignKind(home.Flavor, token.HasPrefix); foreign != "" {
-		return preflight.Proof{}, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
+		return nil, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
 	}
 	wanted := preflight.Demands(secret.Needs(plan.Users(), home, r.inClear()))
 	for _, demand := range own(r.entry) {
@@ -350,22 +374,24 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 	for i := range wanted {
 		wanted[i].Reads = wanted[i].Reads || slices.ContainsFunc(r.reads, wanted[i].Repository.Same)
 	}
-	defer r.on.Group("Prove")()
-	proof, err := r.proveOne(ctx, secret, "the new token", token, wanted)
-	if previous := r.job.Rotation.PreviousToken; err == nil && !previous.IsEmpty() {
-		_, err = r.proveOne(ctx, secret, "previous_token", previous, wanted)
-	}
-	return proof, err
+	return wanted, nil
+}
+
+// check asks a server what it says to a token of a rotation, and what else Token.Also may ask.
+func (r run) check(ctx context.Context, server preflight.Server, token sensitive.String, wanted []preflight.Demand, also func(context.Context)) (preflight.Proof, error) {
+	as := r.kindOf(token, wanted[0].Repository.Flavor)
+	as.Also = also
+	as.ReadOnly = r.job.Rotation.Mint && !r.entry.RequireWrite
+	return preflight.Check(ctx, server, wanted, as, r.entry.RequireWrite)
 }
 
 // proveOne proves one token of a rotation.
-func (r run) proveOne(ctx context.Context, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
-	as := r.kindOf(token, wanted[0].Repository.Flavor)
-	as.ReadOnly = r.job.Rotation.Mint && !r.entry.RequireWrite
+func (r run) proveOne(ctx context.Context, server preflight.Server, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
+	var also func(context.Context)
 	if !token.Same(r.job.Rotation.PreviousToken) { // it proves the token for everyone, so nothing that is needed follows
-		as.Also = r.asksWhenItEnds(token, wanted[0].Repository)
+		also = r.asksWhenItEnds(token, wanted[0].Repository)
 	}
-	proof, err := preflight.Check(ctx, r.bitbucket.Client(token), wanted, as, r.entry.RequireWrite)
+	proof, err := r.check(ctx, server, token, wanted, also)
 	if err != nil {
 		return proof, fmt.Errorf("%s does not serve every environment: %w", what, err)
 	}

@@ -22,11 +22,15 @@ const settling = 2 * time.Second
 // Observe reads everything that a plan depends on, in two round trips: first the
 // caller, the keys and the lists, together; then the environments that the
 // entries need. Where several have one name and owner, or one goes while it is
-// read, it looks again a little later. Only reads.
-func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired) (World, error) {
+// read, it looks again a little later. Only reads. Those who listen are told of the lists
+// before the environments are read.
+func Observe(ctx context.Context, r Reader, mode Mode, desired []Desired, listen ...func(World)) (World, error) {
 	w, err := readLists(ctx, r, mode)
 	if err != nil {
 		return w, err
+	}
+	for _, tell := range listen {
+		tell(w)
 	}
 	for looked := false; ; looked = true {
 		err = w.readWhole(ctx, r, mode, desired)
@@ -128,6 +132,22 @@ func (w World) needed(mode Mode, desired []Desired) []object {
 		}
 	}
 	return list
+}
+
+// AsListed is the world as far as the lists tell: nothing is in the trash, and a model holds
+// what its environment's row does. It is pure, and no ground to write on.
+func (w World) AsListed(mode Mode, desired []Desired) World {
+	needed := map[string]bool{}
+	for _, o := range w.needed(mode, desired) {
+		needed[o.uid] = true
+	}
+	w.Objects = make(map[string]Object, len(needed))
+	for _, l := range w.Listings {
+		if needed[l.UID] {
+			w.Objects[l.UID] = Object{Environment: warp.Environment{UID: l.UID, Owner: l.Owner, Model: l.Model()}}
+		}
+	}
+	return w
 }
 
 // listedSecret is the secret of an entry's environment, as far as the list tells.

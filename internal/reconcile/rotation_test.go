@@ -187,3 +187,37 @@ func TestSharedSecrets(t *testing.T) {
 	assert.Equal(t, "acme/web", others.Usage.Uses[0].Repository.String())
 	assert.Equal(t, bitbucket.AccessToken, others.Usage.Uses[0].Kind)
 }
+
+// TestWhatTheListsTellOfARotation is told before the environments are read, and is the plan
+// where these are as they were listed.
+func TestWhatTheListsTellOfARotation(t *testing.T) {
+	t.Parallel()
+	o := withSecret()
+	app := o.add(acme, clones("app"))
+	o.add(acme, `{"name":"unrelated","setup_commands":["make"]}`)
+	bare := o.add(acme, `{"name":"bare","secrets":[{"name":"TOKEN"}]}`)
+	wanted := []reconcile.Desired{all()}
+	var listed reconcile.Plan
+	observe := func(tell func(reconcile.World)) reconcile.Plan {
+		world, err := reconcile.Observe(t.Context(), o, reconcile.Rotation, wanted, tell)
+		require.NoError(t, err)
+		return reconcile.Diff(reconcile.Rotation, wanted, world)
+	}
+	read := observe(func(w reconcile.World) {
+		assert.Empty(t, w.Objects)
+		listed = reconcile.Diff(reconcile.Rotation, wanted, w.AsListed(reconcile.Rotation, wanted))
+		assert.Empty(t, w.Objects, "it is a copy")
+	})
+	assert.Equal(t, []string{app, bare}, uids(listed))
+	assert.Equal(t, read.Users(), listed.Users())
+
+	read = observe(func(w reconcile.World) {
+		listed = reconcile.Diff(reconcile.Rotation, wanted, w.AsListed(reconcile.Rotation, wanted))
+		o.edit(app, func(e *warp.Environment) { e.Model = e.Model.With(warp.KeySetupCommands, []string{"make"}) })
+		o.edit(bare, func(e *warp.Environment) { e.Trashed = true })
+	})
+	assert.Equal(t, []string{app, bare}, uids(listed))
+	assert.Len(t, listed.Users()[0].Usage.Uses, 1)
+	assert.Equal(t, []string{app}, uids(read))
+	assert.Empty(t, read.Users()[0].Usage.Uses)
+}

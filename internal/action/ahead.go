@@ -1,0 +1,52 @@
+package action
+
+import (
+	"context"
+
+	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+)
+
+// ahead is the proof of a rotation's token as far as it can be made before there is a plan.
+// It decides nothing. The proof of the plan finds its answers, and asks what it did not.
+type ahead struct {
+	run
+	token  sensitive.String
+	server *preflight.Once
+}
+
+// goAhead is nil where there is no token to prove yet.
+func (r run) goAhead(token sensitive.String) *ahead {
+	if r.job.Mode != config.Rotate || r.job.Rotation.Mint || !r.provable(token) {
+		return nil
+	}
+	return &ahead{r, token, preflight.NewOnce(r.bitbucket.Client(token))}
+}
+
+// prove begins with the inputs' first repository, unless environments have to tell as what
+// the token is presented. It goes on with what the plan would be if nothing but the lists
+// were known, where that plan might be carried out. A nil ahead does nothing.
+func (a *ahead) prove(ctx context.Context, lists <-chan reconcile.World) {
+	if a == nil {
+		return
+	}
+	if named := own(a.entry); len(named) > 0 {
+		if as := a.kindOf(a.token, named[0].Repository.Flavor); as.Certain {
+			a.server.Begin(ctx, named[0], as)
+		}
+	}
+	world, found := <-lists
+	if !found {
+		return
+	}
+	desired := a.desired(preflight.Proof{})
+	plan := reconcile.Diff(reconcile.Rotation, desired, world.AsListed(reconcile.Rotation, desired))
+	if plan.Err() != nil || a.refuseStrangers(plan) != nil {
+		return
+	}
+	if wanted, err := a.demanded(plan, a.token); err == nil && len(wanted) > 0 {
+		_, _ = a.check(ctx, a.server, a.token, a.server.Lead(wanted), nil)
+	}
+}
