@@ -3,7 +3,7 @@
 # make bench   speed, memory and size, in less than ten minutes; docs/measurements.md quotes it
 # make fuzz    each fuzz test for a bounded time
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X github.com/oz-bitbucket/oz-bitbucket/internal/action.version=$(VERSION)
 FUZZTIME := 20s
 REPEATED := RoundTrips|Peers|Version|Image

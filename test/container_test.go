@@ -36,6 +36,7 @@ func TestImageHasWhatRunnersNeed(t *testing.T) {
 			WorkingDir string
 			Entrypoint []string
 			Cmd        []string
+			Labels     map[string]string
 		}
 	}
 	inspected := output(t, exec.Command("docker", "image", "inspect", name))
@@ -45,6 +46,9 @@ func TestImageHasWhatRunnersNeed(t *testing.T) {
 	assert.Empty(t, images[0].Config.Cmd)
 	assert.Empty(t, images[0].Config.User, "GitHub's files belong to root")
 	assert.Empty(t, images[0].Config.WorkingDir)
+	for label, want := range imageLabels(t, "dev", "unknown") { // as docker build without arguments
+		assert.Equal(t, want, images[0].Config.Labels[label], label)
+	}
 
 	// Runners in Kubernetes mode start a container with tail and run the
 	// entrypoint through sh and env.

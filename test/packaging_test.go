@@ -199,6 +199,36 @@ func TestDockerfile(t *testing.T) {
 	_, last, _ := strings.Cut(text, "\nFROM alpine")
 	assert.NotContains(t, last, "RUN ", "it would need the platform's own machine, and differ from build to build")
 	assert.Equal(t, `ENTRYPOINT ["/usr/local/bin/oz-bitbucket"]`, instructions[len(instructions)-1])
+	for label, want := range imageLabels(t, "${VERSION}", "${REVISION}") {
+		assert.Contains(t, last, label+`="`+want+`"`)
+	}
+	release, err := os.ReadFile("../.github/workflows/release.yml")
+	require.NoError(t, err)
+	for _, argument := range []string{"VERSION=${{ needs.tag.outputs.version }}", "REVISION=${{ github.sha }}"} {
+		assert.Contains(t, string(release), "\n            "+argument+"\n")
+		name, _, _ := strings.Cut(argument, "=")
+		assert.Contains(t, last, "\nARG "+name+"=")
+	}
+}
+
+// imageLabels are what the image says of itself.
+//
+// Source: https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
+func imageLabels(t *testing.T, version, revision string) map[string]string {
+	t.Helper()
+	action := readAction(t, "../action.yml")
+	license, err := os.ReadFile("../LICENSE")
+	require.NoError(t, err)
+	spdx, _, _ := strings.Cut(string(license), " License\n")
+	labels := map[string]string{
+		"title": action.Name, "description": action.Description, "source": "https://github.com/oz-bitbucket/oz-bitbucket",
+		"licenses": spdx, "version": version, "revision": revision,
+	}
+	prefixed := make(map[string]string, len(labels))
+	for name, value := range labels {
+		prefixed["org.opencontainers.image."+name] = value
+	}
+	return prefixed
 }
 
 // TestReleaseNamesTheImageByDigest runs what the release workflow runs.

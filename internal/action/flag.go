@@ -11,23 +11,24 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 )
 
-// version is set by the linker in a release.
+// version is set by the linker for the image and by make.
 var version = ""
 
-// Version is the release, or "dev", and the commit where the build knows it.
+// Version is the release or the commit, as far as the build knows it: what the linker was
+// given, else the version of the module, which Go also makes of a checkout's commit.
 func Version() string {
-	text := version
-	if text == "" {
-		text = "dev"
+	build, _ := debug.ReadBuildInfo()
+	return versionOf(version, build)
+}
+
+func versionOf(linked string, build *debug.BuildInfo) string {
+	switch {
+	case linked != "":
+		return linked
+	case build != nil && build.Main.Version != "" && build.Main.Version != "(devel)":
+		return build.Main.Version
 	}
-	if build, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				text += "+" + setting.Value
-			}
-		}
-	}
-	return text
+	return "dev" // built from a directory without git
 }
 
 // isQuestion reports whether an argument asks for something that needs no inputs.
