@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +67,7 @@ var image = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	found = append([]string{}, listImages()...)
 	for name, part := range map[string]string{runBase: "run", buildBase: "build"} {
 		if err := exec.Command("sh", "-c", `tar -C "$1" -c . | docker import - "$2"`, "sh", filepath.Join(directory, part), name).Run(); err != nil {
 			return "", err
@@ -88,11 +90,40 @@ func requireImage(t testing.TB) string {
 	return name
 }
 
-// removeImages leaves the engine as it was found.
-func removeImages() {
-	if exec.Command("docker", "image", "inspect", runBase).Run() == nil {
-		_ = exec.Command("docker", "image", "rm", "--force", testImage, actImage, runBase, buildBase).Run()
+// found are the images that the engine had before the first container test, nil without one.
+var found []string
+
+// listImages lists the IDs of all images, those without a name included.
+func listImages() []string {
+	ids, _ := exec.Command("docker", "image", "ls", "--all", "--quiet", "--no-trunc").Output()
+	return slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(ids)))))
+}
+
+// removeImages leaves the engine as it was found, and says which images are there that were
+// not. A build leaves nameless ones; ours are those that begin with the layer of a base.
+func removeImages() (left []string) {
+	if found == nil {
+		return nil
 	}
+	firstLayer := func(image string) string {
+		layer, _ := exec.Command("docker", "image", "inspect", "--format", "{{index .RootFS.Layers 0}}", image).Output()
+		return string(layer)
+	}
+	ours := []string{firstLayer(runBase), firstLayer(buildBase)}
+	_ = exec.Command("docker", "image", "rm", "--force", testImage, actImage).Run()
+	for removed := true; removed; { // an image goes after those that are made of it
+		removed, left = false, nil
+		for _, image := range listImages() {
+			switch layer := firstLayer(image); {
+			case slices.Contains(found, image) || layer == "": // gone with another one
+			case slices.Contains(ours, layer) && exec.Command("docker", "image", "rm", "--force", image).Run() == nil:
+				removed = true
+			default:
+				left = append(left, image)
+			}
+		}
+	}
+	return left
 }
 
 var fromLine = regexp.MustCompile(`(?m)^FROM (--platform=\S+ )?(golang|alpine):[0-9a-z.-]+@sha256:[0-9a-f]{64}`)

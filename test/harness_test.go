@@ -40,7 +40,10 @@ func TestMain(m *testing.M) {
 		panic(fmt.Sprintf("build: %v\n%s", err, output))
 	}
 	code := m.Run()
-	removeImages()
+	if left := removeImages(); len(left) > 0 {
+		fmt.Println("container tests left images behind:", left)
+		code = max(code, 1)
+	}
 	_ = os.RemoveAll(directory)
 	os.Exit(code)
 }
