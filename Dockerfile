@@ -1,7 +1,7 @@
 # The image of the action and of the pipe, from source, for linux/amd64 and
 # linux/arm64. Both bases are pinned by the digest of their multi-platform index.
 
-# The compiler runs on the machine's own platform, whatever the image is for. A
+# The compiler runs on the machine's own platform, whatever platform the image is for. A
 # builder without BuildKit has no BUILDPLATFORM; "linux" then means its own.
 FROM --platform=${BUILDPLATFORM:-linux} golang:1.26.8-alpine3.24@sha256:8ac98ca534ac3f51e1f420a1dd2c15e74c75cfa0f23f3ad27eb5d7236c349a0c AS build
 ARG TARGETARCH

@@ -3,8 +3,8 @@
 #
 #	sh .github/check-tag.sh refs/tags/source/v1.2.3
 #
-# Everything else is refused, source/v1.2.3-rc1 too: its image would become "latest".
-# Run by the release workflow before anything is pushed.
+# Everything else is refused, also source/v1.2.3-rc1: its image would become "latest".
+# The release workflow runs this before it pushes anything.
 set -eu
 refuse() { echo "not the tag of a release, source/vMAJOR.MINOR.PATCH: $1" >&2; exit 1; }
 

@@ -3,8 +3,8 @@
 #
 #	sh .github/pin-image.sh ghcr.io/oz-bitbucket/oz-bitbucket 1.2.3 sha256:...
 #
-# Run by the release workflow on the commit that the release's tag names, so
-# whoever pins that commit has pinned the image, and pulls it instead of building.
+# The release workflow runs this for the commit that the release's tag names. So pinning
+# that commit also pins the image, and the image is pulled instead of built.
 set -eu
 image=$1 version=$2 digest=$3
 

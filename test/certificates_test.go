@@ -146,7 +146,7 @@ func TestACertificateIsTakenAsVariablesHoldIt(t *testing.T) {
 // TestAPlanSaysWhomAgentsMustTrust: where the inputs hold an authority, and not else.
 func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 	t.Parallel()
-	const how = "add the authority to those of docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
+	const how = "add the authority to the system's roots in docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		for says, inputs := range map[string]map[string]string{
 			"note: ca_certificate is for this job alone, and agents reach https://git.example.test without it; their git must trust its authority as well: " + how: {
@@ -174,7 +174,7 @@ func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 func TestAnImageThatDoesNotTrustTheAuthority(t *testing.T) {
 	t.Parallel()
 	const (
-		how       = "add the authority to those of docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image"
+		how       = "add the authority to the system's roots in docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image"
 		untrusted = "git in the image does not trust the server's certificate; " + how
 		words     = "fatal: unable to access 'https://git.example.test/': SSL certificate problem: unable to get local issuer certificate"
 	)

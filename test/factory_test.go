@@ -157,14 +157,14 @@ func TestADefinitionThatCannotBeWired(t *testing.T) {
 		{"behind an alias", nil, write("factory.yaml", "x: &x [A]\nschemaVersion: v1alpha1\nsecrets: *x\nagentDefaults: {model: auto}\n"), 2, `add "BITBUCKET_API_TOKEN" to its secrets by hand`},
 		{"too large", nil, write("factory.yaml", theFactory+strings.Repeat("\n# x", 1<<18)), 2, "larger than 1 MiB"},
 		{"a link", nil, linked("factory.yaml"), 1, "a symbolic link"},
-		{"a runner that is no name", map[string]string{"factory_runner": "../linux"}, nil, 2, "factory_runner: is no name of a runner"},
+		{"a runner that is no name", map[string]string{"factory_runner": "../linux"}, nil, 2, "factory_runner: is not the name of a runner"},
 		{"a runner that is not there", map[string]string{"factory_runner": "mac"}, nil, 2, "runners/mac.yaml cannot be read"},
 		{"a linked runner", map[string]string{"factory_runner": "linux"}, linked("runners/linux.yaml"), 1, "a symbolic link"},
 		{"linked runners", map[string]string{"factory_runner": "linux"}, linked("runners"), 1, "a symbolic link"},
 		{"a runner that cannot be edited", map[string]string{"factory_runner": "linux"}, write("runners/linux.yaml", "setupCommands: [a]\n"), 1, "write this into setupCommands by hand"},
 		{"a runner alone", map[string]string{"factory": "", "factory_runner": "linux"}, nil, 2, "factory_runner: does nothing without factory"},
 		{"in another mode", map[string]string{"mode": "rotate"}, nil, 2, "factory: does nothing in mode rotate"},
-		{"personal", map[string]string{"scope": "personal"}, nil, 2, "factory: does not go with scope: personal"},
+		{"personal", map[string]string{"scope": "personal"}, nil, 2, "factory: cannot be used with scope: personal"},
 		{"a runner and an environment", map[string]string{"factory_runner": "linux", "docker_image": "node:22"}, nil, 2, "docker_image: does nothing with factory_runner"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

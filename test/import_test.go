@@ -203,7 +203,7 @@ func TestWhatImportCannotUseIsToldAtOnce(t *testing.T) {
 		code, text, log := w.imported(map[string]string{"repo_url": w.cloud.CloneURL(), "manifest": "x.yml", "scope": "personal"})
 		assert.Equal(t, 2, code)
 		assert.Empty(t, text)
-		for _, want := range []string{"this names one repository", "manifest: is given, but import writes one", "scope does nothing in import"} {
+		for _, want := range []string{"this names one repository", "manifest: is given, but import writes a manifest", "scope does nothing in import"} {
 			assert.Contains(t, log, want)
 		}
 		code, _, log = w.imported(map[string]string{"warp_api_key": "", "bitbucket_token": ""})

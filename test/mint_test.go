@@ -182,7 +182,7 @@ func TestMintExplainsRefusals(t *testing.T) {
 		says    string
 	}{
 		{"too long a life", bitbucketsim.DataCenterPolicy{MaximumExpiryDays: 30}, nil, "token_expiry_days"},
-		{"too many tokens", bitbucketsim.DataCenterPolicy{MaximumTokens: 3}, nil, "as many tokens as the server admits"},
+		{"too many tokens", bitbucketsim.DataCenterPolicy{MaximumTokens: 3}, nil, "as many tokens as the server allows"},
 		{"an old version", bitbucketsim.DataCenterPolicy{NoTokenREST: true}, nil, "too old"},
 		{"a wrong password", bitbucketsim.DataCenterPolicy{}, map[string]string{"bitbucket_password": "MARKER wrong"}, "was not accepted"},
 		{"no passwords", bitbucketsim.DataCenterPolicy{BasicRefused: true}, nil, "takes no passwords over REST"},

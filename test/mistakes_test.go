@@ -93,7 +93,7 @@ func TestCharactersThatNobodySees(t *testing.T) {
 		for _, want := range []string{
 			"bitbucket_token_file names a file that begins with U+FEFF BYTE ORDER MARK, which is left out",
 			"description, line 1, holds U+00A0 NO-BREAK SPACE at column 4",
-			"setup_commands, line 2, holds U+2013 EN DASH at column 5, which no command takes for -",
+			"setup_commands, line 2, holds U+2013 EN DASH at column 5, which commands do not treat as -",
 		} {
 			assert.Contains(t, r.log, want)
 		}

@@ -248,7 +248,7 @@ func TestQuestionsOfNoImportanceLeaveOneAnswer(t *testing.T) {
 			after := w.dc.Commit("Pushed before the clone")
 			r := job.wait()
 			assert.Equal(t, 0, r.code, r.log)
-			assert.Contains(t, r.log, "the agent found commit "+after+", which came during the test")
+			assert.Contains(t, r.log, "the agent found commit "+after+", which was pushed during the test")
 			assert.NotEqual(t, "true", r.outputs["rolled_back"])
 		})
 	}

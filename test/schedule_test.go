@@ -578,7 +578,7 @@ func TestScheduleInputsThatAreWrongSendNoRequest(t *testing.T) {
 			changes map[string]string
 			says    string
 		}{
-			{map[string]string{"scope": "personal"}, "schedule_cron: does not go with scope: personal"},
+			{map[string]string{"scope": "personal"}, "schedule_cron: cannot be used with scope: personal"},
 			{map[string]string{"schedule_cron": "0 0 30 2 *"}, "schedule_cron: "},
 			{map[string]string{"schedule_cron": "0 25 * * *"}, "schedule_cron: "},
 			{map[string]string{"schedule_cron": "@daily"}, "0 0 * * *"},

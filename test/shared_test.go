@@ -158,7 +158,7 @@ func TestTheTokenIsShownToItsOwnServerOnly(t *testing.T) {
 			r := w.run(w.inputs(map[string]string{"on_shared_secret": reaction, "smoke_test": "false"}))
 			assert.Equal(t, map[string]int{"fail": 1, "warn": 0}[reaction], r.code, r.log)
 			assert.Contains(t, r.log, `environment "far"`)
-			assert.Contains(t, r.log, "one token serves one server")
+			assert.Contains(t, r.log, "a token is for one server")
 		}
 		for _, request := range w.bitbucket.Journal.All() {
 			assert.NotContains(t, request.URL, "evil.example.com")
@@ -182,7 +182,7 @@ func TestACommandThatCannotBeFollowedIsAWarning(t *testing.T) {
 			for _, name := range []string{"script", "broken"} {
 				assert.Regexp(t, `environment "`+name+`" \(\w+\) uses secret "BITBUCKET_API_TOKEN" in a command that this program cannot follow`, r.log)
 			}
-			assert.Regexp(t, `environment "idle" \(\w+\) uses secret "BITBUCKET_API_TOKEN", but clones nothing`, r.log)
+			assert.Regexp(t, `environment "idle" \(\w+\) uses secret "BITBUCKET_API_TOKEN", but this program recognises no clone command`, r.log)
 			assert.NotContains(t, r.log, "nobody")
 			assert.NotContains(t, r.log, "trashed")
 		}
@@ -315,7 +315,7 @@ func TestAnUnknownShapeIsAnError(t *testing.T) {
 			r := w.run(w.inputs(nil))
 			assert.Equal(t, 1, r.code, r.log)
 			assert.Contains(t, r.log, `environment "acme-sample"`)
-			assert.Contains(t, r.log, "setup_commands is no list of texts")
+			assert.Contains(t, r.log, "setup_commands is not a list of texts")
 			assert.Equal(t, odd, w.onlyEnvironment().Model)
 			assert.Empty(t, w.oz.Secrets())
 		}

@@ -40,14 +40,14 @@ func TestEachEndOfARunHasItsVerdict(t *testing.T) {
 	}{
 		{warpsim.Behaviour{}, "passed", "SUCCEEDED", "the agent found commit"},
 		{warpsim.Behaviour{Reply: func(honest string) string { return "Certainly!\n\n" + strings.ToUpper(honest) }}, "passed", "SUCCEEDED", ""},
-		{warpsim.Behaviour{Reply: func(string) string { return wrongCommit }}, "failed", "SUCCEEDED", "found commit " + wrongCommit + " where Bitbucket serves"},
+		{warpsim.Behaviour{Reply: func(string) string { return wrongCommit }}, "failed", "SUCCEEDED", "found commit " + wrongCommit + ", but Bitbucket serves"},
 		{warpsim.Behaviour{State: "FAILED", ErrorCode: "insufficient_credits"}, "failed", "FAILED", "add some, or set smoke_test: false"},
 		{warpsim.Behaviour{State: "FAILED", ErrorCode: "budget_exceeded"}, "failed", "FAILED", "spending limit is reached"},
 		{warpsim.Behaviour{State: "ERROR", ErrorCode: "resource_unavailable"}, "failed", "ERROR", "no capacity"},
 		{warpsim.Behaviour{State: "ERROR", ErrorCode: "authentication_required"}, "failed", "ERROR", "warp_api_key"},
 		{warpsim.Behaviour{State: "BLOCKED", Message: "May I?"}, "failed", "BLOCKED", "waits for a human"},
 		{warpsim.Behaviour{State: "CANCELLED"}, "cancelled", "CANCELLED", "someone cancelled the run in Oz"},
-		{warpsim.Behaviour{State: "PAUSED"}, "failed", "PAUSED", "which this version does not know"},
+		{warpsim.Behaviour{State: "PAUSED"}, "failed", "PAUSED", "which this version of the program does not know"},
 	}
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		for _, tt := range tests {
@@ -80,7 +80,7 @@ func TestTheVerdictNamesWhatBroke(t *testing.T) {
 		w.oz.Behave(warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed", Message: "Failed to run setup command: " + login + ". Check it."})
 		r = w.run(w.inputs(map[string]string{"setup_commands": "#"}))
 		assert.Equal(t, 3, r.code)
-		assert.Contains(t, r.log, "git could not be made ready; check that the image has git")
+		assert.Contains(t, r.log, "git could not be configured; check that the image has git")
 
 		for _, auth := range []string{"helper", "url"} {
 			r = w.run(w.inputs(map[string]string{"setup_commands": "#", "clone_auth": auth, "verify_token": "false", "bitbucket_token": "ATATT3MARKER-revoked"}))
@@ -105,7 +105,7 @@ func TestAPassingErrorIsTriedOnceMore(t *testing.T) {
 		assert.Equal(t, 0, r.code, r.log)
 		w.requireRun(r, "passed", "SUCCEEDED")
 		require.Len(t, w.oz.Runs(), 2)
-		assert.Contains(t, r.log, "run "+w.oz.Runs()[0].ID+" ended by an error of Oz's own")
+		assert.Contains(t, r.log, "run "+w.oz.Runs()[0].ID+" ended with a temporary error of Oz")
 		assert.Contains(t, r.log, "used 2.00 credits and 2468 tokens", "both are paid for")
 
 		w.oz.Behave(passing, passing)
@@ -180,7 +180,7 @@ func TestHeadMayMoveDuringTheTest(t *testing.T) {
 		r := job.wait()
 		assert.Equal(t, 0, r.code, r.log)
 		w.requireRun(r, "passed", "SUCCEEDED")
-		assert.Contains(t, r.log, "the agent found commit "+after+", which came during the test")
+		assert.Contains(t, r.log, "the agent found commit "+after+", which was pushed during the test")
 		assert.Equal(t, before, r.outputs["head_commit"])
 
 		w.oz.Behave(warpsim.Behaviour{Hold: pauseForTheTest})

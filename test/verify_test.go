@@ -147,7 +147,7 @@ func TestVerificationThatFails(t *testing.T) {
 		lies := warpsim.Behaviour{Reply: func(string) string { return wrongCommit }}
 		w.oz.Behave(lies, lies)
 		r := w.tests(3, w.verification(nil))
-		assert.Contains(t, r.log, "found commit "+wrongCommit+" where Bitbucket serves "+w.cloud.Head())
+		assert.Contains(t, r.log, "found commit "+wrongCommit+", but Bitbucket serves "+w.cloud.Head())
 
 		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "ATATT3MARKER-revoked") // which a good token of the inputs does not hide
 		r = w.tests(3, w.verification(nil))

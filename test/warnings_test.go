@@ -25,7 +25,7 @@ func TestWarningsOfInputsComeFirst(t *testing.T) {
 		"warning: clone_auth: url sends the token's header to every host",
 		"warning: clone_auth: url leaves the token in .git/config",
 		"warning: setup_commands, line 1, reads $BITBUCKET_API_TOKEN, but the token is in $BITBUCKET_TOKEN (secret_name)",
-		"warning: setup_commands, line 3, clones " + w.dc.CloneURL() + ", which is cloned already",
+		"warning: setup_commands, line 3, clones " + w.dc.CloneURL() + ", which the program clones already",
 		"warning: a setup command reads $NPM_TOKEN",
 	} {
 		next := strings.Index(r.log[at:], want)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# For cron, or by hand: the two credentials are files that only this user reads.
+# For cron, or by hand. The two credentials are files that only this user can read.
 #
 #	17 3 * * 1  REPO_URL=https://bitbucket.org/your-workspace/your-repo.git  $HOME/bin/cron.sh
 set -eu

@@ -290,7 +290,7 @@ func TestWhatIsImported(t *testing.T) {
 		"a twin that is no Bitbucket's": {[]warp.Environment{of(t, one, "acme-app", app), elsewhere}, []string{one}, []string{"environment_id: " + one}, []string{two}},
 		"two servers":                   {[]warp.Environment{of(t, one, "acme-app", app), of(t, two, "PRJ-app", server)}, []string{one, two}, []string{"_variable: BITBUCKET_API_TOKEN\n", "_variable: OZ_BITBUCKET_TOKEN\n"}, nil},
 		"a clone by hand after the login": {[]warp.Environment{of(t, one, "acme-app", app, "git clone https://bitbucket.org/acme/lib.git")}, []string{one},
-			[]string{"repo_url: " + app + "\n", "stays as it is, for no entry can say the same: setup_commands"}, []string{"lib"}},
+			[]string{"repo_url: " + app + "\n", "kept as it is, because an entry cannot say it: setup_commands"}, []string{"lib"}},
 		"in common": {[]warp.Environment{of(t, one, "acme-app", app), of(t, two, "b", app, "cd ./app && make")}, []string{one, two}, []string{"defaults:\n  docker_image: ubuntu:24.04\nenvironments:\n", "    setup_commands: make\n"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

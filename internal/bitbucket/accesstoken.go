@@ -18,15 +18,15 @@ const (
 	RepositoryWrite Permission = "REPO_WRITE"
 )
 
-// TokenOwner is whom a Data Center HTTP access token belongs to: a user (User
-// alone), a project (Project alone) or a repository (Project and Slug).
+// TokenOwner is the owner of a Data Center HTTP access token: a user (only User is
+// set), a project (only Project) or a repository (Project and Slug).
 type TokenOwner struct {
 	User    string // the user's slug, which need not be the login name
 	Project string // key, or "~user"
 	Slug    string
 }
 
-// Path is the owner's path in the REST of access tokens:
+// Path is the owner's path in the REST API for access tokens:
 //
 //	/users/jane
 //	/projects/PRJ
@@ -42,7 +42,7 @@ func (o TokenOwner) Path() string {
 	return path
 }
 
-// String says in words whose token it is.
+// String describes the owner in words.
 func (o TokenOwner) String() string {
 	switch {
 	case o.User != "":
@@ -53,8 +53,8 @@ func (o TokenOwner) String() string {
 	return "project " + o.Project
 }
 
-// TokenRecord is a Data Center HTTP access token without its value, which only
-// the answer to its creation holds.
+// TokenRecord is a Data Center HTTP access token without its value. Only the answer to
+// its creation holds the value.
 type TokenRecord struct {
 	ID      string // digits; may begin with 0
 	Name    string
@@ -62,6 +62,6 @@ type TokenRecord struct {
 	Expires time.Time // zero: never
 }
 
-// ErrAnswerLost marks an error after which nobody knows whether Bitbucket did
-// what it was asked. Look before trying again.
-var ErrAnswerLost = errors.New("the answer was lost, it may have happened")
+// ErrAnswerLost marks an error after which it is unknown whether Bitbucket carried out
+// the request. Look before trying again.
+var ErrAnswerLost = errors.New("the answer was lost, so the request may have taken effect")

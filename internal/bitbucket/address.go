@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// address is a URL taken apart, before anything in it is judged.
+// address is a URL split into its parts, before any check.
 type address struct {
 	scheme string   // lower case; "ssh" for "git@host:path" too; "" when there is none
-	user   string   // what stands before the host's "@": possibly a secret
+	user   string   // text before the host's "@"; may be a secret
 	host   string   // lower case, with the port
 	path   []string // without the slash at the end, "%7E" decoded
 	tail   bool     // a query or a fragment follows
 }
 
-// OriginOf is where an http or https URL leads, "https://host[:port]" in lower case,
-// as git and curl read it: without the user, and without the scheme's own port. It is
-// empty for any other text. The host may be anything.
+// OriginOf is the origin of an http or https URL, "https://host[:port]" in lower case,
+// as git and curl read it: without the user, and without the scheme's default port. It
+// is empty for any other text. The host is not checked.
 func OriginOf(url string) string {
 	a := address{}
 	scheme, rest, _ := strings.Cut(url, "://")
@@ -82,9 +82,8 @@ func isShortSSH(text string) bool {
 	return strings.Contains(before, "@") || !isPort(first)
 }
 
-// cutUser separates what stands before the host. A token that was pasted raw
-// may hold "/" and "@", so the last "@" with a repository after it counts;
-// without one, the last "@" in front of the path.
+// cutUser separates the user from the host. A pasted token may hold "/" and "@", so the
+// last "@" before a valid repository counts, or else the last "@" before the path.
 func cutUser(rest string) (user, after string) {
 	last := strings.LastIndex(rest, "@")
 	if last < 0 {
@@ -104,8 +103,8 @@ func cutUser(rest string) (user, after string) {
 	return rest[:last], rest[last+1:]
 }
 
-// read makes out the repository that the address names, and what is wrong
-// with host and path. Scheme, user and tail are the caller's to judge.
+// read finds the repository that the address names, and what is wrong with host and
+// path. The caller checks scheme, user and tail.
 func (a address) read(flavor Flavor) reading {
 	host, port, reason := a.place()
 	if reason != "" {
@@ -130,14 +129,14 @@ func (a address) read(flavor Flavor) reading {
 	return read
 }
 
-// others are well-known hosts of git that are no Bitbucket.
+// others are well-known git hosts that are not Bitbucket.
 var others = []string{"github.com", "ssh.github.com", "gitlab.com", "altssh.gitlab.com", "dev.azure.com", "ssh.dev.azure.com", "codeberg.org", "git.sr.ht"}
 
 // hostName matches a host name or an IPv4 address.
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
-// place splits and checks the host; port is empty for the scheme's own, which is
-// that of https where no scheme is given.
+// place splits and checks the host. Port is empty for the scheme's default port;
+// without a scheme that of https.
 func (a address) place() (host, port, reason string) {
 	host, port, _ = strings.Cut(a.host, ":")
 	if !hostName.MatchString(host) {
@@ -152,7 +151,7 @@ func (a address) place() (host, port, reason string) {
 	return host, a.port(port), ""
 }
 
-// port is a port as an origin has it: empty for the scheme's own.
+// port is a port as in an origin: empty for the scheme's default.
 func (a address) port(text string) string {
 	own := "443"
 	if a.scheme == "http" {

@@ -12,18 +12,18 @@ const cloudHost = "bitbucket.org"
 // Reasons to refuse a URL on Cloud.
 const (
 	isLikeCloud = "the host only looks like bitbucket.org"
-	isSubdomain = "the host is not the one of clone URLs"
+	isSubdomain = "this is a subdomain of bitbucket.org that has no clone URLs"
 	hasPort     = "bitbucket.org serves HTTPS on its own port only"
 	isNoRepo    = "the URL names no repository: both a workspace and a repository are needed"
-	isForeign   = "the path is one of Data Center, but the host is Bitbucket Cloud"
+	isForeign   = "the path is that of a Data Center URL, but the host is Bitbucket Cloud"
 )
 
-// lookAlike matches hosts that a hurried reader takes for bitbucket.org.
+// lookAlike matches hosts that look like bitbucket.org at first sight.
 var lookAlike = regexp.MustCompile(`[a-z0-9_-]bitbucket\.org$|bitbucket\.org[.-]`)
 
 func isLookAlike(host string) bool { return lookAlike.MatchString(host) }
 
-// isOnCloud reports whether host is bitbucket.org or a part of it, such as
+// isOnCloud reports whether host is bitbucket.org or a subdomain, such as
 // "api.bitbucket.org".
 func isOnCloud(host string) bool {
 	return host == cloudHost || strings.HasSuffix(host, "."+cloudHost)
@@ -72,7 +72,7 @@ func (a address) readCloud(host, port string) reading {
 	return read
 }
 
-// cutCloudREST cuts the path of Cloud's REST API off.
+// cutCloudREST removes the path of Cloud's REST API.
 func cutCloudREST(path []string) (rest []string, isAPI bool) {
 	for _, prefix := range [][]string{
 		{"2.0", "repositories"}, {"api", "2.0", "repositories"}, {"!api", "2.0", "repositories"},

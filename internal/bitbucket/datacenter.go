@@ -8,7 +8,7 @@ import (
 
 // Reasons to refuse a URL on Data Center.
 const (
-	hasNoSCM = "a clone URL of Data Center has /scm/PROJECT/REPO.git in it, and this one does not"
+	hasNoSCM = "a clone URL of Data Center contains /scm/PROJECT/REPO.git, but this one does not"
 	hasMore  = "the URL goes on after the repository"
 )
 
@@ -23,15 +23,15 @@ var (
 	contextPath = regexp.MustCompile(`^(/\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*$`)
 )
 
-// readDataCenter reads the path of a URL on a server of one's own. A context
-// path may itself hold "scm" or "projects", so a form counts only whole:
+// readDataCenter reads the path of a URL on a Data Center server. A context path may
+// itself hold "scm" or "projects", so only a complete form counts:
 //
 //	[CONTEXT/]projects/KEY/repos/REPO[/PAGE...]    and users/NAME/repos/...
 //	[CONTEXT/]rest/api/VERSION/projects/KEY/repos/REPO...
 //	[CONTEXT/]scm/KEY/REPO[.git]                   the last "scm" that fits
 //	KEY/REPO[.git]                                 over SSH, or a guess
 //
-// Pages come first, for the path of a file in the browser can hold anything.
+// Pages are tried first, because the path of a file in the browser can hold anything.
 func (a address) readDataCenter(host, port string) reading {
 	server := Repository{Flavor: DataCenter, Scheme: "https", Host: host}
 	if a.scheme == "http" {
@@ -73,12 +73,13 @@ func (a address) readDataCenter(host, port string) reading {
 	return reading{reason: hasNoSCM}
 }
 
-// isRepositoryPage reports whether path starts like a page of a repository.
+// isRepositoryPage reports whether path begins like a page of a repository.
 func isRepositoryPage(path []string) bool {
 	return len(path) >= 4 && (path[0] == "projects" || path[0] == "users") && path[2] == "repos"
 }
 
-// cutServerREST cuts Data Center's REST API, "rest/api/VERSION", off a context.
+// cutServerREST removes the path of Data Center's REST API, "rest/api/VERSION", from a
+// context.
 func cutServerREST(path []string) (context []string, isAPI bool) {
 	start := len(path) - 3
 	if start < 0 || !slices.Equal(path[start:start+2], []string{"rest", "api"}) {
@@ -87,7 +88,7 @@ func cutServerREST(path []string) (context []string, isAPI bool) {
 	return path[:start], true
 }
 
-// named is the reading of a repository on the server, if its names can be.
+// named is the reading of a repository on the server, if its names are valid.
 func (r Repository) named(context []string, owner, slug, reason string) reading {
 	if len(context) > 0 {
 		r.Context = "/" + strings.Join(context, "/")

@@ -7,21 +7,19 @@ import (
 	"unicode"
 )
 
-// Parse reads an HTTPS clone URL. The flavor "" is found out from the host:
+// Parse reads an HTTPS clone URL. When the flavor is empty, the host decides:
 // bitbucket.org is Cloud, any other is Data Center. Accepted are
 //
 //	https://bitbucket.org/WORKSPACE/REPO
 //	https://HOST[:PORT][/CONTEXT]/scm/KEY/REPO
 //	https://HOST[:PORT][/CONTEXT]/scm/~USER/REPO
 //
-// with or without ".git", a "user@" (dropped), a slash at the end, an
-// upper-case scheme or host, the scheme's own port, and "%7E" for "~". On
-// Cloud http becomes https and the path lower case; on Data Center http stays,
-// and so do key and slug.
+// with or without ".git", a "user@" (dropped), a slash at the end, an upper-case scheme
+// or host, the scheme's own port, and "%7E" for "~". On Cloud http becomes https, and
+// the path becomes lower case. On Data Center http, key and slug stay as they are.
 //
-// The error is a *URLError. What people paste instead of the clone URL (an SSH
-// URL, a page of the website, a REST URL, a whole command) is refused, and
-// the error names the clone URL to use.
+// The error is a *URLError. Common mistakes (an SSH URL, a page of the website, a REST
+// URL, a whole command) are refused, and the error names the clone URL to use.
 //
 // Source: Atlassian Support, "What is a slug?"; Project.getKey in
 // https://docs.atlassian.com/bitbucket-server/javadoc/9.6.0/
@@ -42,13 +40,13 @@ func Parse(raw string, flavor Flavor) (Repository, error) {
 type URLError struct {
 	Reason     string     // what is wrong, lower case, no full stop
 	Remedy     string     // what to do; names the clone URL to use when one can be derived
-	Repository Repository // what the text was understood to mean; zero when that is unclear
+	Repository Repository // the repository that was probably meant; zero when unclear
 }
 
 // Error is "reason: remedy".
 func (e *URLError) Error() string { return e.Reason + ": " + e.Remedy }
 
-// Reasons that both flavors have.
+// Reasons to refuse a URL on both flavors.
 const (
 	isNothing       = "the URL is empty"
 	hasSpace        = "the URL has white space in it"
@@ -56,7 +54,7 @@ const (
 	isWrapped       = "the URL has quotes or brackets around it"
 	hasSecret       = "the URL holds a password or token, which would end up in logs and in .git/config"
 	needsCloud      = "bitbucket.org is Bitbucket Cloud, not Data Center"
-	needsDataCenter = "Bitbucket Cloud is at bitbucket.org and nowhere else"
+	needsDataCenter = "Bitbucket Cloud is only at bitbucket.org"
 	isElsewhere     = "the host of this URL is not Bitbucket"
 	isSSH           = "this is an SSH URL, and a token works over HTTPS only"
 	hasNoHTTPS      = "the URL does not start with https://"
@@ -72,13 +70,13 @@ const (
 // wrapping is what people paste around a URL.
 const wrapping = "\"'`<>()[]“”‘’"
 
-// reading is what a text was taken for.
+// reading is the result of reading a text.
 type reading struct {
 	repository Repository // zero when unclear
-	reason     string     // what keeps the text from being a clone URL, or ""
+	reason     string     // why the text is not a clone URL, or ""
 }
 
-// remedy says what to do about the reason.
+// remedy says how to fix the reason.
 func (r reading) remedy(flavor Flavor) string {
 	use := "use the HTTPS URL that the repository's Clone button shows, such as " + example(flavor)
 	if r.repository != (Repository{}) {
@@ -119,8 +117,7 @@ func readText(text string, flavor Flavor) reading {
 	return readURL(text, flavor)
 }
 
-// readWords reads several words: a command that clones, or a URL in which a
-// blank has no place.
+// readWords reads several words: a command that clones, or a URL with a space in it.
 func readWords(words []string, flavor Flavor) reading {
 	if !slices.Contains(words, "clone") {
 		return reading{reason: hasSpace}
@@ -137,8 +134,8 @@ func readWords(words []string, flavor Flavor) reading {
 	return reading{reason: isCommand}
 }
 
-// readURL reads one word. The first thing that is wrong with it is the reason:
-// a secret before everything else, then the flavor.
+// readURL reads one word. The reason is its most important mistake: a secret first,
+// then the flavor.
 func readURL(text string, flavor Flavor) reading {
 	a := takeApart(text)
 	read := a.read(flavor)
@@ -156,8 +153,8 @@ func readURL(text string, flavor Flavor) reading {
 	return read
 }
 
-// holdsSecret reports whether what stands before the host is more than the
-// plain user name that Bitbucket's Clone button puts there.
+// holdsSecret reports whether the user in a URL is more than the plain user name that
+// Bitbucket's Clone button puts there.
 func holdsSecret(user string) bool {
 	return strings.ContainsAny(user, ":/@$") || ForeignKind("", func(prefix string) bool {
 		return strings.HasPrefix(user, prefix)

@@ -126,11 +126,11 @@ func TestParseRefuses(t *testing.T) {
 		{"Cloud, file with an at sign", "https://bitbucket.org/acme/app/src/main/@scope/x.js", "", "page", "use " + cloud},
 		{"Cloud, REST", "https://api.bitbucket.org/2.0/repositories/acme/app", "", "REST", "use " + cloud},
 		{"Cloud, REST on the site", "https://bitbucket.org/!api/2.0/repositories/acme/app/refs", "", "REST", "use " + cloud},
-		{"Cloud, www", "https://www.bitbucket.org/acme/app", "", "not the one of clone URLs", "use " + cloud},
+		{"Cloud, www", "https://www.bitbucket.org/acme/app", "", "a subdomain of bitbucket.org", "use " + cloud},
 		{"Cloud, workspace page", "https://bitbucket.org/acme/workspace/projects/KEY", "", "no repository", none},
 		{"Cloud, workspace alone", "https://bitbucket.org/acme/", "", "no repository", none},
 		{"Cloud, host alone", "https://bitbucket.org", "", "no repository", none},
-		{"Cloud with a Data Center path", "https://bitbucket.org/scm/acme/app.git", "", "one of Data Center", none},
+		{"Cloud with a Data Center path", "https://bitbucket.org/scm/acme/app.git", "", "that of a Data Center URL", none},
 		{"Data Center, page", "https://git.example.com/projects/PROJ/repos/app/browse?at=refs%2Fheads%2Fx", "", "page", "use " + server},
 		{"Data Center, page alone", "https://git.example.com/projects/PROJ/repos/app", "", "page", "use " + server},
 		{"Data Center, page of a file with a deceiving path", "https://git.example.com/projects/PROJ/repos/app/browse/projects/a/repos/scm/b/c", "", "page", "use " + server},
@@ -164,7 +164,7 @@ func TestParseRefuses(t *testing.T) {
 		{"query after host", "https://bitbucket.org?x=/acme/app", "", "no repository", none},
 
 		{"Cloud URL for a Data Center", cloud, bitbucket.DataCenter, "is Bitbucket Cloud", "flavor cloud, and use " + cloud},
-		{"Data Center URL for Cloud", server, bitbucket.Cloud, "nowhere else", "flavor datacenter"},
+		{"Data Center URL for Cloud", server, bitbucket.Cloud, "only at bitbucket.org", "flavor datacenter"},
 		{"look-alike with a tail", "https://bitbucket.org.evil.example/acme/app.git", "", "looks like", none},
 		{"look-alike with a dash", "https://bitbucket.org-evil.example/acme/app.git", bitbucket.Cloud, "looks like", none},
 		{"look-alike with a head", "https://evilbitbucket.org/scm/acme/app.git", bitbucket.DataCenter, "looks like", none},
@@ -257,8 +257,8 @@ func TestParseKeepsSecretsToItself(t *testing.T) {
 	})
 }
 
-// What Parse accepts it prints and reads again; what it derives from a refused
-// text it would accept.
+// Parse accepts the URL of a repository that it has parsed, and of one that it derived
+// from a refused text.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"https://bitbucket.org/acme/app.git",
@@ -298,7 +298,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// No token that stands before the host comes out again.
+// No token in front of the host is shown.
 func FuzzParseHidesTokens(f *testing.F) {
 	for _, seed := range []string{"S3CRET", "a/b", "p@ss", "x?y#z", "/scm/A/SECRET", "1/projects/A/repos/SECRET/"} {
 		f.Add(seed)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Place is where repositories are: a workspace, a project or a person's own. The zero
-// value is no place.
+// Place is a workspace, a project or a person's own repositories. The zero value is not
+// a place.
 type Place struct {
 	Home    Repository // without Slug; Owner is the workspace, the project's key or "~user"
 	Project string     // Cloud: key of a project of the workspace; empty: all of them
@@ -20,7 +20,8 @@ func (p Place) String() string {
 	return p.Home.Owner
 }
 
-// Named is the repository of this slug in the place, false when none can be called so.
+// Named is the repository of this slug in the place. It is false when the slug is not
+// valid.
 func (p Place) Named(slug string) (Repository, bool) {
 	r := p.Home
 	r.Slug = slug
@@ -30,12 +31,12 @@ func (p Place) Named(slug string) (Repository, bool) {
 
 // Reasons to refuse the page of a place.
 const (
-	isNoPlace    = "this is the page of neither a workspace nor a project"
-	isRepository = "this names one repository, and neither a workspace nor a project"
+	isNoPlace    = "this is not the page of a workspace or project"
+	isRepository = "this names one repository, not a workspace or project"
 )
 
-// ParsePlace reads the address of the page of a workspace or a project. An empty flavor is
-// found out from the host. The error is a *URLError.
+// ParsePlace reads the address of the page of a workspace or a project. When the flavor is
+// empty, the host decides. The error is a *URLError.
 //
 //	https://bitbucket.org/WORKSPACE[/workspace/PAGE...]
 //	https://bitbucket.org/WORKSPACE/workspace/projects/KEY

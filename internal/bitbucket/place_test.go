@@ -35,15 +35,15 @@ func TestParsePlace(t *testing.T) {
 		assert.Equal(t, want, place, url)
 	}
 	for url, want := range map[string]string{
-		"https://bitbucket.org/":                               "neither a workspace nor a project",
+		"https://bitbucket.org/":                               "not the page of a workspace or project",
 		"https://bitbucket.org/acme/app":                       "one repository",
 		"https://bitbucket.org/acme/app.git":                   "one repository",
 		"https://bitbucket.org/a%20b":                          "characters",
 		"https://bitbucket.org/acme/workspace/projects/%2e%2e": "characters",
 		"https://git.example.com/projects/PRJ/repos/app":       "one repository",
 		"https://git.example.com/scm/PRJ/app.git":              "one repository",
-		"https://git.example.com/projects":                     "neither a workspace nor a project",
-		"https://git.example.com/dashboard":                    "neither a workspace nor a project",
+		"https://git.example.com/projects":                     "not the page of a workspace or project",
+		"https://git.example.com/dashboard":                    "not the page of a workspace or project",
 		"https://git.example.com/../projects/PRJ":              "characters",
 		"git@bitbucket.org:acme":                               "does not start with https://",
 		"acme":                                                 "does not start with https://",

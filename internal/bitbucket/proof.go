@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// Service is what a git client asks a server for.
+// Service is the service that a git client requests from a server.
 type Service string
 
 // The services of git's smart HTTP.
@@ -22,7 +22,7 @@ type Login struct {
 	User   string // for Basic
 }
 
-// String names the way: "Bearer", "Basic with the user x-token-auth" or "nobody".
+// String describes the login: "Bearer", "Basic with the user x-token-auth" or "nobody".
 func (l Login) String() string {
 	switch {
 	case l.Bearer:
@@ -33,17 +33,16 @@ func (l Login) String() string {
 	return "nobody"
 }
 
-// Refs are the commits that matter, as a server advertises them. A missing one
-// is empty.
+// Refs are the relevant commits that a server advertises. A missing one is empty.
 type Refs struct {
 	Head   string
 	Branch string // of the wanted name
-	Tag    string // of the wanted name; of an annotated one, the commit that it points to
+	Tag    string // of the wanted name; for an annotated tag, the commit that it points to
 
 	Scopes []string // of the token, where Cloud's answer tells them
 }
 
-// Offer is the first answer of a repository that lets a clone in.
+// Offer is the first answer of a repository that allows a clone.
 type Offer struct {
 	Scopes []string // of the token, where Cloud's answer tells them
 	// Refs asks for the refs, unless the answer holds them. Called once.
@@ -58,24 +57,23 @@ func (r Refs) Commit(wanted string) string {
 	return cmp.Or(r.Branch, r.Tag)
 }
 
-// Refusal is Bitbucket's no, or an answer that does not come from a git server
-// at all.
+// Refusal is a refusal of Bitbucket, or an answer that is not a git server's.
 type Refusal struct {
 	Status  int    // HTTP status; Data Center refuses with 200 too
 	Text    string // the server's words on one line, bounded
 	NotGit  bool   // a login page, a proxy's page, a redirect
-	MovedTo string // clone URL on the same host to which a redirect leads; empty: to none
-	Hidden  bool   // Text may hold a token that nobody knows yet: it is read, never shown
+	MovedTo string // clone URL on the same host to which the answer redirects; empty for none
+	Hidden  bool   // Text may hold a new token: it may be read but never shown
 }
 
-// ErrNotAsked stands for the answer to a question that was not asked: the token
-// had been refused before, and one more refusal could lock its owner out.
-var ErrNotAsked = errors.New("not asked, for the server had refused the token with 401 before")
+// ErrNotAsked is returned in place of an answer: the token had been refused before, and
+// one more refusal could lock its owner's account.
+var ErrNotAsked = errors.New("not asked, because the server had refused the token with 401 before")
 
-// Error is the status and the server's words, where they may be shown.
+// Error is the status and, when they may be shown, the server's words.
 func (r *Refusal) Error() string {
 	if r.Hidden {
-		return fmt.Sprintf("%d, and the server's words are not shown, for they could hold a token", r.Status)
+		return fmt.Sprintf("%d; the server's words are not shown because they could hold a token", r.Status)
 	}
 	return fmt.Sprintf("%d: %s", r.Status, r.Text)
 }

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Repository is one repository on one Bitbucket. The zero value is no
-// repository. Values are comparable with ==, which also tells spellings apart;
-// Same does not.
+// Repository is one repository on one Bitbucket. The zero value is not a repository.
+// Two spellings of one repository are not equal (==), but Same is true for them.
 type Repository struct {
 	Flavor  Flavor
 	Scheme  string // "https", or "http" for a Data Center without TLS
@@ -23,7 +22,7 @@ type Repository struct {
 //	https://bitbucket.org/WORKSPACE/SLUG.git
 //	https://HOST[:PORT][/CONTEXT]/scm/KEY/SLUG.git
 //
-// Parse of it gives the same Repository again.
+// Parse returns the same Repository for it.
 func (r Repository) CloneURL() string {
 	base := r.Origin()
 	if r.Flavor == DataCenter {
@@ -32,8 +31,8 @@ func (r Repository) CloneURL() string {
 	return base + "/" + r.String() + ".git"
 }
 
-// Origin is the scheme and the host, "https://host[:port]": the place that a
-// credential is for.
+// Origin is the scheme and the host, "https://host[:port]": a credential is for one
+// origin.
 func (r Repository) Origin() string { return r.Scheme + "://" + r.Host }
 
 // InClear reports whether a token would travel unencrypted over a network: by
@@ -77,17 +76,17 @@ func (r Repository) SecretName(shared string) string {
 	return shared + "_" + own
 }
 
-// Same reports whether the server would serve the same repository for both.
-// Neither flavor tells upper from lower case in owner and slug. The path in
-// front of Data Center's "/scm" does belong to the identity. The scheme does
-// not: a server that moves from http to https keeps its repositories.
+// Same reports whether the server would serve the same repository for both. Both
+// flavors ignore case in owner and slug. The path in front of Data Center's "/scm" is
+// part of the identity. The scheme is not: a server that moves from http to https keeps
+// its repositories.
 func (r Repository) Same(o Repository) bool {
 	return r.Flavor == o.Flavor && r.Host == o.Host && r.Context == o.Context &&
 		strings.EqualFold(r.Owner, o.Owner) && strings.EqualFold(r.Slug, o.Slug)
 }
 
-// Folded is the repository in the form that all of its spellings share: two are the same
-// where these are equal.
+// Folded is the repository in the form that all of its spellings share: two repositories
+// are the same when their folded forms are equal.
 func (r Repository) Folded() Repository {
 	r.Scheme, r.Owner, r.Slug = "", strings.ToLower(r.Owner), strings.ToLower(r.Slug)
 	return r

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// TokenKind is a kind of token, as far as git and REST treat it differently.
+// TokenKind is a kind of token. Git and REST treat each kind differently.
 type TokenKind string
 
 // The token kinds.
@@ -15,7 +15,7 @@ const (
 	HTTPAccessToken TokenKind = "http_access_token" // Data Center: of a user, project or repository
 )
 
-// Prefixes that tell where a token comes from.
+// Prefixes that tell the kind of a token.
 //
 // Source: Atlassian's own examples and public secret scanners; the length
 // varies, and older Data Center tokens have no prefix.
@@ -26,8 +26,8 @@ const (
 	httpAccessTokenPrefix = "BBDC-"
 )
 
-// User is the user name that git sends beside a token of this kind. On Data
-// Center it is for Basic authentication; Bearer has no user name.
+// User is the user name that git sends with a token of this kind. On Data Center it is
+// for Basic authentication; Bearer has no user name.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/
 // and, for access tokens, BitbucketAccessTokenAuthenticator.java of Jenkins'
@@ -39,8 +39,8 @@ func (k TokenKind) User() string {
 	return "x-token-auth"
 }
 
-// Login is the way in which a token of this kind is presented to git: Basic on
-// Cloud, Bearer on Data Center, which every version takes from every owner.
+// Login is how git presents a token of this kind: Basic on Cloud, Bearer on Data
+// Center. Every version of Data Center accepts Bearer for tokens of every owner.
 //
 // Source: https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html
 func (k TokenKind) Login() Login {
@@ -50,9 +50,9 @@ func (k TokenKind) Login() Login {
 	return Login{User: k.User()}
 }
 
-// Surplus lists those of a Cloud token's scopes that change something, and so go
-// beyond a clone: "write:repository:bitbucket", "repository:write", "webhook" and
-// so on. With push, the scope to push is not among them.
+// Surplus lists the scopes of a Cloud token that allow changes, which a clone does not
+// need: "write:repository:bitbucket", "repository:write", "webhook" and so on. With
+// push, the scope to push is left out.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/api-token-permissions/
 // and https://support.atlassian.com/bitbucket-cloud/docs/repository-access-token-permissions/
@@ -71,9 +71,9 @@ func Surplus(scopes []string, push bool) []string {
 	})
 }
 
-// KindOf tells the kind of a token from the flavor and the token's prefix.
-// It is certain when the prefix says so or the flavor has only that kind;
-// otherwise kind is the flavor's most common one, and a guess.
+// KindOf derives the kind of a token from the flavor and the token's prefix. It is
+// certain when the prefix says so or the flavor has only that kind. Otherwise kind is a
+// guess: the flavor's most common one.
 func KindOf(f Flavor, hasPrefix func(string) bool) (kind TokenKind, certain bool) {
 	switch {
 	case f == DataCenter:
@@ -117,8 +117,8 @@ var knownTokens = []struct {
 	{"glpat-", "", "a GitLab token (glpat-…)"},
 }
 
-// NotInToken reports whether no token of Bitbucket or Warp holds r: they are printable
-// ASCII, without what a wrong paste brings along.
+// NotInToken reports whether r is a character that no token of Bitbucket or Warp holds:
+// they are printable ASCII without white space, quotes and the like.
 func NotInToken(r rune) bool {
 	return r <= ' ' || r > '~' || strings.ContainsRune("'\"\\$`", r)
 }

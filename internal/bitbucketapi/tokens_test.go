@@ -238,11 +238,11 @@ func TestCreateTokenSortsAnswers(t *testing.T) {
 		notOf  bool // not Bitbucket's words
 		want   string
 	}{
-		{"refused", 401, `{"errors":[{"message":"You are not permitted","exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}`, false, false, "401, and the server's words are not shown"},
-		{"an old version", 404, `{"message":"HTTP 404 Not Found","status-code":404}`, false, true, "404, and"},
+		{"refused", 401, `{"errors":[{"message":"You are not permitted","exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}`, false, false, "401; the server's words are not shown"},
+		{"an old version", 404, `{"message":"HTTP 404 Not Found","status-code":404}`, false, true, "404; the"},
 		{"a login page", 302, "", false, true, "302"},
 		{"a page", 403, "<html>no</html>", false, true, "a page of HTML"},
-		{"the credential repeated", 400, `{"errors":[{"message":"bad: ` + credential + ` pass word"}]}`, false, false, "400, and the server's words are not shown"},
+		{"the credential repeated", 400, `{"errors":[{"message":"bad: ` + credential + ` pass word"}]}`, false, false, "400; the server's words are not shown"},
 		{"the server fails", 500, "", true, false, "500"},
 		{"no answer", 0, "", true, false, "EOF"},
 		{"no token in the answer", 200, `{"id":"1"}`, true, false, "the answer holds no token"},
@@ -291,7 +291,7 @@ func TestNoAnswerToAPutIsRepeated(t *testing.T) {
 	t.Parallel()
 	const made = "BBDC-MARKER-made-just-now"
 	for name, tt := range map[string]struct{ answer, want string }{
-		"in the words":       {"HTTP/1.1 409 Conflict\r\nContent-Length: 49\r\n\r\n" + `{"errors":[{"message":"` + made + `"}]}`, "409, and the server's words are not shown"},
+		"in the words":       {"HTTP/1.1 409 Conflict\r\nContent-Length: 49\r\n\r\n" + `{"errors":[{"message":"` + made + `"}]}`, "409; the server's words are not shown"},
 		"in the status":      {"HTTP/1.1 500 " + made + "\r\nContent-Length: 0\r\n\r\n", "500 Internal Server Error"},
 		"in what is no HTTP": {"HTTP/1.1 200 OK\r\n" + made + "\r\n\r\n", "the answer cannot be read"},
 		"in no status":       {made + "\r\n\r\n", "the answer cannot be read"},

@@ -11,10 +11,10 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// notInURL are the characters of a token that do not stand for themselves in
-// front of the "@" of a URL. Git takes "/", "?" and "#" for the end of the host
-// and "@" for the end of the password, and prints what it then cannot read,
-// token included; "%" begins an escape.
+// notInURL are the characters of a token that have a meaning of their own before the
+// "@" of a URL. Git reads "/", "?" and "#" as the end of the host and "@" as the end of
+// the password. It then prints the rest that it cannot read, token included. "%" begins
+// an escape.
 //
 // Source: git's credential_from_url in credential.c; tried for every printable
 // character with git 2.39.5.
@@ -67,11 +67,11 @@ func (p *parser) commands(input string) {
 		p.command(first, command)
 	}
 	if open != "" {
-		p.command(first, open) // which says what is missing
+		p.command(first, open) // it reports the missing end
 	}
 }
 
-// cloneURL says what clone_auth: url does with the token.
+// cloneURL warns of what clone_auth: url does with the token.
 func (p *parser) cloneURL() {
 	switch p.config.Primary().Flavor {
 	case bitbucket.Cloud:
@@ -84,26 +84,26 @@ func (p *parser) cloneURL() {
 	p.warn("clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not")
 }
 
-// command checks one setup command. Messages name its line and do not show it:
-// it may hold a secret that nobody has declared. Number is its line in the input.
+// command checks one setup command. Messages name the number of its line and do not
+// show the command: it may hold a secret that no input declares.
 func (p *parser) command(number int, command string) {
 	c := &p.config
 	c.SetupCommands = append(c.SetupCommands, command)
 	const input = "setup_commands"
 	switch {
-	case p.spelledOut(number, command), p.holdsSecret(command): // the latter is refused by leaks
+	case p.spelledOut(number, command), p.holdsSecret(command): // leaks reports the latter
 		return
 	case emptied.MatchString(command):
-		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before it came here", number)
+		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before the program started", number)
 		return
 	}
 	if err := shell.Check(command); err != nil {
-		p.add(input, "mend the command; each line is one command of its own", "line %d is not a shell command: %v", number, err)
+		p.add(input, "fix the command; each line is one command of its own", "line %d is not a shell command: %v", number, err)
 		return
 	}
 	for _, repository := range c.Repositories {
 		if setup.Clones(command, repository) {
-			p.warn("setup_commands, line %d, clones %s, which is cloned already", number, repository.CloneURL())
+			p.warn("setup_commands, line %d, clones %s, which the program clones already", number, repository.CloneURL())
 		}
 	}
 	for _, name := range shell.Variables(command) {
@@ -114,19 +114,18 @@ func (p *parser) command(number int, command string) {
 	}
 }
 
-// spelledOut refuses a line, comments too, that holds what looks like a token and
-// is none of the job's own, which leaks refuses.
+// spelledOut refuses a line, also a comment, with a word that looks like a token. The
+// job's own tokens are left to leaks.
 func (p *parser) spelledOut(number int, line string) bool {
 	found := p.undeclared(line)
 	if len(found) > 0 {
-		p.add("setup_commands", "revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME", "line %d spells out %s", number, found[0].kind)
+		p.add("setup_commands", "revoke it, store a new one as a managed secret, add its name to environment_secrets and write $NAME", "line %d holds what looks like %s", number, found[0].kind)
 	}
 	return len(found) > 0
 }
 
-// emptied finds the traces of a variable that a shell has replaced by nothing:
-// a URL with a user and no password or with an empty user, and a header that
-// ends after its scheme.
+// emptied finds the traces of a variable that a shell has replaced by an empty value: a
+// URL with an empty user or password, and a header that ends after its scheme.
 var emptied = regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
 	`\b(?:bearer|basic)[ \\]+["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
 

@@ -30,7 +30,7 @@ func TestHereDocumentsHaveTheirLines(t *testing.T) {
 
 	found := problems(t, cloud(with("setup_commands", "make\ncat <<E\nATATT3xFfGF0123456789abcdefghijkl\nE\nnpm ci")), nil)
 	assert.Len(t, found, 1)
-	assert.Contains(t, found[0], "line 2 spells out")
+	assert.Contains(t, found[0], "line 2 holds what looks like")
 
 	found = problems(t, cloud(with("setup_commands", "make\ncat <<E\nx\nmake")), nil)
 	assert.Len(t, found, 1)
@@ -40,14 +40,14 @@ func TestHereDocumentsHaveTheirLines(t *testing.T) {
 func TestSetupCommandsAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
-		mend    = "; mend the command; each line is one command of its own"
-		emptied = "setup_commands: line 1: a variable in it was replaced by nothing before it came here; quote the command so that the CI's shell leaves $VARIABLES alone"
-		revoke  = "; revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME"
+		fix     = "; fix the command; each line is one command of its own"
+		emptied = "setup_commands: line 1: a variable in it was replaced by nothing before the program started; quote the command so that the CI's shell leaves $VARIABLES alone"
+		revoke  = "; revoke it, store a new one as a managed secret, add its name to environment_secrets and write $NAME"
 		tail    = "xFfGF0T9kQeWbZ1uYhA1b2C3d4"
 	)
 	tests := []refusal{
-		{"syntax, by line", cloud(with("setup_commands", "make\n\n# x\nnpm ci &&")), "setup_commands: line 4 is not a shell command: column 8: `&&` must be followed by a statement" + mend},
-		{"a backslash at the end", cloud(with("setup_commands", "npm ci \\")), "setup_commands: line 1 is not a shell command: column 8: the shell would wait for a line after the last backslash" + mend},
+		{"syntax, by line", cloud(with("setup_commands", "make\n\n# x\nnpm ci &&")), "setup_commands: line 4 is not a shell command: column 8: `&&` must be followed by a statement" + fix},
+		{"a backslash at the end", cloud(with("setup_commands", "npm ci \\")), "setup_commands: line 1 is not a shell command: column 8: the shell would wait for a line after the last backslash" + fix},
 	}
 	for _, command := range []string{
 		"git clone https://x-bitbucket-api-token-auth:@bitbucket.org/acme/lib.git",
@@ -79,7 +79,7 @@ func TestSetupCommandsAreRefused(t *testing.T) {
 			"export TOKEN=%", "git clone https://x-token-auth:%@bitbucket.org/acme/lib.git", `curl -H "Authorization: Bearer %" https://x`, "login '%", "echo %=1A2B3C4D",
 		} {
 			command = strings.ReplaceAll(command, "%", token)
-			tests = append(tests, refusal{command, cloud(with("setup_commands", command)), "setup_commands: line 1 spells out " + kind + revoke})
+			tests = append(tests, refusal{command, cloud(with("setup_commands", command)), "setup_commands: line 1 holds what looks like " + kind + revoke})
 		}
 	}
 	requireRefused(t, tests)
@@ -122,7 +122,7 @@ func TestWarnings(t *testing.T) {
 			"clone_auth: url sends the token's header to every host that git talks to in the checkout, such as those of submodules, of other remotes and of redirects, which git follows with the header; clone_auth: helper does not", inConfig,
 		}},
 		{"a clone of a repository of ours", cloud(with("repo_url", cloudURL+"\nhttps://bitbucket.org/acme/web"), with("setup_commands", "make\ngit clone https://x-token-auth:$T@bitbucket.org/Acme/Web.git ../x")), []string{
-			"setup_commands, line 2, clones https://bitbucket.org/acme/web.git, which is cloned already",
+			"setup_commands, line 2, clones https://bitbucket.org/acme/web.git, which the program clones already",
 		}},
 		{"a clone of another one", cloud(with("setup_commands", "git clone https://bitbucket.org/acme/lib.git")), nil},
 		{"the secret's own name", cloud(with("setup_commands", "echo $BITBUCKET_API_TOKEN")), nil},

@@ -23,16 +23,17 @@ const (
 	Destroy Mode = "destroy" // the environment, and with DeleteSecret the secret
 )
 
-// Job is what belongs to the whole run of the program, and its entries.
+// Job is what the inputs say about a whole run of the program. Its entries say the
+// rest.
 type Job struct {
 	Mode    Mode
 	DryRun  bool    // show the plan and write nothing; always in the mode plan
-	Entries []Entry // one from the inputs, or those of the manifest that this job is about; none when those could not be read
+	Entries []Entry // one from the inputs, or the manifest's entries that this job works on; none when they could not be read
 
-	Others []Entry // those of the manifest that this job is not about
+	Others []Entry // the manifest's other entries
 
-	Manifest    string // its path; empty: the entry is from the inputs
-	Concurrency int    // environments that are worked on at a time
+	Manifest    string // path of the manifest; empty: the entry is from the inputs
+	Concurrency int    // environments that the job works on at a time
 	Shard       Shard  // the zero value is the whole manifest
 
 	SmokeTestMax     int // most agents that the job starts
@@ -43,33 +44,34 @@ type Job struct {
 	ExpiryWarning time.Duration
 	FailOnExpiry  bool
 
-	DeleteSecret bool // of the mode destroy: the secret too
-	Force        bool // of the mode destroy: whatever uses the environment
+	DeleteSecret bool // mode destroy: delete the secret too
+	Force        bool // mode destroy: delete the environment although something uses it
 
 	DetailedExitcode bool
 	OutputFile       string
 	ReportFile       string // ends in .json, .xml or .md
 
-	// Pasted is what looks like a token and is none of the job's: in an input that is
-	// shown and in a secret's place, which are refused, and in variables that are no input.
+	// Pasted are words that look like a token and are not one of the job's secrets. They
+	// were in an input that is shown, in place of a secret, or in a variable that is not an
+	// input. Only the last of these is not refused.
 	Pasted []sensitive.String
 
-	// Variables are the names of those that the manifest reads tokens from.
+	// Variables are the names of the variables from which the manifest takes tokens.
 	Variables []string
 	Factory   *Factory           // nil: none
-	hidden    []sensitive.String // tokens of a manifest, those of entries that the job leaves out too
+	hidden    []sensitive.String // tokens of all entries of the manifest, Others too
 
 	WarpAPIKey    sensitive.String
 	WarpServerURL *url.URL
 	CACertificate []byte // PEM
 }
 
-// Entry is what belongs to one environment and its secret.
+// Entry is what the inputs say about one environment and its secret.
 type Entry struct {
-	Place string // in the manifest, oz-environments.yml:12; empty without one
+	Place string // in the manifest, as in oz-environments.yml:12; empty without a manifest
 
 	Repositories []bitbucket.Repository // the first is the primary one; none only in the modes test, rotate and destroy
-	Flavor       bitbucket.Flavor       // empty only in those: any
+	Flavor       bitbucket.Flavor       // empty only in those modes: any flavor
 	Token        sensitive.String       // empty only in the modes plan, test and destroy, or where Mint has a password
 	TokenKind    bitbucket.TokenKind
 	KindCertain  bool // false: TokenKind is a guess
@@ -96,8 +98,8 @@ type Entry struct {
 	EnvironmentSecrets []string
 
 	SmokeTest        bool
-	SmokeTestAll     bool // of a rotation: each environment, not the first alone
-	SmokeTestChanged bool // with SmokeTest: only where something changed, and in one environment of each secret that was written
+	SmokeTestAll     bool // mode rotate: test each environment, not only the first
+	SmokeTestChanged bool // with SmokeTest: test only what changed, and one environment of each secret that was written
 	SmokeTestPrompt  string
 	SmokeTestModel   string
 
@@ -105,7 +107,7 @@ type Entry struct {
 
 	TokenExpiresAt time.Time // zero: not known
 
-	// Warnings are what is allowed and seldom meant, a sentence each.
+	// Warnings are sentences about values that are allowed but probably a mistake.
 	Warnings []string
 }
 
@@ -117,8 +119,8 @@ type Schedule struct {
 	Enabled bool   // false: it is paused
 }
 
-// OnSharedSecret is what happens when a token that is about to be stored does not
-// serve everyone who reads the secret.
+// OnSharedSecret is what happens when the token to store does not serve every
+// environment that reads the secret.
 type OnSharedSecret string
 
 // The values of the input on_shared_secret.
@@ -127,7 +129,7 @@ const (
 	Warn OnSharedSecret = "warn"
 )
 
-// Rotation is what only the mode rotate takes.
+// Rotation holds the inputs of the mode rotate.
 type Rotation struct {
 	PreviousToken sensitive.String // empty: nothing to write back
 
@@ -139,7 +141,7 @@ type Rotation struct {
 	RevokeAfter time.Duration // negative: never
 }
 
-// Secrets are the values that nobody may see, each once, those that are not empty.
+// Secrets are the values that must never be shown: each once, and none empty.
 func (j Job) Secrets() []sensitive.String {
 	all := append([]sensitive.String{j.WarpAPIKey, j.Rotation.PreviousToken, j.Rotation.Password}, slices.Concat(j.Pasted, j.hidden)...)
 	for _, e := range j.Entries {
@@ -153,23 +155,23 @@ func (j Job) Secrets() []sensitive.String {
 	})
 }
 
-// Trusts reports whether the inputs say that a token may be sent to the server of a
-// repository: they trust its origin, and its flavor is theirs.
+// Trusts reports whether the inputs allow a token to be sent to the server of a
+// repository: they trust its origin, and the flavors agree.
 func (e Entry) Trusts(r bitbucket.Repository) bool {
 	return (e.Flavor == "" || e.Flavor == r.Flavor) && e.TrustsOrigin(r.Origin())
 }
 
-// TrustsOrigin reports whether the inputs say that a token may be sent to an origin:
-// they name it, or it is bitbucket.org and the flavor is Cloud's. What the setup
-// commands of an environment name is never enough, for whoever may edit the environment
-// may write them.
+// TrustsOrigin reports whether the inputs allow a token to be sent to an origin: they
+// name it, or it is bitbucket.org and the flavor is Cloud. An origin in the setup
+// commands of an environment is never trusted for that, because everyone who may edit
+// the environment can write it there.
 func (e Entry) TrustsOrigin(origin string) bool {
 	return origin == cloudOrigin && e.Flavor == bitbucket.Cloud || slices.Contains(e.TrustedHosts, origin) ||
 		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == origin })
 }
 
-// Primary is the repository in which setup commands run and agents work; the
-// zero Repository when no URL was understood.
+// Primary is the repository in which setup commands run and agents work. It is zero
+// when no URL could be parsed.
 func (e Entry) Primary() bitbucket.Repository {
 	if len(e.Repositories) == 0 {
 		return bitbucket.Repository{}

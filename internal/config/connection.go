@@ -42,8 +42,8 @@ func (p *parser) connection() {
 	}
 }
 
-// certificates are those in text as PEM. CI variables hold PEM with \n or nothing for
-// its line breaks, or in Base64.
+// certificates returns the certificates in text as PEM. CI variables often hold PEM in
+// Base64, without line breaks, or with a literal \n for each.
 func certificates(text string) []byte {
 	var list bytes.Buffer
 	for _, found := range certificate.FindAllString(plainPEM(text), -1) {
@@ -55,14 +55,14 @@ func certificates(text string) []byte {
 	return list.Bytes()
 }
 
-// joined is Base64 without line breaks and what stands in their place.
+// joined is Base64 text without line breaks, real or literal.
 func joined(text string) string { return lineBreak.ReplaceAllString(text, "") }
 
 var lineBreak = regexp.MustCompile(`\\+[rn]|\s`)
 
 func holdsPEM(text string) bool { return strings.Contains(plainPEM(text), "-----BEGIN") }
 
-// plainPEM is text, or what it says in Base64 if that is PEM.
+// plainPEM is text, decoded when it is PEM in Base64.
 func plainPEM(text string) string {
 	decoded, err := base64.StdEncoding.DecodeString(joined(text))
 	if err == nil && bytes.Contains(decoded, []byte("-----BEGIN")) {

@@ -63,7 +63,7 @@ func TestCACertificate(t *testing.T) {
 	}
 }
 
-// TestCACertificateAsVariablesHoldIt: what a CI's page or a shell made of PEM.
+// TestCACertificateAsVariablesHoldIt: PEM as a CI's page or a shell changes it.
 func TestCACertificateAsVariablesHoldIt(t *testing.T) {
 	t.Parallel()
 	first, second := certificate(t), certificate(t)
@@ -113,7 +113,7 @@ func TestSmokeTestTimeout(t *testing.T) {
 		assert.Equal(t, want, parse(t, cloud(with("smoke_test_timeout", text))).SmokeTestTimeout, text)
 	}
 	for _, text := range []string{"0", "59s", "59.999s", "361", "6h1ns", "-5", "-5m", "+5", "20 minutes", "20min", "1d", "99999999999999999999", "0x10", "1e2", "NaN"} {
-		assert.Equal(t, []string{"smoke_test_timeout: is no time between 1m and 6h; give a duration such as 20m, or whole minutes"},
+		assert.Equal(t, []string{"smoke_test_timeout: is not a duration between 1m and 6h; give a duration such as 20m, or whole minutes"},
 			problems(t, cloud(with("smoke_test_timeout", text)), nil), text)
 	}
 	requireRefused(t, []refusal{

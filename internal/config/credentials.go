@@ -10,19 +10,18 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// paste is what people paste in place of a secret, or with one inside. Its words say
-// what it is and never show it.
+// paste is something that people pass by mistake in place of a secret, or around one.
+// Its texts describe the value and never show it.
 type paste struct {
 	form       *regexp.Regexp
 	is, remedy string
-	public     bool // holds no secret: to hide it would hide ordinary words of the log
+	public     bool // holds no secret, and hiding it would hide ordinary words of the log
 }
 
-// path is the paste that a GitLab job makes of a File variable. Its remedy is
-// pathRemedy.
+// path is what a job gets from a File variable of GitLab. Its remedy is pathRemedy.
 var path = paste{form: regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), is: "is the path of a file", public: true}
 
-// Remedies that several pastes have.
+// Remedies that several pastes share.
 const (
 	passBare        = "pass the bare value"
 	passItself      = "pass the token or key itself"
@@ -39,7 +38,7 @@ var pastes = []paste{
 	{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", passAfterEquals, false},
 	// $NAME, ${NAME}, ${{ secrets.NAME }}, $(NAME), $[variables.NAME], %NAME%, {{ .NAME }}
 	{regexp.MustCompile(`(?s)^(?:\$[A-Za-z_{(\[].*|%[A-Za-z_][A-Za-z0-9_]*%|\{\{.*\}\})$`),
-		"is the name of a variable, which nothing has replaced by its value", "pass the variable's value; check that it is defined for this job", false},
+		"is the name of a variable, not its value", "pass the variable's value; check that it is defined for this job", false},
 	{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key", false},
 	{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself, false},
 	{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare, false},
@@ -50,7 +49,7 @@ var pastes = []paste{
 	{regexp.MustCompile(`(?i)^(?:export|set|setx|env|declare|arg|-e|--env)\s|^(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]*)\s*=\s*[^=\s]|^(?:\w*_)?(?:token|key|password|secret)\s*=\s*[^=\s]`),
 		"is an assignment to a variable", passAfterEquals, false},
 	{regexp.MustCompile(`(?i)^(?:-H\s+|http\.\S*extraheader\s*[=:]?\s*)?['"]?(?:authorization\s*:\s*)?basic\s`),
-		"is the credentials of HTTP's scheme Basic, in which user and token are encoded together", passItself, false},
+		"is a header of HTTP's scheme Basic, which encodes user and token together", passItself, false},
 	{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter, false},
 	{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter, false},
 	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s:@]*:\S*@|^[^:/\s]+:[^/\s]\S*@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
@@ -64,8 +63,8 @@ var pastes = []paste{
 	path,
 }
 
-// pastedFor says what a secret's value is when it is none. Files are looked for by the
-// value's name.
+// pastedFor recognises a value that is not a secret itself. It also looks for a file
+// with the value as its path.
 func (p *parser) pastedFor(input, value string) (found paste, ok bool) {
 	if value == "" || beginsLikeToken(value) {
 		return paste{}, false
@@ -87,7 +86,7 @@ func (p *parser) pastedFor(input, value string) (found paste, ok bool) {
 	return found, found.is != ""
 }
 
-// pathRemedy is where a path belongs.
+// pathRemedy says where to give a path instead.
 func pathRemedy(input string) string {
 	switch {
 	case input == tokenVariable:
@@ -98,32 +97,32 @@ func pathRemedy(input string) string {
 	return "use " + input + "_file, which takes a path"
 }
 
-// password reads a password. It may be anything but what cannot be one.
+// password reads a password. Almost any text can be one.
 func (p *parser) password(name string, value sensitive.String, file string) sensitive.String {
 	value = p.valueOrFile(name, value, file)
 	if file != "" {
 		name += "_file"
 	}
 	text := value.Reveal()
-	device := strings.HasPrefix(text, "/dev/") || strings.HasPrefix(text, "/proc/") // which may have no end
+	device := strings.HasPrefix(text, "/dev/") || strings.HasPrefix(text, "/proc/") // reading one may never end
 	switch {
 	case slices.Contains(secretVariables, text):
 		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
-		return sensitive.String{} // a name is not to be hidden
+		return sensitive.String{} // the log may show a name
 	case strings.Contains(text, "\n"):
 		p.add(name, passBare+", on one line", "holds a line break")
 	case strings.HasPrefix(text, "/") && !device && p.isFile(text):
 		p.add(name, pathRemedy(name), "%s", path.is)
 	case slices.ContainsFunc(findings(text), func(f finding) bool { return !f.looksLikeAnother() }):
-		p.warn("%s holds a character that nobody sees; check what was pasted", name) // and not which: it may be meant
+		p.warn("%s holds an invisible character; check what was pasted", name) // which one is not said: the password may really hold it
 	}
 	return value
 }
 
-// longestPath is the bytes of a path that Linux takes.
+// longestPath is how many bytes Linux allows in a path.
 const longestPath = 4095
 
-// isFile reports whether a value without a path's form names a file all the same,
+// isFile reports whether a value that does not look like a path is the name of a file,
 // such as token.txt.
 func (p *parser) isFile(value string) bool {
 	if len(value) > longestPath || strings.ContainsAny(value, "\n\x00") {
@@ -143,16 +142,16 @@ func beginsLikeToken(text string) bool {
 	return bitbucket.ForeignKind("", func(prefix string) bool { return strings.HasPrefix(text, prefix) }) != ""
 }
 
-// isEncoded reports whether a value is the Base64 of a token, as a Secret of
-// Kubernetes has it, or of user:token, as Basic has it.
+// isEncoded reports whether a value is a token in Base64, as in a Secret of Kubernetes,
+// or user:token in Base64, as in a Basic header.
 func isEncoded(value string) bool {
 	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
 	text := strings.TrimSpace(string(decoded))
 	return err == nil && !strings.ContainsFunc(text, bitbucket.NotInToken) && (beginsLikeToken(text) || followsUser(text))
 }
 
-// hide keeps what was pasted wrongly out of all that is printed, but for names of
-// variables in it: to hide those would hide the names of inputs in messages.
+// hide keeps a wrong value out of everything that is printed. Names of variables inside
+// it are not hidden, because messages need the names of inputs.
 func (p *parser) hide(value string) {
 	parts := variables.Split(value, -1)
 	for i, part := range parts {
@@ -166,12 +165,12 @@ func (p *parser) hide(value string) {
 	}
 }
 
-// shortestPiece is the length from which a part of a wrong paste is hidden, where
-// there is more than one.
+// shortestPiece is the least length of a part that is hidden, when a wrong value has
+// several parts.
 const shortestPiece = 12
 
-// variables finds the names of inputs and of secrets' variables that are no ordinary
-// words.
+// variables finds the names of inputs and of secrets' variables, except ordinary words
+// such as "mode".
 var variables = func() *regexp.Regexp {
 	names := slices.Clone(secretVariables)
 	for _, input := range Inputs() {

@@ -11,7 +11,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
 
-// pasted are wrong values of a secret, with % for the secret itself, and what is said.
+// pasted are wrong values of a secret, with % for the secret itself, and the messages
+// about them.
 var pasted = map[string]string{
 	"user@example.com:%":           "begins with an e-mail address; pass what follows the colon",
 	"user@example.com":             "is an e-mail address; pass the token or key itself",
@@ -23,7 +24,7 @@ var pasted = map[string]string{
 	"authorization: bearer %":      "begins with the name of an HTTP header or scheme; pass what follows",
 	`-H "Authorization: Bearer %"`: "begins with the name of an HTTP header or scheme; pass what follows",
 	"http.extraHeader=Authorization: Bearer %":       "begins with the name of an HTTP header or scheme; pass what follows",
-	"Authorization: Basic eDp5":                      "is the credentials of HTTP's scheme Basic, in which user and token are encoded together; pass the token or key itself",
+	"Authorization: Basic eDp5":                      "is a header of HTTP's scheme Basic, which encodes user and token together; pass the token or key itself",
 	"X-Api-Key: %":                                   "begins with a name and a colon; pass what follows",
 	"bitbucket_token: %":                             "begins with a name and a colon; pass what follows",
 	"https://x-token-auth:%@bitbucket.org/a/b.git":   "is a URL with credentials in it; pass only what is between the user's colon and the @",
@@ -46,8 +47,8 @@ var pasted = map[string]string{
 	"set WARP_API_KEY=%":                             "is an assignment to a variable; pass what follows the equals sign",
 	`$env:WARP_API_KEY = "%"`:                        "is an assignment to a variable; pass what follows the equals sign",
 	"-e WARP_API_KEY=%":                              "is an assignment to a variable; pass what follows the equals sign",
-	"{{ .Values.token }}":                            "is the name of a variable, which nothing has replaced by its value; pass the variable's value; check that it is defined for this job",
-	"$[variables.token]":                             "is the name of a variable, which nothing has replaced by its value; pass the variable's value; check that it is defined for this job",
+	"{{ .Values.token }}":                            "is the name of a variable, not its value; pass the variable's value; check that it is defined for this job",
+	"$[variables.token]":                             "is the name of a variable, not its value; pass the variable's value; check that it is defined for this job",
 	"***":                                            "is a placeholder; pass the token or key itself",
 	"<your token>":                                   "is a placeholder; pass the token or key itself",
 	"[MASKED]":                                       "is a placeholder; pass the token or key itself",
@@ -94,7 +95,7 @@ func TestAPathInPlaceOfASecretIsNamed(t *testing.T) {
 	}
 }
 
-// TestNoDeviceIsReadInPlaceOfASecret, which may have no end.
+// TestNoDeviceIsReadInPlaceOfASecret: reading a device may never end.
 func TestNoDeviceIsReadInPlaceOfASecret(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"bitbucket_token", "bitbucket_password"} {
@@ -125,7 +126,7 @@ func TestAPasswordMayBeAnythingThatCanBeOne(t *testing.T) {
 	}
 }
 
-// TestTokensAreNoPastes: what a token may look like is none.
+// TestTokensAreNoPastes: a valid token is never reported as a wrong paste.
 func TestTokensAreNoPastes(t *testing.T) {
 	t.Parallel()
 	for _, token := range []string{
@@ -136,7 +137,8 @@ func TestTokensAreNoPastes(t *testing.T) {
 	}
 }
 
-// TestAPastedSecretIsHiddenAndTheInputsNameIsNot, which is in what was pasted.
+// TestAPastedSecretIsHiddenAndTheInputsNameIsNot: the name is a part of the pasted
+// text.
 func TestAPastedSecretIsHiddenAndTheInputsNameIsNot(t *testing.T) {
 	t.Parallel()
 	for form, want := range map[string][]string{

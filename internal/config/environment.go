@@ -27,8 +27,7 @@ const (
 	dataCenterSecretName = "BITBUCKET_TOKEN"
 )
 
-// longestVariable is the bytes of NAME=value that Linux takes in an
-// environment.
+// longestVariable is how many bytes Linux allows for NAME=value in an environment.
 const longestVariable = 128<<10 - 1
 
 func (p *parser) names() {
@@ -90,7 +89,7 @@ func (p *parser) environment() {
 	p.oneLine("environment_name", in.EnvironmentName)
 	c.Description = in.Description
 	if n := utf8.RuneCountInString(in.Description); n > 240 {
-		p.add("description", "shorten it", "has %s, and Oz takes 240", plural.Of(n, "character"))
+		p.add("description", "shorten it", "has %s, and Oz allows 240", plural.Of(n, "character"))
 	}
 	c.DockerImage = in.DockerImage
 	if in.DockerImage != "" && !p.holdsSecret(in.DockerImage) {

@@ -43,7 +43,7 @@ func TestEnvironment(t *testing.T) {
 		badImage = " is not an image: invalid reference format; give a reference such as ubuntu:24.04"
 	)
 	requireRefused(t, []refusal{
-		{"a long description", cloud(with("description", long+"!")), "description: has 241 characters, and Oz takes 240; shorten it"},
+		{"a long description", cloud(with("description", long+"!")), "description: has 241 characters, and Oz allows 240; shorten it"},
 		{"a name of two lines", cloud(with("environment_name", "a\nb")), "environment_name: holds a line break or another control character; use one line of text"},
 		{"an ID of 21", cloud(with("environment_id", "En0000000000000000001")), badID},
 		{"an ID of 23", cloud(with("environment_id", "En000000000000000000001")), badID},

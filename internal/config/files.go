@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// files reads the paths of the files that the job writes. One that another input names
-// too is refused, and forgotten: the program would write over what somebody else reads.
+// files reads the paths of the files that the job writes. A path that another input
+// names too is refused and dropped: the program would overwrite a file that something
+// else reads.
 func (p *parser) files() {
 	c := &p.config
 	c.OutputFile, c.ReportFile = p.in.OutputFile, p.in.ReportFile

@@ -9,7 +9,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
 
-// TestFilesThatAreWritten: what is wrong with a path is told, and nothing is written there.
+// TestFilesThatAreWritten: a wrong path is reported, and nothing is written there.
 func TestFilesThatAreWritten(t *testing.T) {
 	t.Parallel()
 	const kind = "report_file: does not say which kind of report is meant; end it in .json for tools, in .xml for a JUnit report, or in .md for a summary"

@@ -13,17 +13,17 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// importing stands for the command import, which is no mode: nobody can set it.
+// importing stands for the command import. It is not a mode, and no input can set it.
 const importing Mode = "import"
 
-// Import is what the command import is told.
+// Import holds the inputs of the command import.
 type Import struct {
 	Job   Job             // connection and secrets, with one entry for the Bitbucket token
 	Place bitbucket.Place // to list; the zero value: what exists in Oz
-	Login bitbucket.Login // to list it with
+	Login bitbucket.Login // how to log in for that list
 }
 
-// ofImport are the inputs that import reads, beside those of secrets.
+// ofImport are the inputs that import reads, besides secrets.
 var ofImport = []string{"repo_url", "flavor", "allow_http", "token_kind", "bitbucket_username", "warp_server_url", "ca_certificate"}
 
 // ParseImport reads the inputs of the command import, as Parse does those of a job. Inputs
@@ -56,7 +56,7 @@ func (p *parser) place(i *Import) {
 	c.AllowHTTP = p.boolean("allow_http", p.in.AllowHTTP)
 	kind := bitbucket.TokenKind(p.choice("token_kind", p.in.TokenKind))
 	if p.in.Manifest != "" {
-		p.add("manifest", "leave it out", "is given, but import writes one")
+		p.add("manifest", "leave it out", "is given, but import writes a manifest")
 	}
 	urls := nonBlankLines(p.in.RepoURL)
 	switch {
@@ -95,12 +95,12 @@ func (p *parser) place(i *Import) {
 	if c.Flavor == bitbucket.Cloud && kind == bitbucket.APIToken {
 		i.Login = bitbucket.Login{User: p.in.BitbucketUsername}
 		if p.in.BitbucketUsername == "" {
-			p.add("bitbucket_token", "give an access token of the workspace or project, or the account's e-mail address as bitbucket_username", "is an API token, with which Bitbucket lists nothing unless it knows whose it is")
+			p.add("bitbucket_token", "give that address as bitbucket_username, or use an access token of the workspace or project", "is an API token, which lists repositories only together with its account's e-mail address")
 		}
 	}
 }
 
-// DesiredEntry reads a manifest of one entry as plan does, without a token for it.
+// DesiredEntry reads a manifest of one entry as plan does. The entry needs no token.
 func (i Import) DesiredEntry(text string) (Entry, error) {
 	values := map[string]string{"mode": string(Plan), "manifest": "import", "warp_api_key": i.Job.WarpAPIKey.Reveal()}
 	job, err := Parse(values, func(string) ([]byte, error) { return []byte(text), nil }, func(string) string { return "" })
@@ -113,19 +113,19 @@ func (i Import) DesiredEntry(text string) (Entry, error) {
 	return job.Entries[0], nil
 }
 
-// Hides reports whether a text holds a secret of the job, or what looks like one: a token
-// with a known beginning, and whatever stands where a variable should.
+// Hides reports whether a text holds a secret of the job or something that looks like
+// one: a token with a known prefix, or any value in place of a variable.
 func (i Import) Hides(text string) bool {
 	isIn := func(secret sensitive.String) bool { return secret.In(text) }
 	return len(lookalikes(text)) > 0 || spelledLogin.MatchString(text) || slices.ContainsFunc(i.Job.Secrets(), isIn)
 }
 
-// spelledLogin finds a password in a URL and the credential of a header, where no variable
-// stands for them.
+// spelledLogin finds a password in a URL, or a credential in a header, that is not a
+// variable.
 var spelledLogin = regexp.MustCompile(`://[^\s/@:]*:[^\s/@$%]+@|(?i:authorization:\s*(?:bearer|basic)\s+)[^\s"'$%]`)
 
-// ManifestKeys are the keys of an entry: first those that are its own, then the others in
-// the order of the inputs.
+// ManifestKeys are the keys of an entry: first those that cannot be defaults, then the
+// others in the order of the inputs.
 func ManifestKeys() []manifest.Key {
 	var own, others []manifest.Key
 	for _, key := range manifestKeys() {

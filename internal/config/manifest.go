@@ -15,27 +15,27 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// tokenVariable is the only key of an entry that is no input: the variable of the job
-// that holds the entry's token.
+// tokenVariable is the only key of an entry that is not an input. It names the variable
+// of the job that holds the entry's token.
 const tokenVariable = "bitbucket_token_variable"
 
-// many is what there is to know while the entries of a manifest are read.
+// many is the state of the parser while it reads the entries of a manifest.
 type many struct {
 	file   manifest.Manifest
-	entry  *manifest.Entry // that is being read; nil: the job's own inputs are
-	blank  inputs          // those of the job, with defaults for what an entry may give
+	entry  *manifest.Entry // being read; nil: the job's own inputs are being read
+	blank  inputs          // the job's inputs, with defaults for those of one environment
 	tokens map[string]sensitive.String
 	told   map[problem.Problem]bool
 	hidden map[string]bool // words that look like tokens
 
-	narrowed map[string]map[string]bool // by input, the names or IDs that the job is about, and whether there is such an entry
+	narrowed map[string]map[string]bool // by input: the names or IDs to which the inputs narrow the job, and whether an entry has them
 	names    []string                   // of all environments that have one
 	same     sameness
 }
 
-// manifest fills a job with the entries of a file. Each is judged by the steps that
-// judge the inputs of one environment. The rest of the file is judged too when the job
-// is about a part of it.
+// manifest fills a job with the entries of a file. The steps that check the inputs of
+// one environment check each entry. They check the whole file, also when the job works
+// on a part of it.
 func (p *parser) manifest() {
 	p.many = &many{tokens: map[string]sensitive.String{}, told: map[problem.Problem]bool{}, hidden: map[string]bool{}, same: sameness{}}
 	p.does(ofJob)
@@ -95,7 +95,7 @@ func manifestKeys() []manifest.Key {
 	return keys
 }
 
-// secretInputs are the inputs that hold a secret or lead to one.
+// secretInputs are the inputs that hold a secret or name the file of one.
 var secretInputs = []string{
 	"bitbucket_token", "bitbucket_token_file", "warp_api_key", "warp_api_key_file", "previous_token", "previous_token_file", "bitbucket_password", "bitbucket_password_file",
 }
@@ -104,9 +104,9 @@ var secretInputs = []string{
 // first holds for every entry, the others narrow the job.
 var overrides = []string{"smoke_test", "environment_name", "environment_id"}
 
-// beside refuses inputs of one environment that are given beside a manifest. One that
-// has its default counts as not given: that is how GitHub and GitLab hand over what
-// nobody gave.
+// beside refuses inputs of one environment that are given beside a manifest. An input
+// with its default value counts as not given, because GitHub and GitLab pass the
+// defaults of inputs that are not given.
 func (p *parser) beside() {
 	p.many.blank = p.in
 	for _, input := range table {
@@ -115,7 +115,7 @@ func (p *parser) beside() {
 		}
 		value := p.in.field(input).String()
 		if value != input.Default && !slices.Contains(overrides, input.Name) {
-			p.add(input.Name, "write it into the file, or leave manifest out", "is given beside manifest, whose entries say it themselves")
+			p.add(input.Name, "write it into the file, or leave manifest out", "is given beside manifest, where each entry sets it")
 		}
 		if input.Name != "smoke_test" {
 			p.many.blank.field(input).SetString(input.Default)
@@ -126,7 +126,7 @@ func (p *parser) beside() {
 // manifestText is the text of the file, and whether it can be read.
 func (p *parser) manifestText() (text string, ok bool) {
 	if len(lookalikes(p.in.Manifest)) > 0 {
-		return "", false // which leaks refuses
+		return "", false // leaks reports it
 	}
 	content, err := p.readFile(p.in.Manifest)
 	if err != nil {
@@ -146,7 +146,7 @@ func (p *parser) variables() {
 	for i := range m.file.Entries {
 		m.entry = &m.file.Entries[i]
 		name := trim(m.entry.Values[tokenVariable].Text)
-		if _, read := m.tokens[name]; read || name == "" || len(lookalikes(name)) > 0 { // which spelledInFile refuses
+		if _, read := m.tokens[name]; read || name == "" || len(lookalikes(name)) > 0 { // spelledInFile reports it
 			continue
 		}
 		m.tokens[name] = sensitive.String{}
@@ -165,7 +165,7 @@ func (p *parser) variables() {
 	m.entry = nil
 }
 
-// entries judges each entry and keeps those that the job is about.
+// entries checks each entry and keeps those that the job works on.
 func (p *parser) entries(base *Entry) {
 	m, job := p.many, p.config.Job
 	list := make([]Entry, 0, len(m.file.Entries))
@@ -200,7 +200,7 @@ func (p *parser) fill() {
 	p.in = p.many.blank
 	for name, value := range p.many.entry.Values {
 		input, known := tableAt[name]
-		if !known || name == "smoke_test" && p.in.SmokeTest != "" || value.Refused { // the job's own overrides it
+		if !known || name == "smoke_test" && p.in.SmokeTest != "" || value.Refused { // the job's smoke_test overrides it
 			continue
 		}
 		if text := p.seen(name, trim(value.Text)); text != "" {
@@ -219,8 +219,9 @@ func (p *parser) ownToken() {
 	}
 }
 
-// needOwnToken says that an entry's token is missing where the mode cannot do without.
-// Without a variable that is a mistake of the job, told once.
+// needOwnToken reports an entry whose token is missing, when the mode needs one. For
+// entries without a variable it is the job's token that is missing, and this is
+// reported once.
 func (p *parser) needOwnToken() {
 	m, entry := p.many, p.many.entry
 	name := trim(entry.Values[tokenVariable].Text)
@@ -231,12 +232,12 @@ func (p *parser) needOwnToken() {
 		p.needToken()
 		m.entry = entry
 	case needed && variableName.MatchString(name) && trim(p.variable(name)) == "":
-		p.add(tokenVariable, "pass the token to the job under this name", "names a variable that the job does not have, or that is empty")
+		p.add(tokenVariable, "pass the token to the job under this name", "names a variable that is empty or not set in the job")
 	}
 }
 
-// isMeant reports whether the job is about an entry: whether the inputs narrow it to
-// others.
+// isMeant reports whether the job works on an entry. It does not when the inputs narrow
+// it to others.
 func (p *parser) isMeant(e Entry) bool {
 	names, ids := p.many.narrowed["environment_name"], p.many.narrowed["environment_id"]
 	name, id := e.Name(), e.EnvironmentID
@@ -251,7 +252,7 @@ func (p *parser) isMeant(e Entry) bool {
 	return byName || byID || len(names)+len(ids) == 0
 }
 
-// notThere refuses names that narrow the job to no entry.
+// notThere refuses names and IDs that no entry has.
 func (p *parser) notThere() {
 	for input, wanted := range p.many.narrowed {
 		for name, there := range wanted {
@@ -262,12 +263,12 @@ func (p *parser) notThere() {
 			if near := spelling.Nearest(name, p.many.names); near != "" && input == "environment_name" {
 				remedy = "the nearest is " + near
 			}
-			p.add(input, remedy, "%q is no environment of the manifest", name)
+			p.add(input, remedy, "%q is not an environment of the manifest", name)
 		}
 	}
 }
 
-// Name is the name of the environment as far as the inputs tell it.
+// Name is the name of the environment, empty when the inputs do not tell it.
 func (e Entry) Name() string {
 	if e.EnvironmentName == "" && e.EnvironmentID == "" && len(e.Repositories) > 0 {
 		return e.Primary().EnvironmentName()
@@ -275,7 +276,7 @@ func (e Entry) Name() string {
 	return e.EnvironmentName
 }
 
-// owner is whose the secret and the environment are, as far as the inputs tell it.
+// owner is the owner of the secret and the environment, as the inputs name it.
 func (e Entry) owner() string {
 	if e.Scope == warp.UserOwner {
 		return "personal"
@@ -283,10 +284,11 @@ func (e Entry) owner() string {
 	return "team " + e.Team
 }
 
-// sameness finds entries that cannot both be right. It holds the first entry of each key.
+// sameness finds entries that contradict each other. It holds the first entry of each
+// key.
 type sameness map[string]claim
 
-// claim is what an entry says first.
+// claim is what the first entry with a key says.
 type claim struct {
 	line     int
 	token    sensitive.String
@@ -301,7 +303,7 @@ func (s sameness) with(e Entry, m *many) []problem.Problem {
 	if id := e.EnvironmentID; id != "" {
 		if first, taken := s["id "+id]; taken {
 			found = append(found, problem.Problem{
-				Input: "environment_id", Summary: fmt.Sprintf("is the environment of line %d too", first.line), Remedy: "give each environment one entry",
+				Input: "environment_id", Summary: fmt.Sprintf("is also the environment of line %d", first.line), Remedy: "give each environment one entry",
 			})
 			name = "" // one message is enough
 		} else {
@@ -312,7 +314,7 @@ func (s sameness) with(e Entry, m *many) []problem.Problem {
 		key := "name " + e.owner() + "\x00" + name
 		if first, taken := s[key]; taken {
 			found = append(found, problem.Problem{
-				Input: "environment_name", Summary: fmt.Sprintf("%q is the environment of line %d too", name, first.line), Remedy: "give each environment one entry, or one of them another environment_name",
+				Input: "environment_name", Summary: fmt.Sprintf("%q is also the environment of line %d", name, first.line), Remedy: "give each environment one entry, or one of them another environment_name",
 			})
 		} else {
 			s[key] = claim{line: lineOf("environment_name")}
@@ -321,8 +323,8 @@ func (s sameness) with(e Entry, m *many) []problem.Problem {
 	return append(found, s.secret(e, m, lineOf("secret_name"))...)
 }
 
-// secret compares the token that an entry gives to its secret. Two variables with one
-// value agree.
+// secret checks that entries of one secret give it one token. Two variables may hold
+// the same token.
 func (s sameness) secret(e Entry, m *many, line int) []problem.Problem {
 	if m.entry.Values["secret_name"].Refused || m.entry.Values[tokenVariable].Refused {
 		return nil
@@ -344,16 +346,17 @@ func (s sameness) secret(e Entry, m *many, line int) []problem.Problem {
 	}
 	return []problem.Problem{{
 		Input:   input,
-		Summary: fmt.Sprintf("gives the secret %s another token than line %d does", e.secret(), first.line),
+		Summary: fmt.Sprintf("gives the secret %s a different token than line %d", e.secret(), first.line),
 		Remedy:  "give both the same variable, or one of them a secret_name of its own",
 	}}
 }
 
-// secret is the name of the entry's secret, the default of its flavor too.
+// secret is the name of the entry's secret: the one given, or the default of its
+// flavor.
 func (e Entry) secret() string { return cmp.Or(e.SecretName, DefaultSecretName(e.Flavor)) }
 
-// locate puts a problem of an entry where it stands in the file, and reports whether it
-// is to be told: not where a value was refused already, and nothing twice.
+// locate adds the position in the file to a problem of an entry. It reports whether to
+// keep the problem: not when its value was already refused, and not twice.
 func (m *many) locate(found *problem.Problem) bool {
 	if m.entry == nil {
 		return !m.again(*found)
@@ -379,8 +382,7 @@ func (m *many) again(found problem.Problem) bool {
 	return told
 }
 
-// Bounds of a line that is quoted: bytes that are looked at, and characters that are
-// shown.
+// Bounds of a quoted line: bytes that are read, and characters that are shown.
 const (
 	longestLine  = 1 << 10
 	longestQuote = 160

@@ -64,7 +64,7 @@ func parseFleet(t *testing.T, file string, changes ...map[string]string) config.
 	return job
 }
 
-// mistakes are what is wrong with a job with a manifest, one text each.
+// mistakes are the problems of a job with a manifest, one text each.
 func mistakes(t *testing.T, file string, changes ...map[string]string) []string {
 	t.Helper()
 	_, err := config.Parse(fleet(changes...), files{"oz.yml": file}.read, theVariables.value)
@@ -176,14 +176,14 @@ func TestSmokeTestsOfAManifest(t *testing.T) {
 		assert.Equal(t, tt.ofJob == "all" || tt.ofJob == "" && tt.inFile == "all", job.Entries[0].SmokeTestAll)
 	}
 	assert.True(t, parseFleet(t, theManifest, with("smoke_test", "all")).Entries[0].SmokeTestAll)
-	assert.Equal(t, []string{"smoke_test: is false, and mode test is the smoke test alone; leave it out"}, mistakes(t, theManifest, with("smoke_test", "false"), with("mode", "test")))
+	assert.Equal(t, []string{"smoke_test: is false, but mode test does nothing else; leave it out"}, mistakes(t, theManifest, with("smoke_test", "false"), with("mode", "test")))
 	one := parse(t, cloud(with("smoke_test", "changed")))
 	assert.True(t, one.SmokeTest && one.SmokeTestChanged, "without a manifest too")
 }
 
 func TestInputsBesideAManifest(t *testing.T) {
 	t.Parallel()
-	const remedy = "is given beside manifest, whose entries say it themselves; write it into the file, or leave manifest out"
+	const remedy = "is given beside manifest, where each entry sets it; write it into the file, or leave manifest out"
 	values := map[string]string{
 		"repo_url": cloudURL, "flavor": "cloud", "token_kind": "api_token", "secret_name": "A", "on_shared_secret": "warn", "scope": "personal", "team": "a", "description": "a",
 		"docker_image": "a", "setup_commands": "a", "branch": "a", "clone_depth": "1", "clone_auth": "url", "environment_secrets": "A", "verify_token": "false", "require_write": "true",
@@ -194,7 +194,7 @@ func TestInputsBesideAManifest(t *testing.T) {
 	}
 	defaults := map[string]string{}
 	for _, input := range config.Inputs() {
-		defaults[input.Name] = input.Default // as GitHub hands over what nobody gave
+		defaults[input.Name] = input.Default // as GitHub passes inputs that are not given
 	}
 	assert.Len(t, parseFleet(t, theManifest, defaults, fleet()).Entries, 2)
 }
@@ -216,8 +216,8 @@ func TestNarrowing(t *testing.T) {
 	} {
 		assert.Equal(t, tt.want, names(parseFleet(t, file, tt.changes...)))
 	}
-	assert.Equal(t, []string{`environment_name: "wbe" is no environment of the manifest; the nearest is web`}, mistakes(t, file, with("environment_name", "wbe\nweb")))
-	assert.Equal(t, []string{`environment_id: "En00000000000000000002" is no environment of the manifest; give one that the file has`}, mistakes(t, file, with("environment_id", "En00000000000000000002")))
+	assert.Equal(t, []string{`environment_name: "wbe" is not an environment of the manifest; the nearest is web`}, mistakes(t, file, with("environment_name", "wbe\nweb")))
+	assert.Equal(t, []string{`environment_id: "En00000000000000000002" is not an environment of the manifest; give one that the file has`}, mistakes(t, file, with("environment_id", "En00000000000000000002")))
 	rotation := parseFleet(t, file, with("environment_name", "your-workspace-api"), with("mode", "rotate"))
 	assert.Len(t, rotation.Entries, 1, "by the default name, which a rotation does not need")
 }
@@ -228,8 +228,8 @@ func TestTokensOfEntries(t *testing.T) {
 		return "environments:\n- repo_url: " + cloudURL + "\n  bitbucket_token_variable: " + variable + "\n"
 	}
 	for _, tt := range []struct{ name, file, mode, want string }{
-		{"not there", entry("NOT_THERE"), "apply", "oz.yml:3:3: bitbucket_token_variable: names a variable that the job does not have, or that is empty; pass the token to the job under this name\n    bitbucket_token_variable: NOT_THERE"},
-		{"blank", entry("BLANK"), "rotate", "oz.yml:3:3: bitbucket_token_variable: names a variable that the job does not have, or that is empty; pass the token to the job under this name\n    bitbucket_token_variable: BLANK"},
+		{"not there", entry("NOT_THERE"), "apply", "oz.yml:3:3: bitbucket_token_variable: names a variable that is empty or not set in the job; pass the token to the job under this name\n    bitbucket_token_variable: NOT_THERE"},
+		{"blank", entry("BLANK"), "rotate", "oz.yml:3:3: bitbucket_token_variable: names a variable that is empty or not set in the job; pass the token to the job under this name\n    bitbucket_token_variable: BLANK"},
 		{"not there, and not needed", entry("NOT_THERE"), "plan", ""},
 		{"no name", entry("1 A"), "apply", "oz.yml:3:3: bitbucket_token_variable: is not the name of an environment variable; use letters, digits and _, not beginning with a digit\n    bitbucket_token_variable: 1 A"},
 		{"the API key", entry("KEY"), "apply", "oz.yml:3:3: bitbucket_token_variable: names a variable with the same value as warp_api_key; pass the Bitbucket token\n    bitbucket_token_variable: KEY"},
@@ -260,17 +260,17 @@ func TestConflicts(t *testing.T) {
 		name, file string
 		want       []string // what the problems hold
 	}{
-		{"one name, by default", file("- repo_url: https://bitbucket.org/ACME/api\n"), []string{`oz.yml:3:1: environment_name: "acme-api" is the environment of line 2 too`}},
-		{"one name, given", file(other + "  environment_name: acme-api\n"), []string{`oz.yml:4:3: environment_name: "acme-api" is the environment of line 2 too`}},
+		{"one name, by default", file("- repo_url: https://bitbucket.org/ACME/api\n"), []string{`oz.yml:3:1: environment_name: "acme-api" is also the environment of line 2`}},
+		{"one name, given", file(other + "  environment_name: acme-api\n"), []string{`oz.yml:4:3: environment_name: "acme-api" is also the environment of line 2`}},
 		{"one name, two teams", file(other + "  environment_name: acme-api\n  team: b\n"), nil},
 		{"one name, two owners", file(other + "  environment_name: acme-api\n  scope: personal\n"), nil},
-		{"one ID", file(other+"  environment_id: En00000000000000000001\n", other+"  environment_id: En00000000000000000001\n  environment_name: c\n"), []string{"oz.yml:6:3: environment_id: is the environment of line 4 too"}},
+		{"one ID", file(other+"  environment_id: En00000000000000000001\n", other+"  environment_id: En00000000000000000001\n  environment_name: c\n"), []string{"oz.yml:6:3: environment_id: is also the environment of line 4"}},
 		{"one token, two variables", file(other + "  bitbucket_token_variable: DEFAULT_TOKEN\n"), nil},
-		{"two tokens", file(other + "  bitbucket_token_variable: OTHER_TOKEN\n"), []string{"oz.yml:4:3: bitbucket_token_variable: gives the secret BITBUCKET_API_TOKEN another token than line 2 does"}},
+		{"two tokens", file(other + "  bitbucket_token_variable: OTHER_TOKEN\n"), []string{"oz.yml:4:3: bitbucket_token_variable: gives the secret BITBUCKET_API_TOKEN a different token than line 2"}},
 		{"two tokens of two secrets", file(other + "  bitbucket_token_variable: OTHER_TOKEN\n  secret_name: B\n"), nil},
 		{"two tokens of two owners", file(other + "  bitbucket_token_variable: OTHER_TOKEN\n  scope: personal\n"), nil},
-		{"two tokens, then the job's", file(other+"  bitbucket_token_variable: OTHER_TOKEN\n  secret_name: B\n", "- repo_url: https://bitbucket.org/acme/c\n  secret_name: B\n"), []string{"oz.yml:7:3: secret_name: gives the secret B another token than line 5 does"}},
-		{"three of one name", file("- repo_url: "+cloudURL+"\n", "- repo_url: "+cloudURL+"\n"), []string{"oz.yml:3:1: environment_name: \"acme-api\" is the environment of line 2 too", "oz.yml:4:1: environment_name: \"acme-api\" is the environment of line 2 too"}},
+		{"two tokens, then the job's", file(other+"  bitbucket_token_variable: OTHER_TOKEN\n  secret_name: B\n", "- repo_url: https://bitbucket.org/acme/c\n  secret_name: B\n"), []string{"oz.yml:7:3: secret_name: gives the secret B a different token than line 5"}},
+		{"three of one name", file("- repo_url: "+cloudURL+"\n", "- repo_url: "+cloudURL+"\n"), []string{"oz.yml:3:1: environment_name: \"acme-api\" is also the environment of line 2", "oz.yml:4:1: environment_name: \"acme-api\" is also the environment of line 2"}},
 	} {
 		found := mistakes(t, tt.file)
 		if assert.Len(t, found, len(tt.want), "%s: %q", tt.name, found) {
@@ -287,13 +287,13 @@ func TestTheFileItself(t *testing.T) {
 	for file, want := range map[string]string{
 		"environments:\n- repo_url: \xff\n":                  "manifest: line 2 holds a byte that is not UTF-8; save it as UTF-8",
 		"e\x00n\x00v\x00i\x00r\x00o\x00n\x00:\x00 \x00[\x00": "manifest: names a file in UTF-16; save the file as UTF-8",
-		"": "oz.yml:1:1: environments: is missing: the file is empty; begin with environments: and list them below",
+		"": "oz.yml:1:1: environments: is missing: the file is empty; write environments: and list them below it",
 	} {
 		assert.Equal(t, []string{want}, mistakes(t, file))
 	}
 	assert.Equal(t, []string{"manifest: cannot be read; give the path of a YAML file of at most 10 MiB that the job can read"}, mistakes(t, "", with("manifest", "none.yml")))
 	job := parseFleet(t, "\ufeff"+theManifest)
-	assert.Equal(t, []string{"manifest names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a mark"}, job.Entries[0].Warnings)
+	assert.Equal(t, []string{"manifest names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a byte order mark"}, job.Entries[0].Warnings)
 	assert.Empty(t, job.Entries[1].Warnings)
 	url := parseFleet(t, theManifest+"    clone_auth: url\n")
 	assert.Equal(t, []string{"oz.yml:7: clone_auth: url leaves the token in .git/config, where agents can read and print it; clone_auth: helper does not"}, url.Entries[1].Warnings)
@@ -307,12 +307,12 @@ func TestARefusedValueIsToldOnce(t *testing.T) {
 func TestProblemsOfTheJobAreToldOnce(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{
-		"trusted_hosts: holds a line that is no origin; give https://host or https://host:port, one a line",
+		"trusted_hosts: holds a line that is not an origin; give https://host or https://host:port, one a line",
 		"warp_server_url: is not the root of a server; give it as https://host",
 	}, mistakes(t, theManifest, with("trusted_hosts", "x"), with("warp_server_url", "x")))
 }
 
-// TestMistakesInManifests holds the messages about each file in testdata against the
+// TestMistakesInManifests compares the messages about each file in testdata with the
 // golden file beside it.
 func TestMistakesInManifests(t *testing.T) {
 	t.Parallel()
@@ -337,8 +337,8 @@ func TestMistakesInManifests(t *testing.T) {
 	}
 }
 
-// TestNoSecretStandsInAManifest: as a value, a key, a comment, an anchor and escaped,
-// in every place: it is refused once, and nothing shows a piece.
+// TestNoSecretStandsInAManifest: a secret in any place (a value, a key, a comment, an
+// anchor, also escaped) is refused once, and no piece of it is shown.
 func TestNoSecretStandsInAManifest(t *testing.T) {
 	t.Parallel()
 	const entry = "environments:\n- repo_url: " + cloudURL + "\n"
@@ -408,8 +408,8 @@ func BenchmarkManifest(b *testing.B) {
 	}
 }
 
-// TestManyEntries: each is read, and each mistake is told. BenchmarkManifest tells how the
-// time grows.
+// TestManyEntries: each entry is read, and each mistake is reported. BenchmarkManifest
+// shows how the time grows.
 func TestManyEntries(t *testing.T) {
 	t.Parallel()
 	assert.Len(t, parseFleet(t, many(1000)).Entries, 1000)

@@ -17,8 +17,8 @@ func TestNumbersHaveBounds(t *testing.T) {
 		bad   []string
 		want  string
 	}{
-		{"concurrency", []string{"1", "64", "08"}, []string{"0", "65", "-1", "1.5", "many", "99999999999999999999"}, "concurrency: is no whole number from 1 to 64"},
-		{"smoke_test_max", []string{"0", "10000"}, []string{"10001", "-1", "all"}, "smoke_test_max: is no whole number from 0 to 10000"},
+		{"concurrency", []string{"1", "64", "08"}, []string{"0", "65", "-1", "1.5", "many", "99999999999999999999"}, "concurrency: is not a whole number from 1 to 64"},
+		{"smoke_test_max", []string{"0", "10000"}, []string{"10001", "-1", "all"}, "smoke_test_max: is not a whole number from 0 to 10000"},
 	} {
 		for _, value := range tt.good {
 			assert.Empty(t, problems(t, cloud(with(tt.input, value)), nil), value)

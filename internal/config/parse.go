@@ -11,10 +11,10 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
 
-// Parse reads inputs by name. The error holds every problem that the inputs and the
-// manifest alone can tell (problem.All), none of which shows a secret, and the Job is
-// then filled as far as it could be. Files that inputs name are read with
-// readFile, and variables of the job that are no inputs with variable.
+// Parse reads inputs by name. The error holds every problem in the inputs and the
+// manifest (see problem.All); none shows a secret. The Job then holds what could be
+// read. Parse reads files that inputs name with readFile, and variables of the job that
+// are not inputs with variable.
 func Parse(values map[string]string, readFile func(path string) ([]byte, error), variable func(name string) string) (Job, error) {
 	in, err := read(values)
 	if err != nil {
@@ -30,9 +30,9 @@ func Parse(values map[string]string, readFile func(path string) ([]byte, error),
 	return job, p.problems.Err()
 }
 
-// parser fills a Job with its entries, and collects what is wrong with it. Each step
-// fills the part that its file is named for; a later step may use what an earlier
-// one has filled.
+// parser fills a Job with its entries, and collects the problems. Each step fills the
+// part after which its file is named, and may use the parts that earlier steps have
+// filled.
 type parser struct {
 	in       inputs
 	readFile func(string) ([]byte, error)
@@ -40,13 +40,14 @@ type parser struct {
 	config   config
 	problems problem.List
 
-	redactor *redact.Redactor // of the first hidden secrets
+	redactor *redact.Redactor // knows as many secrets as hidden says
 	hidden   int
 
 	many *many // nil without a manifest
 }
 
-// config is the job and one entry, whose fields have no name in common.
+// config is the job and one entry. No field of one has the name of a field of the
+// other.
 type config struct {
 	*Job
 	*Entry
@@ -128,24 +129,22 @@ func (p *parser) demands() {
 	p.config.RequireWrite = p.boolean("require_write", p.in.RequireWrite)
 }
 
-// onlyDestroy refuses an input that is set and is for the mode destroy alone.
+// onlyDestroy refuses an input that is set, when the mode is not destroy.
 func (p *parser) onlyDestroy(input string, set bool) {
 	if set {
 		p.add(input, "set mode: destroy, or leave it out", "does nothing in mode %s", p.config.Mode)
 	}
 }
 
-// target checks that the modes that need no repository know which environment they
-// are about.
+// target checks that the modes that need no repository know their environment.
 func (p *parser) target() {
 	c, in := &p.config, p.in
 	if (c.Mode == Test || c.Mode == Destroy) && in.RepoURL+in.EnvironmentID+in.EnvironmentName == "" {
-		p.add("environment_name", "give environment_name, environment_id or repo_url", "is missing: nothing says which environment is meant")
+		p.add("environment_name", "give environment_name, environment_id or repo_url", "is missing: the inputs do not say which environment is meant")
 	}
 }
 
-// add collects a problem. What it quotes of the inputs may hold a secret, which
-// is then not shown.
+// add collects a problem. Secrets in what it quotes are hidden.
 func (p *parser) add(input, remedy, summary string, args ...any) {
 	found := problem.Problem{Input: input, Summary: p.redact(fmt.Sprintf(summary, args...)), Remedy: p.redact(remedy)}
 	if p.many != nil && !p.many.locate(&found) {
@@ -155,7 +154,7 @@ func (p *parser) add(input, remedy, summary string, args ...any) {
 }
 
 func (p *parser) redact(text string) string {
-	if secrets := p.config.Secrets(); p.redactor == nil || len(secrets) != p.hidden { // they only become more
+	if secrets := p.config.Secrets(); p.redactor == nil || len(secrets) != p.hidden { // secrets are only ever added
 		p.redactor, p.hidden = redact.New(secrets...), len(secrets)
 	}
 	return p.redactor.Redact(text)
@@ -172,13 +171,13 @@ func (p *parser) warn(format string, args ...any) {
 // arguments are what the first argument may be beside a mode.
 var arguments = []string{"help", "import", "schema", "version"}
 
-// choice reads one of the words that the table has.
+// choice reads one of the words that the table allows.
 func (p *parser) choice(input, value string) string {
 	words := tableAt[input].words
 	if slices.Contains(words, value) {
 		return value
 	}
-	if near := spelling.Nearest(value, words); near != "" { // so it is no secret
+	if near := spelling.Nearest(value, words); near != "" { // a value so close to a word is not a secret
 		p.add(input, "", "%q is not one of %s; did you mean %s?", value, strings.Join(words, ", "), near)
 		return ""
 	}
@@ -202,12 +201,12 @@ func (p *parser) boolean(input, value string) bool {
 	return false
 }
 
-// number reads a whole number within the bounds that the table has.
+// number reads a whole number within the bounds in the table.
 func (p *parser) number(input, value string) int {
 	bounds := tableAt[input]
 	number, err := strconv.Atoi(value)
 	if err != nil || number < bounds.min || number > bounds.max {
-		p.add(input, "", "is no whole number from %d to %d", bounds.min, bounds.max)
+		p.add(input, "", "is not a whole number from %d to %d", bounds.min, bounds.max)
 	}
 	return number
 }

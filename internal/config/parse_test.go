@@ -81,7 +81,7 @@ func one(t *testing.T, job config.Job) parsed {
 	return parsed{job, entry}
 }
 
-// problems are what is wrong with inputs, one text each.
+// problems are the problems of inputs, one text each.
 func problems(t *testing.T, inputs map[string]string, read files) []string {
 	t.Helper()
 	_, err := config.Parse(inputs, read.read, noVariable)
@@ -93,7 +93,7 @@ func problems(t *testing.T, inputs map[string]string, read files) []string {
 	return found
 }
 
-// refusal is a change of valid inputs and what is said about it.
+// refusal is a change of valid inputs and the message about it.
 type refusal struct {
 	name   string
 	inputs map[string]string
@@ -239,8 +239,8 @@ func TestEveryMistakeIsReportedInOneRun(t *testing.T) {
 		`scope: "Team" is not one of team, personal; did you mean team?`,
 		"environment_id: is not an ID, which has 22 letters and digits; copy it from Oz or from the outputs of an earlier run",
 		"clone_depth: is not a depth; give a positive integer",
-		"setup_commands: line 1 is not a shell command: column 1: `)` can only be used to close a subshell; mend the command; each line is one command of its own",
-		"smoke_test_timeout: is no time between 1m and 6h; give a duration such as 20m, or whole minutes",
+		"setup_commands: line 1 is not a shell command: column 1: `)` can only be used to close a subshell; fix the command; each line is one command of its own",
+		"smoke_test_timeout: is not a duration between 1m and 6h; give a duration such as 20m, or whole minutes",
 		"warp_server_url: is not the root of a server; give it as https://host",
 	}, problems(t, map[string]string{
 		"mode": "Plan", "verify_token": "1", "flavor": "Cloud", "allow_http": "no", "repo_url": "https://!/a/b", "token_kind": "bearer",
@@ -260,10 +260,10 @@ func TestModes(t *testing.T) {
 		"plan": {"repo_url: is missing; give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git"},
 		"rotate": {
 			"bitbucket_token: is missing; create a token that can read the repository and pass it as a secret",
-			"secret_name: is missing; name the secret to rotate, or give repo_url or flavor, which have a default name",
+			"secret_name: is missing; name the secret to rotate, or give repo_url or flavor, each of which implies a default name",
 		},
-		"test":    {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
-		"destroy": {"environment_name: is missing: nothing says which environment is meant; give environment_name, environment_id or repo_url"},
+		"test":    {"environment_name: is missing: the inputs do not say which environment is meant; give environment_name, environment_id or repo_url"},
+		"destroy": {"environment_name: is missing: the inputs do not say which environment is meant; give environment_name, environment_id or repo_url"},
 		"paln":    {`mode: "paln" is not one of apply, plan, test, rotate, destroy; did you mean plan?`},
 		"hlep":    {`mode: "hlep" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket help?`},
 		"versoin": {`mode: "versoin" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket version?`},

@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// pasted finds what looks like a token in inputs that are shown, before anything
-// is said about one of them. leaks and spelledOut refuse it.
+// pasted finds words that look like a token in inputs that are shown. It runs before
+// any message about such an input. leaks and spelledOut refuse these inputs.
 func (p *parser) pasted() {
 	for _, text := range p.in.texts() {
 		for _, found := range lookalikes(text.value) {
@@ -20,7 +20,8 @@ func (p *parser) pasted() {
 	}
 }
 
-// undeclared lists what looks like a token in text and is none of the job's own.
+// undeclared lists words in text that look like a token and are not one of the job's
+// secrets.
 func (p *parser) undeclared(text string) []lookalike {
 	if len(lookalikes(text)) == 0 {
 		return nil
@@ -28,8 +29,8 @@ func (p *parser) undeclared(text string) []lookalike {
 	return lookalikes(p.withoutDeclared(text))
 }
 
-// withoutDeclared is text without the values that inputs declare as secrets: about
-// those, leaks knows more to say.
+// withoutDeclared is text without the job's secrets: leaks has better messages for
+// those.
 func (p *parser) withoutDeclared(text string) string {
 	job := *p.config.Job
 	job.Pasted = nil
@@ -41,11 +42,11 @@ func (p *parser) withoutDeclared(text string) string {
 	return text
 }
 
-// lookalike is a word that looks like a token, and the kind of it.
+// lookalike is a word that looks like a token, and the kind of token.
 type lookalike struct{ word, kind string }
 
-// What a token is made of, where one may begin, and what a certificate is, in whose
-// Base64 anything may stand.
+// The characters of a token, the beginning of one, and a certificate, whose Base64 may
+// look like a token by chance.
 var (
 	tokenText   = regexp.MustCompile(`[A-Za-z0-9+/=_.-]+`)
 	wordStart   = regexp.MustCompile(`(?:^|[^A-Za-z0-9])[A-Za-z]`)
@@ -53,16 +54,16 @@ var (
 	certificate = regexp.MustCompile(`(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----`)
 )
 
-// shortestToken is the length from which a word that begins like a token is
-// taken for one: 16 characters after the shortest prefix. Real ones are longer.
+// shortestToken is the least length of a word that looks like a token: 16 characters
+// after the shortest prefix. Real tokens are longer.
 const shortestToken = len("wk-") + 16
 
-// lookalikes lists the words of text, as it is and unescaped as a URL, that look
-// like a token of any kind that has a prefix.
+// lookalikes lists the words of text that look like a token of any kind that has a
+// prefix. It also looks at text with URL escapes decoded.
 func lookalikes(text string) []lookalike {
 	escaped := strings.ContainsRune(text, '%')
 	if len(text) < shortestToken || !escaped && bitbucket.ForeignKind("", func(prefix string) bool { return strings.Contains(text, prefix) }) == "" {
-		return nil // which is quick
+		return nil // the fast path
 	}
 	text = certificate.ReplaceAllString(text, "")
 	found := lookalikesIn(text)
@@ -100,8 +101,9 @@ func kindOf(word string) string {
 // longestName bounds how much of a word is looked at.
 const longestName = 64
 
-// isOpaque tells what a machine made from a name, whose prefix people use as well:
-// "wk-2026-frontend-service" and "BBDC-1234-mend-the-build" are none.
+// isOpaque distinguishes a random text from a name that a person chose. People use the
+// same prefixes: "wk-2026-frontend-service" and "BBDC-1234-fix-the-build" are not
+// tokens.
 func isOpaque(text string) bool {
 	for _, run := range opaque.FindAllString(text, -1) {
 		if strings.ContainsAny(run, "0123456789") && strings.ContainsFunc(run, func(r rune) bool { return r > '9' }) {

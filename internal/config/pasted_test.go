@@ -14,8 +14,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// pastedTokens are one of each kind that the job knows nothing of, and what it is
-// taken for.
+// pastedTokens are tokens that the job does not declare, one of each kind, and what
+// messages call them.
 var pastedTokens = map[string]string{
 	"ATATT3xFfGF0MARKERq7w9/e8r+t=5A6B7C8D": "a Bitbucket Cloud API token (ATATT…)",
 	"ATCTT3xFfGN0MARKER_q7-w9e8r=5A6B7C8D":  "a Bitbucket Cloud access token (ATCTT…)",
@@ -24,8 +24,8 @@ var pastedTokens = map[string]string{
 	"wk-2.9d8c7b6a5f4eMARKER":               "a Warp API key (wk-…)",
 }
 
-// TestAPastedTokenIsRefusedInEveryInput: as the whole value and inside one, alone
-// and in every input at once, and nothing that comes of it shows a piece.
+// TestAPastedTokenIsRefusedInEveryInput: as the whole value and inside one, alone and
+// in every input at once. No message or output shows a piece of it.
 func TestAPastedTokenIsRefusedInEveryInput(t *testing.T) {
 	t.Parallel()
 	for token, kind := range pastedTokens {
@@ -58,7 +58,7 @@ func testPasted(t *testing.T, base map[string]string, token, value, kind string)
 		inputs[input.Name] = value
 		job, err := config.Parse(inputs, files{}.read, noVariable)
 		require.ErrorContains(t, err, kind, "%s: %s", input.Name, value)
-		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ spells out|holds what looks like) `, err.Error(), value)
+		require.Regexp(t, `(?m)^`+input.Name+`: (?:line \d+ )?holds what looks like `, err.Error(), value)
 		requireNoPiece(t, token, err.Error())
 		requireNoPiece(t, token, job.OutputFile, job.ReportFile, job.Manifest)
 		for _, entry := range job.Entries {
@@ -96,14 +96,14 @@ func TestAPastedTokenDrawsOneProblem(t *testing.T) {
 		{"environment_name", cloud(with("environment_name", token)), holds("environment_name")},
 		{"the second of two repositories", cloud(with("repo_url", cloudURL+"\nhttps://bitbucket.org/acme/"+token[:20])), holds("repo_url")},
 		{"smoke_test_prompt", cloud(with("smoke_test_prompt", "Use\n\""+token+"\".")), holds("smoke_test_prompt")},
-		{"a comment", cloud(with("setup_commands", "make\n# "+token)), "setup_commands: line 2 spells out a Bitbucket Cloud access token (ATCTT…); revoke it, store its successor as a managed secret, name that in environment_secrets and write $NAME"},
+		{"a comment", cloud(with("setup_commands", "make\n# "+token)), "setup_commands: line 2 holds what looks like a Bitbucket Cloud access token (ATCTT…); revoke it, store a new one as a managed secret, add its name to environment_secrets and write $NAME"},
 		{"the job's own token", cloud(with("branch", apiToken)), "branch: holds the value of bitbucket_token; take it out; in setup_commands, write $BITBUCKET_API_TOKEN"},
 	})
 }
 
 func TestNamesThatBeginLikeATokenPass(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"wk-1", "wk-2026-frontend-service", "wk-workspace-of-many-words", "BBDC-1234-mend-the-nightly-build", "ATBB", "mawk-1.3.4-20200120abcdef", "release/ATATT3x"} {
+	for _, value := range []string{"wk-1", "wk-2026-frontend-service", "wk-workspace-of-many-words", "BBDC-1234-fix-the-nightly-build", "ATBB", "mawk-1.3.4-20200120abcdef", "release/ATATT3x"} {
 		c := parse(t, cloud(with("branch", value), with("team", value), with("smoke_test_prompt", value), with("description", value), with("output_file", value)))
 		assert.Equal(t, value, c.Branch)
 		assert.Empty(t, c.Pasted)

@@ -64,7 +64,7 @@ func (p *parser) together() {
 	}
 	for _, r := range repositories {
 		if r.Origin() != repositories[0].Origin() {
-			p.add("repo_url", "give each host an environment of its own", "%s and %s are on different hosts, and one token serves one host", repositories[0].CloneURL(), r.CloneURL())
+			p.add("repo_url", "give each host an environment of its own", "%s and %s are on different hosts, but a token is for one host", repositories[0].CloneURL(), r.CloneURL())
 			return
 		}
 	}

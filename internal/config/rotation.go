@@ -7,7 +7,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// rotation reads what only the mode rotate takes.
+// rotation reads the inputs of the mode rotate.
 func (p *parser) rotation() {
 	c, in := &p.config, p.in
 	r := &c.Rotation
@@ -23,17 +23,17 @@ func (p *parser) rotation() {
 	p.minting()
 }
 
-// rotated checks that the token's value may be replaced, for one entry.
+// rotated checks what one entry needs for a rotation.
 func (p *parser) rotated() {
 	c, in, r := &p.config, p.in, &p.config.Rotation
 	if c.Mode != Rotate {
 		return
 	}
 	if c.Flavor == bitbucket.DataCenter && len(c.Repositories)+len(c.TrustedHosts) == 0 {
-		p.add("trusted_hosts", "give the server's origin, such as https://bitbucket.example.com, or repo_url", "is missing: nothing says to which Data Center the credentials may be sent")
+		p.add("trusted_hosts", "give the server's origin, such as https://bitbucket.example.com, or repo_url", "is missing: the inputs do not say which Data Center may get the credentials")
 	}
 	if in.SecretName == "" && c.Flavor == "" {
-		p.add("secret_name", "name the secret to rotate, or give repo_url or flavor, which have a default name", "is missing")
+		p.add("secret_name", "name the secret to rotate, or give repo_url or flavor, each of which implies a default name", "is missing")
 	}
 	if !r.PreviousToken.IsEmpty() && r.PreviousToken.Same(c.Token) {
 		p.add("previous_token", "pass the token that is stored today", "is the same value as bitbucket_token")
@@ -41,13 +41,14 @@ func (p *parser) rotated() {
 	switch {
 	case !r.Mint:
 	case c.Flavor == bitbucket.Cloud:
-		p.add("mint", "make a token at "+tokensPage+" and rotate to it with bitbucket_token", "is for Data Center: Bitbucket Cloud makes no tokens over REST")
+		p.add("mint", "make a token at "+tokensPage+" and give it as bitbucket_token", "works on Data Center only: Bitbucket Cloud has no REST API that makes tokens")
 	case c.Flavor == "":
-		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not tell that this is Data Center, which mint needs")
+		p.add("flavor", "set flavor: datacenter, or give repo_url", "does not say that the server is Data Center, which mint needs")
 	}
 }
 
-// flavorOfToken is the flavor that the token's prefix tells, empty for none.
+// flavorOfToken is the flavor to which the token's prefix belongs, empty for an unknown
+// one.
 func (p *parser) flavorOfToken() bitbucket.Flavor {
 	for _, flavor := range []bitbucket.Flavor{bitbucket.Cloud, bitbucket.DataCenter} {
 		other := bitbucket.Cloud
@@ -78,17 +79,17 @@ func (p *parser) minting() {
 		return
 	}
 	if hasPassword := !in.BitbucketPassword.IsEmpty() || in.BitbucketPassFile != ""; hasPassword != (r.Username != "") {
-		p.add("bitbucket_username", "give both, or bitbucket_token alone", "and bitbucket_password belong together")
+		p.add("bitbucket_username", "give both, or bitbucket_token alone", "must be given together with bitbucket_password")
 	}
 	days, err := strconv.Atoi(in.TokenExpiryDays)
 	if err != nil || days < 1 || days > 3650 {
-		p.add("token_expiry_days", "give a whole number from 1 to 3650", "is no number of days")
+		p.add("token_expiry_days", "give a whole number from 1 to 3650", "is not a number of days")
 	}
 	r.ExpiryDays = days
 	r.RevokeAfter = p.revokeAfter()
 }
 
-// revokeAfter reads whole days, a duration, or never.
+// revokeAfter reads a number of days, a duration, or never.
 func (p *parser) revokeAfter() time.Duration {
 	text := p.in.RevokeAfter
 	if text == "never" {
@@ -99,24 +100,24 @@ func (p *parser) revokeAfter() time.Duration {
 		after, err = time.Duration(days)*24*time.Hour, nil
 	}
 	if err != nil || after < 0 {
-		p.add("revoke_after", "give whole days such as 3, a duration such as 12h, or never", "is no time")
+		p.add("revoke_after", "give whole days such as 3, a duration such as 12h, or never", "is not a duration")
 		return 0
 	}
 	return after
 }
 
-// expiry reads when to say that a token ends.
+// expiry reads when to warn that a token expires.
 func (p *parser) expiry() {
 	c, in := &p.config, p.in
 	c.FailOnExpiry = p.boolean("fail_on_expiry", in.FailOnExpiry)
 	days, err := strconv.Atoi(in.ExpiryWarning)
 	if err != nil || days < 0 || days > 3650 {
-		p.add("expiry_warning", "give a whole number from 0 to 3650", "is no number of days")
+		p.add("expiry_warning", "give a whole number from 0 to 3650", "is not a number of days")
 	}
 	c.ExpiryWarning = time.Duration(days) * 24 * time.Hour
 }
 
-// expires reads when the token ends.
+// expires reads when the token expires.
 func (p *parser) expires() {
 	c, in := &p.config, p.in
 	if in.TokenExpiresAt == "" {
@@ -127,7 +128,7 @@ func (p *parser) expires() {
 		at, err = time.Parse(time.RFC3339, in.TokenExpiresAt)
 	}
 	if err != nil {
-		p.add("token_expires_at", "give it as 2027-01-31 or 2027-01-31T12:00:00Z", "is no date")
+		p.add("token_expires_at", "give it as 2027-01-31 or 2027-01-31T12:00:00Z", "is not a date")
 	}
 	c.TokenExpiresAt = at.UTC()
 }

@@ -59,16 +59,16 @@ func TestMinting(t *testing.T) {
 func TestRotationRefuses(t *testing.T) {
 	t.Parallel()
 	const (
-		revoke = "revoke_after: is no time; give whole days such as 3, a duration such as 12h, or never"
-		days   = "token_expiry_days: is no number of days; give a whole number from 1 to 3650"
-		pair   = "bitbucket_username: and bitbucket_password belong together; give both, or bitbucket_token alone"
+		revoke = "revoke_after: is not a duration; give whole days such as 3, a duration such as 12h, or never"
+		days   = "token_expiry_days: is not a number of days; give a whole number from 1 to 3650"
+		pair   = "bitbucket_username: must be given together with bitbucket_password; give both, or bitbucket_token alone"
 	)
 	requireRefused(t, []refusal{
-		{"a secret without a name", rotate(with("bitbucket_token", "opaque")), "secret_name: is missing; name the secret to rotate, or give repo_url or flavor, which have a default name"},
+		{"a secret without a name", rotate(with("bitbucket_token", "opaque")), "secret_name: is missing; name the secret to rotate, or give repo_url or flavor, each of which implies a default name"},
 		{"the same value twice", rotate(with("previous_token", apiToken)), "previous_token: is the same value as bitbucket_token; pass the token that is stored today"},
 		{"mint in another mode", cloud(with("mint", "true")), "mint: does nothing in mode apply; set mode: rotate, or leave it out"},
-		{"mint on Cloud", rotate(with("mint", "true")), "mint: is for Data Center: Bitbucket Cloud makes no tokens over REST; make a token at https://id.atlassian.com/manage-profile/security/api-tokens and rotate to it with bitbucket_token"},
-		{"mint nowhere", minting(with("flavor", ""), with("trusted_hosts", ""), with("bitbucket_token", "opaque"), with("secret_name", "X")), "flavor: does not tell that this is Data Center, which mint needs; set flavor: datacenter, or give repo_url"},
+		{"mint on Cloud", rotate(with("mint", "true")), "mint: works on Data Center only: Bitbucket Cloud has no REST API that makes tokens; make a token at https://id.atlassian.com/manage-profile/security/api-tokens and give it as bitbucket_token"},
+		{"mint nowhere", minting(with("flavor", ""), with("trusted_hosts", ""), with("bitbucket_token", "opaque"), with("secret_name", "X")), "flavor: does not say that the server is Data Center, which mint needs; set flavor: datacenter, or give repo_url"},
 		{"a user without a password", minting(with("bitbucket_username", "jane")), pair},
 		{"a password without a user", minting(with("bitbucket_password", "long enough")), pair},
 		{"a user that makes nothing", rotate(with("bitbucket_username", "jane")), "bitbucket_username: does nothing without mint: true; set mint: true, or leave it and bitbucket_password out"},
@@ -78,8 +78,8 @@ func TestRotationRefuses(t *testing.T) {
 		{"days in words", minting(with("token_expiry_days", "30d")), days},
 		{"a negative time", minting(with("revoke_after", "-1h")), revoke},
 		{"a time in words", minting(with("revoke_after", "soon")), revoke},
-		{"no date", cloud(with("token_expires_at", "31.1.2027")), "token_expires_at: is no date; give it as 2027-01-31 or 2027-01-31T12:00:00Z"},
-		{"no number", cloud(with("expiry_warning", "two")), "expiry_warning: is no number of days; give a whole number from 0 to 3650"},
+		{"no date", cloud(with("token_expires_at", "31.1.2027")), "token_expires_at: is not a date; give it as 2027-01-31 or 2027-01-31T12:00:00Z"},
+		{"no number", cloud(with("expiry_warning", "two")), "expiry_warning: is not a number of days; give a whole number from 0 to 3650"},
 		{"the password in another input", minting(with("bitbucket_username", "jane"), with("bitbucket_password", "long enough"), with("secret_name", "X"), with("description", "it is long enough")),
 			"description: holds the value of bitbucket_password; take it out"},
 		{"a password of eight bytes too", minting(with("bitbucket_username", "jane"), with("bitbucket_password", "8 bytes."), with("secret_name", "X"), with("description", "it is 8 bytes.")),
@@ -94,7 +94,7 @@ func TestTokenExpiresAtTakesATime(t *testing.T) {
 	assert.Equal(t, time.Date(2027, 1, 31, 10, 0, 0, 0, time.UTC), c.TokenExpiresAt)
 }
 
-// TestAShortPasswordMayStandElsewhere: it is a word of many texts.
+// TestAShortPasswordMayStandElsewhere: it may be an ordinary word of other inputs.
 func TestAShortPasswordMayStandElsewhere(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, problems(t, minting(with("bitbucket_username", "jane"), with("bitbucket_password", "7 bytes"), with("secret_name", "X"), with("description", "it is 7 bytes")), nil))

@@ -14,7 +14,7 @@ func (p *parser) schedule() {
 	p.oneLine("schedule_name", in.ScheduleName)
 	if in.ScheduleCron == "" {
 		p.needsCron("schedule_prompt", in.SchedulePrompt != "")
-		p.needsCron("schedule_name", in.ScheduleName != "" && c.Mode != Destroy) // which finds a schedule by it
+		p.needsCron("schedule_name", in.ScheduleName != "" && c.Mode != Destroy) // destroy finds a schedule by its name
 		p.needsCron("schedule_enabled", !enabled)
 		if c.Mode == Destroy && in.ScheduleName != "" {
 			c.Schedule = &Schedule{Name: in.ScheduleName}
@@ -22,10 +22,10 @@ func (p *parser) schedule() {
 		return
 	}
 	if in.SchedulePrompt == "" {
-		p.add("schedule_prompt", "say what the agent shall do", "is missing: schedule_cron is given")
+		p.add("schedule_prompt", "say what the agent should do", "is missing: schedule_cron is given")
 	}
 	if c.Scope == warp.UserOwner {
-		p.add("schedule_cron", "use scope: team, or leave the schedule out", "does not go with scope: personal: scheduled runs never get personal secrets, so they could not clone")
+		p.add("schedule_cron", "use scope: team, or leave the schedule out", "cannot be used with scope: personal: scheduled runs never get personal secrets, so they could not clone")
 	}
 	when, err := cron.Parse(in.ScheduleCron)
 	if bad, ok := errors.AsType[*cron.Error](err); ok {
@@ -37,7 +37,7 @@ func (p *parser) schedule() {
 	}
 }
 
-// needsCron refuses an input that is given and does nothing without a schedule.
+// needsCron refuses an input that does nothing without a schedule.
 func (p *parser) needsCron(input string, given bool) {
 	if given {
 		p.add(input, "give schedule_cron and schedule_prompt too, or leave it out", "does nothing without schedule_cron")

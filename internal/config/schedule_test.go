@@ -28,8 +28,8 @@ func TestScheduleRefusals(t *testing.T) {
 		{"a prompt alone", cloud(with("schedule_prompt", "x")), "schedule_prompt: does nothing without schedule_cron; give schedule_cron and schedule_prompt too, or leave it out"},
 		{"a name alone", cloud(with("schedule_name", "x")), "schedule_name: does nothing without schedule_cron; give schedule_cron and schedule_prompt too, or leave it out"},
 		{"a pause alone", cloud(with("schedule_enabled", "false")), "schedule_enabled: does nothing without schedule_cron; give schedule_cron and schedule_prompt too, or leave it out"},
-		{"a cron alone", scheduled(with("schedule_prompt", "")), "schedule_prompt: is missing: schedule_cron is given; say what the agent shall do"},
-		{"a personal one", scheduled(with("scope", "personal")), "schedule_cron: does not go with scope: personal: scheduled runs never get personal secrets, so they could not clone; use scope: team, or leave the schedule out"},
+		{"a cron alone", scheduled(with("schedule_prompt", "")), "schedule_prompt: is missing: schedule_cron is given; say what the agent should do"},
+		{"a personal one", scheduled(with("scope", "personal")), "schedule_cron: cannot be used with scope: personal: scheduled runs never get personal secrets, so they could not clone; use scope: team, or leave the schedule out"},
 		{"a name of two lines", scheduled(with("schedule_name", "a\nb")), "schedule_name: holds a line break or another control character; use one line of text"},
 		{"a token in the prompt", scheduled(with("schedule_prompt", "use "+apiToken)), "schedule_prompt: holds the value of bitbucket_token; take it out; in setup_commands, write $BITBUCKET_API_TOKEN"},
 	})
@@ -57,7 +57,7 @@ func TestDryRun(t *testing.T) {
 	assert.False(t, parse(t, cloud(with("mode", "rotate"))).DryRun)
 	requireRefused(t, []refusal{
 		{"a dry test", cloud(with("mode", "test"), with("dry_run", "true")), "dry_run: does nothing in mode test; leave it out; a test writes nothing anyway"},
-		{"a test without one", cloud(with("mode", "test"), with("smoke_test", "false")), "smoke_test: is false, and mode test is the smoke test alone; leave it out"},
+		{"a test without one", cloud(with("mode", "test"), with("smoke_test", "false")), "smoke_test: is false, but mode test does nothing else; leave it out"},
 		{"force elsewhere", cloud(with("force", "true")), "force: does nothing in mode apply; set mode: destroy, or leave it out"},
 		{"delete_secret elsewhere", cloud(with("delete_secret", "true"), with("mode", "rotate")), "delete_secret: does nothing in mode rotate; set mode: destroy, or leave it out"},
 	})

@@ -14,9 +14,9 @@ const SchemaURL = "https://raw.githubusercontent.com/oz-bitbucket/oz-bitbucket/m
 // object is a JSON object. Its members are printed in the order of their names.
 type object map[string]any
 
-// Schema is the JSON schema (draft 2020-12) of a manifest, for editors. It takes
-// whatever the reader takes; what only the whole file can tell, such as two entries for
-// one environment, is for the reader.
+// Schema is the JSON schema (draft 2020-12) of a manifest, for editors. It accepts
+// everything that Parse accepts. Mistakes that need the whole file, such as two entries
+// for one environment, only Parse finds.
 func Schema() (string, error) {
 	entry, defaults := object{}, object{}
 	for _, input := range table {
@@ -42,8 +42,8 @@ func Schema() (string, error) {
 	whole["$schema"], whole["$id"], whole["title"] = "https://json-schema.org/draft/2020-12/schema", SchemaURL, "oz-environments.yml"
 	whole["required"] = []string{"environments"}
 	whole["$defs"] = object{
-		"environment": keys(entry, "one environment; null takes a default out"),
-		"defaults":    keys(defaults, "what every entry has that does not say it itself"),
+		"environment": keys(entry, "one environment; null removes a default"),
+		"defaults":    keys(defaults, "values for every entry that does not set them itself"),
 	}
 	var text bytes.Buffer
 	to := json.NewEncoder(&text)
@@ -55,8 +55,8 @@ func Schema() (string, error) {
 
 const tokenVariableHelp = "the variable of the job that holds the token (default: the input bitbucket_token)"
 
-// schema is what a manifest may give for an input. Numbers and booleans may be written
-// as such where a text is meant, and in quotes where they are.
+// schema is what a manifest may give for an input. A text may be written as a number or
+// boolean, and those may be in quotes.
 func (i Input) schema() object {
 	of := object{"description": i.Help}
 	if i.Default != "" {

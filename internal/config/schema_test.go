@@ -14,7 +14,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
 
-// compiled is the schema, which must be one.
+// compiled is the compiled schema. It must be valid.
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	text, err := config.Schema()
@@ -29,7 +29,7 @@ func compiled(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// fits reports what the schema says of a file.
+// fits reports the schema's verdict on a file.
 func fits(t *testing.T, schema *jsonschema.Schema, file string) error {
 	t.Helper()
 	var tree any
@@ -101,7 +101,7 @@ func TestTheSchemaHasTheKeysOfAnEntry(t *testing.T) {
 	for _, input := range config.Inputs() {
 		key, is := keys[input.Name]
 		found := strings.Join(mistakes(t, "environments:\n- "+input.Name+": a\n"), "\n")
-		assert.Equal(t, !is, strings.Contains(found, input.Name+": is no key of an environment"), "%s: %s", input.Name, found)
+		assert.Equal(t, !is, strings.Contains(found, input.Name+": is not a key of an environment"), "%s: %s", input.Name, found)
 		if is {
 			assert.Equal(t, input.Help, key.Description)
 		}

@@ -26,7 +26,7 @@ func (p *parser) secrets() {
 	}
 }
 
-// needToken says that there is no token where the mode cannot do without.
+// needToken reports a missing token when the mode needs one.
 func (p *parser) needToken() {
 	mintsByPassword := p.config.Mode == Rotate && p.in.BitbucketUsername != ""
 	needed := p.config.Mode == Apply || p.config.Mode == Rotate && !mintsByPassword
@@ -43,28 +43,27 @@ func (p *parser) secret(name string, value sensitive.String, path string) sensit
 	}
 	if slices.Contains(secretVariables, value.Reveal()) {
 		p.add(name, "pass the variable's value", "is the name of a variable, not its value")
-		return sensitive.String{} // a name is not to be hidden
+		return sensitive.String{} // the log may show a name
 	}
 	if found, ok := p.pastedFor(name, value.Reveal()); ok {
 		if !found.public || len(lookalikes(value.Reveal())) > 0 || strings.ContainsAny(value.Reveal(), "?#") {
 			p.hide(value.Reveal())
 		}
 		p.add(name, found.remedy, "%s", found.is)
-		return sensitive.String{} // so that nothing else is said about it
+		return sensitive.String{} // so that there are no other messages about it
 	}
 	p.bare(name, value.Reveal())
 	return value
 }
 
-// valueOrFile reads a secret from its value or its file, which is read in place
-// of a value and never beside it. No message shows the path: it may be the
-// secret, put into the wrong input.
+// valueOrFile reads a secret from its input or its file; both together are a mistake.
+// No message shows the path: it may be the secret, put into the wrong input.
 func (p *parser) valueOrFile(name string, value sensitive.String, path string) sensitive.String {
 	switch {
 	case path == "":
 		return value
 	case len(lookalikes(path)) > 0:
-		return value // refused by leaks
+		return value // leaks reports it
 	case !value.IsEmpty():
 		p.add(name+"_file", "give one of the two", "%s is given too", name)
 		return value
@@ -85,8 +84,8 @@ func (p *parser) valueOrFile(name string, value sensitive.String, path string) s
 	return value
 }
 
-// bare refuses what comes around or in place of a secret when it is pasted or
-// passed on wrongly, and says which of these it is. The value is never shown.
+// bare refuses a value that is not a secret alone, such as a whole header, and says
+// what it is. It never shows the value.
 func (p *parser) bare(name, value string) {
 	bad, unseen := strings.IndexFunc(value, bitbucket.NotInToken), findings(value)
 	switch {
@@ -103,7 +102,7 @@ func (p *parser) bare(name, value string) {
 	}
 }
 
-// secretVariables are the names that variables with one of the secrets have.
+// secretVariables are the usual names of variables that hold a secret.
 var secretVariables = []string{"WARP_API_KEY", "PREVIOUS_TOKEN", "BITBUCKET_PASSWORD", cloudSecretName, dataCenterSecretName}
 
 // kind decides the kind of the token and checks that it fits the flavor.
@@ -119,7 +118,7 @@ func (p *parser) kind() {
 	case kind == "auto" || kind == "":
 		c.TokenKind, c.KindCertain = bitbucket.KindOf(flavor, c.Token.HasPrefix)
 	case !slices.Contains(flavor.TokenKinds(), kind):
-		p.add("token_kind", "leave it at auto", "Bitbucket's flavor %s has no %s", flavor, kind)
+		p.add("token_kind", "leave it at auto", "flavor %s has no %s", flavor, kind)
 	}
 	if kind := foreign(flavor, c.Token); kind != "" && c.Mode != Destroy && c.Token.Reveal() != c.WarpAPIKey.Reveal() {
 		place := "Bitbucket's flavor " + string(flavor)
@@ -130,8 +129,8 @@ func (p *parser) kind() {
 	}
 }
 
-// foreign says what a secret is that cannot work with the flavor. It is empty
-// for one that bare has refused already.
+// foreign names the kind of a token that cannot work with the flavor. It is empty for
+// other tokens, and for one that bare has refused.
 func foreign(flavor bitbucket.Flavor, secret sensitive.String) string {
 	if strings.ContainsFunc(secret.Reveal(), bitbucket.NotInToken) {
 		return ""
@@ -139,12 +138,12 @@ func foreign(flavor bitbucket.Flavor, secret sensitive.String) string {
 	return bitbucket.ForeignKind(flavor, secret.HasPrefix)
 }
 
-// shortestLeak is the length from which a password is looked for in other
-// inputs: shorter ones stand in ordinary words.
+// shortestLeak is the least length of a password that is searched for in other inputs:
+// a shorter one may be part of an ordinary word.
 const shortestLeak = 8
 
-// leaks refuses inputs that hold the text of a secret: everyone who may look at
-// the environment or at the log would read it.
+// leaks refuses inputs that hold the text of a secret: everyone who can see the
+// environment or the log could read it.
 func (p *parser) leaks() {
 	c := &p.config
 	texts := p.in.texts()
@@ -154,9 +153,9 @@ func (p *parser) leaks() {
 	if p.in.EnvironmentName == "" {
 		texts = append(texts, text{"environment_name", c.EnvironmentName})
 	}
-	isName := c.Token.Reveal() == c.SecretName // refused by names
+	isName := c.Token.Reveal() == c.SecretName // names reports it
 	for _, text := range texts {
-		if found := p.undeclared(text.value); len(found) > 0 && text.input != "setup_commands" { // which spelledOut refuses
+		if found := p.undeclared(text.value); len(found) > 0 && text.input != "setup_commands" { // spelledOut reports it
 			remedy := "take it out, and revoke it if it is real"
 			if strings.HasSuffix(text.input, "_file") && text.input != "output_file" && text.input != "report_file" {
 				remedy = "give the path of a file that the job can read, not the secret itself, and revoke it if it is real"
@@ -179,8 +178,8 @@ func (p *parser) leaks() {
 	p.forget()
 }
 
-// forget takes out what the outputs of a refused job would show, and the file that
-// they would be written to.
+// forget empties refused inputs, so that the outputs of the refused job neither show
+// them nor go to such a file.
 func (p *parser) forget() {
 	c := &p.config
 	for _, shown := range []*string{&c.SecretName, &c.EnvironmentID, &c.EnvironmentName, &c.OutputFile, &c.ReportFile, &c.Manifest} {
@@ -193,7 +192,7 @@ func (p *parser) forget() {
 // holdsSecret reports whether leaks will refuse text.
 func (p *parser) holdsSecret(text string) bool {
 	if p.many != nil && p.many.entry != nil {
-		return false // spelledInFile has taken those out
+		return false // spelledInFile has removed those
 	}
 	return len(lookalikes(text)) > 0 || slices.ContainsFunc(p.config.Secrets(), func(secret sensitive.String) bool { return secret.In(text) })
 }

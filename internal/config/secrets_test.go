@@ -46,7 +46,7 @@ func TestFilesOfSecretsAreRefused(t *testing.T) {
 func TestPastedSecretsAreRefusedWithWhatHappened(t *testing.T) {
 	t.Parallel()
 	const (
-		unexpanded = "is the name of a variable, which nothing has replaced by its value; pass the variable's value; check that it is defined for this job"
+		unexpanded = "is the name of a variable, not its value; pass the variable's value; check that it is defined for this job"
 		variable   = "is the name of a variable, not its value; pass the variable's value"
 		quotes     = "has quotes around it; pass the bare value"
 		scheme     = "begins with the name of an HTTP header or scheme; pass what follows"
@@ -57,7 +57,7 @@ func TestPastedSecretsAreRefusedWithWhatHappened(t *testing.T) {
 		"`ATATT3secret`":                quotes,
 		"Bearer ATATT3secret":           scheme,
 		"bearer\tATATT3secret":          scheme,
-		"Basic QVRBVFQz":                "is the credentials of HTTP's scheme Basic, in which user and token are encoded together; pass the token or key itself",
+		"Basic QVRBVFQz":                "is a header of HTTP's scheme Basic, which encodes user and token together; pass the token or key itself",
 		"Authorization: Bearer ATATT3s": scheme,
 		"ATATT3\nsecret":                "holds a line break; pass the bare value, on one line",
 		"ATATT3\r\n secret":             "holds a line break; pass the bare value, on one line",
@@ -148,9 +148,9 @@ func TestTokenKinds(t *testing.T) {
 		})
 	}
 	requireRefused(t, []refusal{
-		{"Cloud has no http_access_token", cloud(with("token_kind", "http_access_token")), "token_kind: Bitbucket's flavor cloud has no http_access_token; leave it at auto"},
-		{"Data Center has no api_token", server(with("token_kind", "api_token")), "token_kind: Bitbucket's flavor datacenter has no api_token; leave it at auto"},
-		{"Data Center has no access_token", server(with("token_kind", "access_token")), "token_kind: Bitbucket's flavor datacenter has no access_token; leave it at auto"},
+		{"Cloud has no http_access_token", cloud(with("token_kind", "http_access_token")), "token_kind: flavor cloud has no http_access_token; leave it at auto"},
+		{"Data Center has no api_token", server(with("token_kind", "api_token")), "token_kind: flavor datacenter has no api_token; leave it at auto"},
+		{"Data Center has no access_token", server(with("token_kind", "access_token")), "token_kind: flavor datacenter has no access_token; leave it at auto"},
 		{"unknown", cloud(with("token_kind", "app_password")), "token_kind: is not one of auto, api_token, access_token, http_access_token"},
 	})
 }
@@ -189,8 +189,8 @@ func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
 	}
 }
 
-// TestNoProblemHoldsASecret puts a marked secret, well and badly formed, into
-// every input at once and one by one.
+// TestNoProblemHoldsASecret puts a marked secret, valid and invalid, into every input
+// at once and one by one.
 func TestNoProblemHoldsASecret(t *testing.T) {
 	t.Parallel()
 	for _, secrets := range [][2]string{

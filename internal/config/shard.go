@@ -10,18 +10,18 @@ import (
 // Shard is the i-th of n parts of a manifest. The zero value is all of it.
 type Shard struct{ Part, Of int } // Part counts from one
 
-// part is the part of n, from one, to which an entry belongs. It depends on the kind of
-// owner and the name of its secret alone: all entries of one secret are in one part, and no
-// entry moves because another one comes or goes. What team says is left out, for a team goes
-// by name, by UID or by nothing, and Oz alone knows which of these are the same. Two parts
-// that write one secret would undo each other's work; that secrets of several teams are in
-// one part when they have one name costs time and nothing else.
+// part is the part, from 1 to n, to which an entry belongs. It depends only on the kind of
+// owner and the name of the entry's secret. So all entries of one secret are in one part,
+// and no entry moves when others are added or removed. The input team has no influence: it
+// may be a name, a UID or empty, and only Oz knows which of these are the same team. Two
+// parts that write the same secret would undo each other's work. Secrets of one name in
+// several teams share a part, which costs only time.
 func (e Entry) part(n int) int {
 	sum := sha256.Sum256([]byte(Entry{Scope: e.Scope}.owner() + "\x00" + e.secret()))
 	return int(binary.BigEndian.Uint64(sum[:])%uint64(n)) + 1
 }
 
-// in reports whether an entry belongs to a part.
+// in reports whether an entry belongs to part s.
 func (e Entry) in(s Shard) bool { return s.Of == 0 || e.part(s.Of) == s.Part }
 
 // hostShards are the variables in which hosts say which of several equal jobs this is.
@@ -39,7 +39,7 @@ var hostShards = []struct {
 	{"JOB_COMPLETION_INDEX", "SHARD_TOTAL", 0},
 }
 
-// shard reads which part of the manifest the job is about.
+// shard reads which part of the manifest the job works on.
 func (p *parser) shard() {
 	text := p.in.Shard
 	switch {
@@ -57,7 +57,7 @@ func (p *parser) shard() {
 		p.config.Shard = s
 		return
 	}
-	p.add("shard", "give it as 1/3, the first of three parts, or auto", "is no part of a whole")
+	p.add("shard", "give i/n with i from 1 to n, or auto", "is not a part such as 1/3")
 }
 
 // hostShard takes the part from the variables of the host.
@@ -75,7 +75,7 @@ func (p *parser) hostShard() {
 		}
 		s, ok := shardOf(part, of, host.first)
 		if !ok {
-			p.add("shard", "", "is auto, and %s and %s are no part of a whole that counts from %d", host.part, host.of, host.first)
+			p.add("shard", "", "is auto, and %s and %s do not hold a part, counted from %d, and the number of parts", host.part, host.of, host.first)
 		}
 		p.config.Shard = s
 		return
@@ -83,7 +83,7 @@ func (p *parser) hostShard() {
 	p.add("shard", "give it as 1/3, or run the job in parallel", "is auto, and the host has set none of %s", strings.Join(names, ", "))
 }
 
-// shardOf reads the part of a whole, counted from first.
+// shardOf reads the number of a part, counted from first, and the number of parts.
 func shardOf(part, of string, first int) (Shard, bool) {
 	i, notPart := strconv.ParseInt(part, 10, 32)
 	n, notWhole := strconv.ParseInt(of, 10, 32)

@@ -19,12 +19,12 @@ import (
 // sharded is an entry of a file that a generator wrote.
 type sharded struct {
 	name   string // of its environment
-	secret string // whose it is and what it is called
+	secret string // its owner and name
 	text   string
 }
 
-// entriesOf makes n entries whose names begin with a word. They share some secrets, say
-// team in several ways, and differ in what does not matter.
+// entriesOf makes n entries whose names begin with a word. They share some secrets,
+// spell team in several ways, and differ in irrelevant keys.
 func entriesOf(r *rand.Rand, word string, n int) []sharded {
 	one := func(of ...string) string { return of[r.IntN(len(of))] }
 	list := make([]sharded, n)
@@ -87,8 +87,8 @@ func partsOf(t *testing.T, list []sharded, n int, inputs map[string]string) map[
 }
 
 // TestAShardIsAPartOfAPartition: for any file and any number of parts each entry is in one
-// part, all of one secret are together, and none moves when others come, go or change places,
-// when the job does something else or is narrowed to some.
+// part, and all entries of one secret are in the same part. No entry moves when others are
+// added, removed or reordered, nor with another mode or a narrowed job.
 func TestAShardIsAPartOfAPartition(t *testing.T) {
 	t.Parallel()
 	for seed := uint64(1); seed <= 64; seed += 3 { // 1 to 64 parts
@@ -136,7 +136,7 @@ func TestAShardIsAPartOfAPartition(t *testing.T) {
 	}
 }
 
-// TestPartsAreOfOneSize, about, where secrets are many.
+// TestPartsAreOfOneSize: they are about equal when there are many secrets.
 func TestPartsAreOfOneSize(t *testing.T) {
 	t.Parallel()
 	const secrets = 1000
@@ -153,8 +153,8 @@ func TestPartsAreOfOneSize(t *testing.T) {
 	}
 }
 
-// FuzzShard: whatever the input and the host's variables hold, it is a part of a whole or a
-// mistake.
+// FuzzShard: whatever the input and the host's variables hold, the result is a valid part
+// or a mistake.
 func FuzzShard(f *testing.F) {
 	f.Add("1/3", "", "")
 	f.Add("auto", "1", "3")

@@ -11,8 +11,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// TestPartsStay holds the parts of some secrets: a new release must not move an entry
-// while the jobs of the old one still run.
+// TestPartsStay fixes the parts of some secrets: a new release must not move an entry
+// while jobs of the old release still run.
 func TestPartsStay(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -36,7 +36,7 @@ func TestPartsStay(t *testing.T) {
 func TestShards(t *testing.T) {
 	t.Parallel()
 	const none = "shard: is auto, and the host has set none of CI_NODE_INDEX and CI_NODE_TOTAL, BITBUCKET_PARALLEL_STEP and BITBUCKET_PARALLEL_STEP_COUNT, JOB_COMPLETION_INDEX and SHARD_TOTAL; give it as 1/3, or run the job in parallel"
-	const bad = "shard: is no part of a whole; give it as 1/3, the first of three parts, or auto"
+	const bad = "shard: is not a part such as 1/3; give i/n with i from 1 to n, or auto"
 	for _, tt := range []struct {
 		input     string
 		variables map[string]string
@@ -62,8 +62,8 @@ func TestShards(t *testing.T) {
 		{"auto", map[string]string{"BITBUCKET_PARALLEL_STEP": "0", "BITBUCKET_PARALLEL_STEP_COUNT": "2"}, Shard{1, 2}, ""},
 		{"auto", map[string]string{"BITBUCKET_PARALLEL_STEP": "1", "BITBUCKET_PARALLEL_STEP_COUNT": "2"}, Shard{2, 2}, ""},
 		{"auto", map[string]string{"JOB_COMPLETION_INDEX": "4", "SHARD_TOTAL": " 5\n"}, Shard{5, 5}, ""},
-		{"auto", map[string]string{"JOB_COMPLETION_INDEX": "5", "SHARD_TOTAL": "5"}, Shard{}, "shard: is auto, and JOB_COMPLETION_INDEX and SHARD_TOTAL are no part of a whole that counts from 0"},
-		{"auto", map[string]string{"CI_NODE_INDEX": "0", "CI_NODE_TOTAL": "3"}, Shard{}, "shard: is auto, and CI_NODE_INDEX and CI_NODE_TOTAL are no part of a whole that counts from 1"},
+		{"auto", map[string]string{"JOB_COMPLETION_INDEX": "5", "SHARD_TOTAL": "5"}, Shard{}, "shard: is auto, and JOB_COMPLETION_INDEX and SHARD_TOTAL do not hold a part, counted from 0, and the number of parts"},
+		{"auto", map[string]string{"CI_NODE_INDEX": "0", "CI_NODE_TOTAL": "3"}, Shard{}, "shard: is auto, and CI_NODE_INDEX and CI_NODE_TOTAL do not hold a part, counted from 1, and the number of parts"},
 	} {
 		values := map[string]string{"manifest": "oz.yml", "shard": tt.input, "warp_api_key": "wk-1.0f3c5e7a9b1d2f4c6e8a", "bitbucket_token": "opaque"}
 		file := func(path string) ([]byte, error) {

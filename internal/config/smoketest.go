@@ -31,11 +31,11 @@ func (p *parser) smokeTest() {
 	p.oneLine("smoke_test_model", in.SmokeTestModel)
 }
 
-// smokeTests reads what is true of all smoke tests together.
+// smokeTests reads the inputs that all smoke tests share.
 func (p *parser) smokeTests() {
 	c, in := &p.config, p.in
 	if c.Mode == Test && strings.EqualFold(in.SmokeTest, "false") {
-		p.add("smoke_test", "leave it out", "is false, and mode test is the smoke test alone")
+		p.add("smoke_test", "leave it out", "is false, but mode test does nothing else")
 	}
 	c.SmokeTestMax = p.number("smoke_test_max", in.SmokeTestMax)
 	timeout, err := time.ParseDuration(in.SmokeTestTimeout)
@@ -43,7 +43,7 @@ func (p *parser) smokeTests() {
 		timeout, err = time.Duration(minutes)*time.Minute, nil
 	}
 	if err != nil || timeout < shortestSmokeTest || timeout > longestSmokeTest {
-		p.add("smoke_test_timeout", "give a duration such as 20m, or whole minutes", "is no time between 1m and 6h")
+		p.add("smoke_test_timeout", "give a duration such as 20m, or whole minutes", "is not a duration between 1m and 6h")
 	}
 	c.SmokeTestTimeout = timeout
 }

@@ -36,12 +36,12 @@ func (p *parser) declared() []declared {
 // spelledRemedy is what to do about a secret in the file.
 const spelledRemedy = "take it out, and revoke it if it is real"
 
-// spelledInFile refuses a manifest in which a secret stands, in comments too: what
-// looks like a token, and the job's own secrets. What it finds is never shown, and the
-// values that hold it are not judged any further.
+// spelledInFile refuses a manifest that holds a secret, also in a comment: one of the
+// job's, or a word that looks like a token. It never shows the secret. A value that
+// holds one is not checked any further.
 func (p *parser) spelledInFile() {
 	m, lines := p.many, p.many.file.Lines()
-	values := map[string]bool{} // their texts, in which escapes are gone, and whether one holds a secret
+	values := map[string]bool{} // texts without YAML's escapes, and whether each holds a secret
 	for _, entry := range m.file.Entries {
 		for _, value := range entry.Values {
 			values[value.Text] = false
@@ -54,7 +54,7 @@ func (p *parser) spelledInFile() {
 		p.hideLookalikes(value)
 	}
 	secrets := p.declared()
-	var inText []declared // those that some line holds as they are
+	var inText []declared // secrets that a line holds without escapes
 	whole := strings.ToLower(strings.Join(lines, "\n"))
 	for _, secret := range secrets {
 		if strings.Contains(whole, secret.lower) {
@@ -80,7 +80,7 @@ func (p *parser) spelledInFile() {
 			}
 			for _, found := range p.spells(value.Text, secrets) {
 				hidden := problem.Problem{Input: key, Summary: "holds " + found.what, Remedy: spelledRemedy, Place: m.file.Place(value.Position)}
-				hidden.Place.Text = redact.Marker // the line has it in another spelling
+				hidden.Place.Text = redact.Marker // the line holds it with escapes
 				if !seen[found] && !m.again(hidden) {
 					p.problems.Append(hidden)
 				}
@@ -91,7 +91,7 @@ func (p *parser) spelledInFile() {
 	}
 }
 
-// spelled is a secret that stands in the file: what it is, and its text.
+// spelled is a secret in the file: what it is, and its text.
 type spelled struct{ what, text string }
 
 // spells lists the secrets that a text holds.
@@ -112,12 +112,12 @@ func (p *parser) spells(text string, secrets []declared) []spelled {
 	return list
 }
 
-// mostHidden bounds the words of a file that a host is told to hide. Nothing that is
-// printed depends on it: the values that hold them are not judged, and no line with one
-// is quoted.
+// mostHidden bounds how many words of a file the host is told to mask. The program's
+// own messages do not depend on it: they quote neither these values nor their lines.
 const mostHidden = 100
 
-// hideLookalikes keeps what looks like a token in a text out of all that is printed.
+// hideLookalikes hides the words of a text that look like a token in everything that is
+// printed.
 func (p *parser) hideLookalikes(text string) {
 	for _, found := range lookalikes(text) {
 		if !p.many.hidden[found.word] && len(p.many.hidden) < mostHidden {

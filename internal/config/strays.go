@@ -10,22 +10,22 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
 
-// Stray is a variable of the job that is no input and stands where one may.
+// Stray is a variable of the job that is not an input but may be meant as one.
 type Stray struct {
-	Prefix string // of the inputs' variables there: INPUT_, or none
-	Name   string // REPO_ULR
-	Alone  bool   // only inputs stand there
+	Prefix string // INPUT_ on GitHub, else empty
+	Name   string // such as REPO_ULR
+	Alone  bool   // variables with this prefix are always meant as inputs
 	Value  sensitive.String
 }
 
-// Mistyped warns of the variables that look like an input, a sentence each with the
-// nearest one, and lists what looks like a token in their values.
+// Mistyped warns of each variable that looks like an input, with the nearest input. It
+// also lists the words in their values that look like a token.
 func Mistyped(strays []Stray) (warnings []string, pasted []sensitive.String) {
 	for _, s := range strays {
 		name, near := s.Prefix+s.Name[:min(len(s.Name), longestName)], s.nearest()
 		switch {
 		case len(lookalikes(s.Name)) > 0:
-			continue // and so is never shown
+			continue // never shown
 		case near != "":
 			warnings = append(warnings, fmt.Sprintf("%s is set, and there is no such input; the nearest is %s (%s)", name, near, s.Prefix+strings.ToUpper(near)))
 		case s.Alone && s.Prefix != "":
@@ -38,24 +38,25 @@ func Mistyped(strays []Stray) (warnings []string, pasted []sensitive.String) {
 		}
 	}
 	slices.Sort(warnings)
-	return slices.Compact(warnings), pasted // of a list's elements, one
+	return slices.Compact(warnings), pasted // one warning for all elements of a list
 }
 
-// ourPrefixes begin variables that hardly anybody else has.
+// ourPrefixes are prefixes that other software hardly uses.
 var ourPrefixes = []string{"WARP_", "SMOKE_", "SCHEDULE_", "MINT_", "BITBUCKET_TOKEN"}
 
-// ofService is what Kubernetes and Docker name after each service beside a job.
+// ofService are the variables that Kubernetes and Docker set for each service.
 //
 // Source: https://kubernetes.io/docs/tutorials/services/connect-applications-service/
 var ofService = regexp.MustCompile(`_(?:SERVICE_(?:HOST|PORT).*|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)$`)
 
-// shortName is the length below which an input's name is one letter away from ordinary
-// words: TEAM from TERM, MODE from NODE. There two letters must be exchanged.
+// shortName bounds the names that are one letter away from other common variables: TEAM
+// from TERM, MODE from NODE. For a shorter name only two exchanged letters count as a
+// typing error.
 const shortName = 6
 
-// nearest is the input that a variable may be meant for, empty for none. Where other
-// software has variables too, it is one edit away, or begins as only ours do. Then,
-// and where only inputs stand, a third of the letters may be wrong.
+// nearest is the input that a variable may be meant for, empty for none. It is one edit
+// away. A third of the letters may be wrong when the variable has one of ourPrefixes,
+// or when all variables with its prefix are inputs.
 func (s Stray) nearest() string {
 	name := strings.ToUpper(s.Name)
 	if len(name) > longestName || ofService.MatchString(name) && !s.Alone {
@@ -70,7 +71,7 @@ func (s Stray) nearest() string {
 			reach = max(1, len(name)/3, len(to)/3)
 		}
 		if max(len(name)-len(to), len(to)-len(name)) > reach {
-			continue // also because Edits takes its time
+			continue // Edits is slow
 		}
 		away := spelling.Edits(name, to)
 		isWord := !isOurs && len(to) < shortName && away > 0 && !sameLetters(name, to)

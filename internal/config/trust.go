@@ -11,8 +11,8 @@ import (
 // cloudOrigin is where Bitbucket Cloud is.
 const cloudOrigin = "https://bitbucket.org"
 
-// trust reads to whom credentials may be sent beside the servers of repo_url and, where
-// nothing else tells the flavor, takes it from there or from the token.
+// trust reads where credentials may be sent besides the servers of repo_url. When no
+// other input tells the flavor, it follows from these origins or from the token.
 func (p *parser) trust() {
 	c := &p.config
 	for _, line := range nonBlankLines(p.in.TrustedHosts) {
@@ -28,12 +28,12 @@ func (p *parser) trust() {
 	}
 }
 
-// origin reads https://host[:port], empty when it is none. No problem quotes it: it may be
-// anything that was pasted.
+// origin reads https://host[:port]. It is empty when text is something else. No problem
+// quotes text: it may be a secret, put into the wrong input.
 func (p *parser) origin(text string) string {
 	at, err := url.Parse(text)
 	if err != nil || at.Hostname() == "" || at.User != nil || strings.Trim(at.Path, "/") != "" || at.RawQuery != "" || at.ForceQuery || at.Fragment != "" {
-		p.add("trusted_hosts", "give https://host or https://host:port, one a line", "holds a line that is no origin")
+		p.add("trusted_hosts", "give https://host or https://host:port, one a line", "holds a line that is not an origin")
 		return ""
 	}
 	if at.Scheme == "https" || at.Scheme == "http" && (p.config.AllowHTTP || loopback(at.Hostname())) {

@@ -10,7 +10,7 @@ import (
 
 func TestTrustedHosts(t *testing.T) {
 	t.Parallel()
-	const noOrigin = "trusted_hosts: holds a line that is no origin; give https://host or https://host:port, one a line"
+	const noOrigin = "trusted_hosts: holds a line that is not an origin; give https://host or https://host:port, one a line"
 	const inClear = "trusted_hosts: holds an origin that would get credentials in clear text; use https://, or set allow_http: true"
 	requireRefused(t, []refusal{
 		{"a host alone", cloud(with("trusted_hosts", "git.example.com")), noOrigin},
@@ -61,7 +61,7 @@ func TestWhomAnEntryTrusts(t *testing.T) {
 			assert.Equal(t, test.trusts, trusted)
 		})
 	}
-	const missing = "trusted_hosts: is missing: nothing says to which Data Center the credentials may be sent; give the server's origin, such as https://bitbucket.example.com, or repo_url"
+	const missing = "trusted_hosts: is missing: the inputs do not say which Data Center may get the credentials; give the server's origin, such as https://bitbucket.example.com, or repo_url"
 	requireRefused(t, []refusal{
 		{"a rotation on a server", rotate(with("bitbucket_token", httpToken)), missing},
 		{"by its flavor", rotate(with("bitbucket_token", "opaque"), with("flavor", "server")), missing},

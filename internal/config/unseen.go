@@ -10,26 +10,26 @@ import (
 	"unicode/utf8"
 )
 
-// character is one that nobody sees, or that looks like another.
+// character is an invisible character, or one that looks like another.
 type character struct {
-	name string // Unicode's
+	name string // in Unicode
 	kind kind
 }
 
 // kind is what is wrong with a character.
 type kind string
 
-// The kinds, as a warning about a command says it.
+// The kinds, in the words of a warning about a command.
 const (
-	isMark  kind = "which nobody can see"
-	isSpace kind = "which a shell does not take for a space"
-	isQuote kind = "which a shell does not take for a quote"
-	isDash  kind = "which no command takes for -"
-	isDots  kind = "which no command takes for three dots"
+	isMark  kind = "which is invisible"
+	isSpace kind = "which a shell does not treat as a space"
+	isQuote kind = "which a shell does not treat as a quote"
+	isDash  kind = "which commands do not treat as -"
+	isDots  kind = "which commands do not treat as three dots"
 )
 
-// characters are those that come along when text is copied from a page, a document or
-// a chat. Other characters without a shape are marks without a name.
+// characters are often in text that is copied from a page, a document or a chat. Other
+// invisible characters are of the kind isMark and have no name.
 //
 // Source: Unicode 15.0, UnicodeData.txt; for U+FEFF, its alias.
 var characters = map[rune]character{
@@ -100,7 +100,7 @@ var characters = map[rune]character{
 	0x2026: {"HORIZONTAL ELLIPSIS", isDots},
 }
 
-// known is the character that r is, when it is one of those.
+// known looks r up in characters, and among other invisible ones.
 func known(r rune) (character, bool) {
 	if c, ok := characters[r]; ok {
 		return c, true
@@ -124,11 +124,11 @@ type finding struct {
 
 // String is "U+00A0 NO-BREAK SPACE".
 func (f finding) String() string {
-	return fmt.Sprintf("U+%04X %s", f.rune, cmp.Or(f.name, "(a character without a shape)"))
+	return fmt.Sprintf("U+%04X %s", f.rune, cmp.Or(f.name, "(an invisible character)"))
 }
 
-// findings are the characters of text that are known, but for spaces at the ends of a
-// line, which are trimmed, and for what a script that is not Latin needs.
+// findings are the known characters in text. Left out are spaces at the ends of a line,
+// which are trimmed, and characters that scripts other than Latin need.
 func findings(text string) []finding {
 	var found []finding
 	number := 0
@@ -149,23 +149,23 @@ func findings(text string) []finding {
 	return found
 }
 
-// isJoiner reports whether letters that are not Latin may need a character beside
-// them: emoji that are joined, marks of direction, a space as wide as they are.
+// isJoiner reports whether text that is not Latin may need a character: to join emoji,
+// to mark direction, or as a space as wide as a letter.
 func isJoiner(r rune, c character) bool {
 	return 0x200c <= r && r <= 0x200f || r == 0x061c || r == 0x3000 || c.name == ""
 }
 
-// What an input holds, as far as it matters which characters may be in it.
+// What inputs hold: it decides which characters are allowed in them.
 var (
 	prose    = []string{"description", "smoke_test_prompt", "schedule_prompt"}
 	commands = []string{"setup_commands"}
 	names    = []string{"team", "environment_name", "schedule_name", "branch", "bitbucket_username", "ca_certificate", "output_file", "manifest"}
 )
 
-// unseen looks for characters that nobody sees, or that look like others, in every
-// input but the secrets, before anything else reads them. Where such a character can
-// be meant, in prose and in commands, it draws a warning; elsewhere it is refused,
-// and taken out, so that the input is not refused for what comes of it.
+// unseen looks for invisible characters, and those that look like others, in every
+// input except secrets, before anything else reads them. In prose and commands they may
+// be meant, so they draw a warning. Elsewhere they are refused, and removed so that
+// they cause no second message.
 func (p *parser) unseen() {
 	for _, input := range table {
 		if field := p.in.field(input); field.Kind() == reflect.String {
@@ -174,9 +174,9 @@ func (p *parser) unseen() {
 	}
 }
 
-// seen is the value of an input without what is refused.
+// seen is the value of an input without refused characters.
 func (p *parser) seen(input, value string) string {
-	if !utf8.ValidString(value) && input != "ca_certificate" { // which may have comments
+	if !utf8.ValidString(value) && input != "ca_certificate" { // a PEM file may have comments in any encoding
 		p.add(input, "pass it in UTF-8", "line %d holds a byte that is not UTF-8", lineOfByte(value))
 		return strings.ToValidUTF8(value, "")
 	}
@@ -203,7 +203,7 @@ func (p *parser) seen(input, value string) string {
 func (p *parser) refuse(input string, f finding) {
 	remedy := "take it out; it comes along when text is copied"
 	if f.looksLikeAnother() || f.kind == isSpace {
-		remedy = "type it anew; it comes along when text is copied"
+		remedy = "type it again; it comes along when text is copied"
 	}
 	p.add(input, remedy, "line %d holds %s at column %d", f.line, f, f.column)
 }
@@ -211,7 +211,7 @@ func (p *parser) refuse(input string, f finding) {
 // mostSuspects bounds the warnings about one input.
 const mostSuspects = 5
 
-// suspect warns of the first such character of each line that is no comment.
+// suspect warns of the first such character of each line that is not a comment.
 func (p *parser) suspect(input, value string, found []finding) {
 	lines := strings.Split(value, "\n")
 	isCommand := slices.Contains(commands, input)
@@ -221,7 +221,7 @@ func (p *parser) suspect(input, value string, found []finding) {
 			continue
 		}
 		if last, said = f.line, said+1; said > mostSuspects {
-			p.warn("%s holds such characters in further lines", input)
+			p.warn("%s holds such characters in other lines too", input)
 			return
 		}
 		why := f.kind
@@ -232,7 +232,7 @@ func (p *parser) suspect(input, value string, found []finding) {
 	}
 }
 
-// plain is r without what is refused: what it looks like, or nothing.
+// plain replaces a refused character by the one it looks like, or removes it.
 func plain(r rune) rune {
 	c, bad := known(r)
 	switch {
@@ -270,7 +270,7 @@ var wideMarks = []struct{ mark, encoding string }{
 }
 
 // decoded is the text of a file that an input names, and whether it is text. A byte
-// order mark is no part of it: it is taken off with a warning.
+// order mark is removed with a warning.
 func (p *parser) decoded(input string, content []byte) (text string, ok bool) {
 	text = string(content)
 	if encoding := wideEncoding(text); encoding != "" {
@@ -278,14 +278,13 @@ func (p *parser) decoded(input string, content []byte) (text string, ok bool) {
 		return "", false
 	}
 	if rest, marked := strings.CutPrefix(text, byteOrderMark); marked {
-		p.warn("%s names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a mark", input)
+		p.warn("%s names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a byte order mark", input)
 		return rest, true
 	}
 	return text, true
 }
 
-// wideEncoding is the encoding of a text with more than one byte for each letter,
-// empty for others.
+// wideEncoding is UTF-16 or UTF-32 when text has that encoding, else empty.
 func wideEncoding(text string) string {
 	for _, wide := range wideMarks {
 		if strings.HasPrefix(text, wide.mark) {

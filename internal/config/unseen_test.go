@@ -14,7 +14,7 @@ import (
 
 const (
 	takeOut  = "; take it out; it comes along when text is copied"
-	typeAnew = "; type it anew; it comes along when text is copied"
+	typeAnew = "; type it again; it comes along when text is copied"
 )
 
 func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
@@ -41,7 +41,7 @@ func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
 	} {
 		for character, name := range map[string]string{
 			"\ufeff": "U+FEFF BYTE ORDER MARK", "\u200b": "U+200B ZERO WIDTH SPACE", "\u202e": "U+202E RIGHT-TO-LEFT OVERRIDE",
-			"\u00ad": "U+00AD SOFT HYPHEN", "\U000e0041": "U+E0041 (a character without a shape)",
+			"\u00ad": "U+00AD SOFT HYPHEN", "\U000e0041": "U+E0041 (an invisible character)",
 		} {
 			want := input + ": " + strings.Replace(values[1], "U+", name, 1) + takeOut
 			found := problems(t, cloud(with(input, strings.ReplaceAll(values[0], "%", character))), nil)
@@ -64,7 +64,8 @@ func TestCharactersThatNobodySeesAreRefused(t *testing.T) {
 	}
 }
 
-// TestATokenIsFoundBehindWhatNobodySees, in an input that is shown.
+// TestATokenIsFoundBehindWhatNobodySees: an invisible character does not hide a token
+// in an input that is shown.
 func TestATokenIsFoundBehindWhatNobodySees(t *testing.T) {
 	t.Parallel()
 	const token = "ATCTT3xFfGN0q7w9e8r1t2y3=5A6B7C8D"
@@ -97,7 +98,7 @@ func TestCharactersThatNobodySeesInASecret(t *testing.T) {
 	}
 	job, err := config.Parse(server(with("mode", "rotate"), with("mint", "true"), with("bitbucket_token", ""), with("bitbucket_username", "jane"), with("bitbucket_password", "pass\u00a0word")), files{}.read, noVariable)
 	require.NoError(t, err)
-	assert.Contains(t, job.Entries[0].Warnings, "bitbucket_password holds a character that nobody sees; check what was pasted")
+	assert.Contains(t, job.Entries[0].Warnings, "bitbucket_password holds an invisible character; check what was pasted")
 }
 
 func TestCharactersThatMayBeMeantDrawAWarning(t *testing.T) {
@@ -106,18 +107,18 @@ func TestCharactersThatMayBeMeantDrawAWarning(t *testing.T) {
 	c := parse(t, cloud(with("setup_commands", commands), with("smoke_test_prompt", "“Say” –\nhel\u200blo"), with("description", "a\u00a0b")))
 	assert.Equal(t, []string{
 		"description, line 1, holds U+00A0 NO-BREAK SPACE at column 2, which is easily missed",
-		"setup_commands, line 1, holds U+00A0 NO-BREAK SPACE at column 4, which a shell does not take for a space",
-		"setup_commands, line 3, holds U+201C LEFT DOUBLE QUOTATION MARK at column 6, which a shell does not take for a quote",
-		"setup_commands, line 4, holds U+2013 EN DASH at column 6, which no command takes for -",
-		"setup_commands, line 5, holds U+2026 HORIZONTAL ELLIPSIS at column 11, which no command takes for three dots",
-		"setup_commands, line 6, holds U+200B ZERO WIDTH SPACE at column 5, which nobody can see",
+		"setup_commands, line 1, holds U+00A0 NO-BREAK SPACE at column 4, which a shell does not treat as a space",
+		"setup_commands, line 3, holds U+201C LEFT DOUBLE QUOTATION MARK at column 6, which a shell does not treat as a quote",
+		"setup_commands, line 4, holds U+2013 EN DASH at column 6, which commands do not treat as -",
+		"setup_commands, line 5, holds U+2026 HORIZONTAL ELLIPSIS at column 11, which commands do not treat as three dots",
+		"setup_commands, line 6, holds U+200B ZERO WIDTH SPACE at column 5, which is invisible",
 		"smoke_test_prompt, line 2, holds U+200B ZERO WIDTH SPACE at column 4, which is easily missed",
 	}, c.Warnings)
 	assert.Equal(t, "npm\u00a0ci", c.SetupCommands[0], "what may be meant stays")
 
 	many := parse(t, cloud(with("setup_commands", strings.Repeat("echo “\n", 8))))
 	assert.Len(t, many.Warnings, 6)
-	assert.Equal(t, "setup_commands holds such characters in further lines", many.Warnings[5])
+	assert.Equal(t, "setup_commands holds such characters in other lines too", many.Warnings[5])
 
 	for input, value := range map[string]string{"smoke_test_prompt": "👩\u200d💻 “naïve” – 日本\u3000語 می\u200cخواهم", "setup_commands": "echo '👩\u200d💻'\n# a\u00a0b\n\u00a0make\u00a0\nmake 🏴\U000e0067 שלום\u200f"} {
 		assert.Empty(t, parse(t, cloud(with(input, value))).Warnings, value)
@@ -154,10 +155,10 @@ func TestFilesInOtherEncodings(t *testing.T) {
 	job, err := config.Parse(cloud(with("bitbucket_token", ""), with("bitbucket_token_file", "/run/file")), files{"/run/file": "\ufeff" + apiToken + "\r\n"}.read, noVariable)
 	require.NoError(t, err)
 	assert.Equal(t, apiToken, job.Entries[0].Token.Reveal())
-	assert.Equal(t, []string{"bitbucket_token_file names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a mark"}, job.Entries[0].Warnings)
+	assert.Equal(t, []string{"bitbucket_token_file names a file that begins with U+FEFF BYTE ORDER MARK, which is left out; save it as UTF-8 without a byte order mark"}, job.Entries[0].Warnings)
 }
 
-// FuzzUnseen: in whatever input, and whatever surrounds a secret, nothing shows it.
+// FuzzUnseen: no message shows a secret, whatever the input and the text around it.
 func FuzzUnseen(f *testing.F) {
 	f.Add("team", "a\u00a0%")
 	f.Add("setup_commands", "\ufeff% “\n–\xff")

@@ -1,5 +1,5 @@
-// Package credential is about a token that is stored as one secret of one owner,
-// and about everyone who reads it. It is pure.
+// Package credential describes a token that is stored as one secret of one owner, and
+// the environments that read it. It is pure.
 package credential
 
 import (
@@ -11,17 +11,17 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Credential is a token that is stored as one secret of one owner. Whoever
-// overwrites it decides over everyone who reads it.
+// Credential is a token that is stored as one secret of one owner. Overwriting it
+// affects every environment that reads it.
 type Credential struct {
 	Owner warp.Owner
 	Name  string // of the secret
 }
 
-// User is an environment whose runs read the secret, and what its setup commands
-// do with it.
+// User is an environment whose runs read the secret, and how its setup commands use the
+// secret.
 type User struct {
-	UID   string // empty: it is to be created
+	UID   string // empty: the environment does not exist yet
 	Name  string
 	Owner warp.Owner
 	Usage setup.Usage
@@ -46,9 +46,9 @@ func (u User) Clones(repositories []bitbucket.Repository) bool {
 	})
 }
 
-// Primary is what the environment clones with the secret that agents work in:
-// the first of the wanted repositories among its uses, else its first use. Ok is
-// false when it clones nothing that we recognise.
+// Primary is the clone with the secret in which agents work: of the first wanted
+// repository that the environment clones, else its first clone. Ok is false when no
+// clone is recognised.
 func (u User) Primary(wanted ...bitbucket.Repository) (use setup.Use, ok bool) {
 	for _, r := range wanted {
 		at := slices.IndexFunc(u.Usage.Uses, func(use setup.Use) bool { return use.Repository.Same(r) })
@@ -62,20 +62,20 @@ func (u User) Primary(wanted ...bitbucket.Repository) (use setup.Use, ok bool) {
 	return u.Usage.Uses[0], true
 }
 
-// Warnings say what cannot be understood of the way in which an environment uses
-// the secret, one sentence each.
+// Warnings say, a sentence each, which uses of the secret this program does not
+// understand.
 func (u User) Warnings(secret string) []string {
 	switch {
 	case len(u.Usage.Opaque) > 0:
-		return []string{fmt.Sprintf("environment %s uses secret %q in a command that this program cannot follow; nothing proves that the token serves it", u, secret)}
+		return []string{fmt.Sprintf("environment %s uses secret %q in a command that this program cannot follow; so it is not proved that the token works there", u, secret)}
 	case len(u.Usage.Uses) == 0:
-		return []string{fmt.Sprintf("environment %s uses secret %q, but clones nothing with it that this program recognises", u, secret)}
+		return []string{fmt.Sprintf("environment %s uses secret %q, but this program recognises no clone command that uses it", u, secret)}
 	}
 	return nil
 }
 
-// Repositories are what the environments clone with the secret, each once, in
-// their order.
+// Repositories are the repositories that the environments clone with the secret, each
+// once, in their order.
 func Repositories(users []User) []bitbucket.Repository {
 	var found []bitbucket.Repository
 	for _, user := range users {
@@ -88,26 +88,24 @@ func Repositories(users []User) []bitbucket.Repository {
 	return found
 }
 
-// OneServer fails where the secret is used for several servers: a token serves
-// one, and must not be sent to another.
+// OneServer fails when the secret is used for several servers: a token is for one, and
+// must not be sent to another.
 func (c Credential) OneServer(repositories []bitbucket.Repository) error {
 	for _, r := range repositories {
 		if first := repositories[0]; r.Origin() != first.Origin() {
-			return fmt.Errorf("secret %q is used for several servers, %s and %s, and one token serves one: give each a secret of its own", c.Name, first.Origin(), r.Origin())
+			return fmt.Errorf("secret %q is used for several servers, %s and %s, but a token is for one server: give each server a secret of its own", c.Name, first.Origin(), r.Origin())
 		}
 	}
 	return nil
 }
 
-// Narrow says which of the environments a job is about. The zero value is about
-// all of them.
+// Narrow selects the environments that a job works on. The zero value selects all.
 type Narrow struct {
 	UID, Name    string
-	Repositories []bitbucket.Repository // those that clone one of these
+	Repositories []bitbucket.Repository // select environments that clone one of these
 }
 
-// Split separates the environments that the job is about from the others, in
-// their order.
+// Split separates the selected environments from the others, and keeps their order.
 func (n Narrow) Split(users []User) (in, out []User) {
 	for _, user := range users {
 		if n.holds(user) {
@@ -131,13 +129,13 @@ func (n Narrow) holds(u User) bool {
 type Need struct {
 	User User
 	Use  setup.Use
-	// Never is why the token must not be presented for it; nil: it may.
+	// Never says why the token must not be sent for this clone; nil: it may be sent.
 	Never error
 }
 
-// Needs are what the environments clone with the secret. A token is for one
-// server, the home: it is not shown to another one, nor sent in clear text, unless
-// inClear admits it.
+// Needs are the clones that the environments make with the secret. The token is for one
+// server, that of home. It must not be sent to another server, nor in clear text unless
+// inClear allows that.
 func (c Credential) Needs(users []User, home bitbucket.Repository, inClear bool) []Need {
 	var needs []Need
 	for _, user := range users {
@@ -145,7 +143,7 @@ func (c Credential) Needs(users []User, home bitbucket.Repository, inClear bool)
 			need := Need{User: user, Use: use}
 			switch r := use.Repository; {
 			case r.Origin() != home.Origin():
-				need.Never = fmt.Errorf("it clones %s with secret %q, and the token is for %s: one token serves one server", r.CloneURL(), c.Name, home.Origin())
+				need.Never = fmt.Errorf("it clones %s with secret %q, but the token is for %s: a token is for one server", r.CloneURL(), c.Name, home.Origin())
 			case r.InClear() && !inClear:
 				need.Never = fmt.Errorf("it clones %s, which would send the token in clear text; use https://, or set allow_http: true", r.CloneURL())
 			}
@@ -155,13 +153,12 @@ func (c Credential) Needs(users []User, home bitbucket.Repository, inClear bool)
 	return needs
 }
 
-// WayOut says what to do when a token does not serve everyone who reads the
-// secret. Own is the repository that the job is about, the zero Repository for
-// none.
+// WayOut says what to do when a token does not serve every environment that reads the
+// secret. Own is the job's own repository, zero for none.
 func (c Credential) WayOut(own bitbucket.Repository) string {
 	text := "give a token that serves all of them"
 	if own != (bitbucket.Repository{}) {
 		text = "give this repository a secret of its own, such as secret_name: " + own.SecretName(c.Name) + ", or a token that serves all of them"
 	}
-	return text + "; delete an environment that nobody needs any more; on_shared_secret: warn overwrites the secret all the same"
+	return text + "; or delete an environment that is no longer needed; or overwrite the secret anyway with on_shared_secret: warn"
 }

@@ -73,7 +73,7 @@ func TestOneServer(t *testing.T) {
 	require.NoError(t, secret.OneServer(repositories))
 	require.NoError(t, secret.OneServer(nil))
 	repositories = credential.Repositories(append(users, user("c", clone("git.example.com/scm/PRJ/app"))))
-	require.EqualError(t, secret.OneServer(repositories), `secret "TOKEN" is used for several servers, https://bitbucket.org and https://git.example.com, and one token serves one: give each a secret of its own`)
+	require.EqualError(t, secret.OneServer(repositories), `secret "TOKEN" is used for several servers, https://bitbucket.org and https://git.example.com, but a token is for one server: give each server a secret of its own`)
 }
 
 // TestNeeds: the token of one server is not shown to another.
@@ -91,7 +91,7 @@ func TestNeeds(t *testing.T) {
 			asked = append(asked, need.Use.Repository.CloneURL())
 			continue
 		}
-		assert.ErrorContains(t, need.Never, "one token serves one server")
+		assert.ErrorContains(t, need.Never, "a token is for one server")
 		refused = append(refused, need.User.Name)
 	}
 	assert.Equal(t, []string{"https://git.example.com/scm/PRJ/web.git"}, asked)
@@ -106,8 +106,8 @@ func TestNeeds(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, user("app", clone("bitbucket.org/acme/app"), "make").Warnings("TOKEN"))
-	assert.Equal(t, []string{`environment "none" (uid-none) uses secret "TOKEN", but clones nothing with it that this program recognises`}, user("none", "make").Warnings("TOKEN"))
-	assert.Equal(t, []string{`environment "odd" (uid-odd) uses secret "TOKEN" in a command that this program cannot follow; nothing proves that the token serves it`},
+	assert.Equal(t, []string{`environment "none" (uid-none) uses secret "TOKEN", but this program recognises no clone command that uses it`}, user("none", "make").Warnings("TOKEN"))
+	assert.Equal(t, []string{`environment "odd" (uid-odd) uses secret "TOKEN" in a command that this program cannot follow; so it is not proved that the token works there`},
 		user("odd", clone("bitbucket.org/acme/app"), "printenv TOKEN | base64").Warnings("TOKEN"))
 }
 

@@ -1,5 +1,5 @@
-// Package cron reads the times of a schedule: five fields, in UTC. It is pure: it
-// has no clock, and nothing here waits for a time to come.
+// Package cron reads the times of a schedule: five fields, in UTC. It is pure: it has
+// no clock and does not wait.
 package cron
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
-// Schedule is a set of times, each the beginning of a minute in UTC. The zero value
-// is no schedule: it has no text, no words and no times. Values are comparable with
-// ==, which also tells spellings apart.
+// Schedule is a set of times, each the beginning of a minute in UTC. The zero value is
+// not a schedule: it has no text, no words and no times. Two values with the same times
+// but another spelling are not equal (==).
 //
-// Where neither day field is a star, a day needs to fit one of them only. A star
-// with a step, such as */2, counts as none.
+// When neither day field is a star, a day has to fit only one of them. A star with a
+// step, such as */2, does not count as a star.
 //
 // Source: the note on a day's two fields in crontab(5); "Special Characters" in
 // https://pkg.go.dev/github.com/robfig/cron/v3. How Oz counts a star with a step is
@@ -32,14 +32,14 @@ type Schedule struct {
 // maxLength is in bytes. The sixty minutes of an hour, spelled out, take 169.
 const maxLength = 200
 
-// star is a bit beside those of a field's numbers: the field was * or ?.
+// star is an extra bit next to those of a field's numbers: the field was * or ?.
 const star = 1 << 63
 
 var parser = robfig.NewParser(robfig.Minute | robfig.Hour | robfig.Dom | robfig.Month | robfig.Dow)
 
 // Parse reads five fields with spaces or tabs between them: minute, hour, day of the
-// month, month, day of the week. Names of months and days are read in any case. Any
-// other text, and dates that never come, are an *Error.
+// month, month, day of the week. Names of months and days may be in any case. Other
+// texts, and dates that do not exist, are an *Error.
 //
 // Source: cron_schedule in agent-api-openapi.yaml, "0 9 * * *" for daily at 9am UTC.
 // Which other spellings Oz takes is not documented: nicknames, seconds, time zones
@@ -69,11 +69,11 @@ func Parse(text string) (Schedule, error) {
 }
 
 // String is the text with one space between the fields, numbers in place of names and *
-// in place of ?, which every reader of cron takes. Parse of it gives the same Schedule
-// again.
+// in place of ?, so that every cron parser accepts it. Parse returns the same Schedule
+// for it.
 func (s Schedule) String() string { return s.text }
 
-// Next is the next n times after a time, in their order and in UTC.
+// Next is the next n times after the given time, in their order and in UTC.
 func (s Schedule) Next(after time.Time, n int) []time.Time {
 	if s == (Schedule{}) {
 		return nil
@@ -85,8 +85,8 @@ func (s Schedule) Next(after time.Time, n int) []time.Time {
 	return times
 }
 
-// next looks twice, because the library looks ahead for five years only, and there
-// are eight between the leap days of 2096 and 2104.
+// next asks twice, because the library looks only five years ahead, and the leap days
+// of 2096 and 2104 are eight years apart.
 func (s Schedule) next(after time.Time) time.Time {
 	if at := s.spec.Next(after); !at.IsZero() {
 		return at
@@ -97,7 +97,7 @@ func (s Schedule) next(after time.Time) time.Time {
 // MoreThanHourly reports whether two times may be less than an hour apart.
 func (s Schedule) MoreThanHourly() bool { return len(numbers(s.spec.Minute)) > 1 }
 
-// numbers are those of a field, in their order.
+// numbers are the numbers of a field, in their order.
 func numbers(field uint64) []int {
 	var list []int
 	for field &^= star; field != 0; field &= field - 1 {
@@ -106,8 +106,8 @@ func numbers(field uint64) []int {
 	return list
 }
 
-// Error says why a text is not a schedule. It may quote the text, unless that is
-// longer than a schedule.
+// Error says why a text is not a schedule. It may quote the text, unless the text is
+// too long.
 type Error struct {
 	Summary string // what is wrong, as the rest of a sentence: lower case, no full stop
 	Remedy  string // what to do, imperative
@@ -118,7 +118,7 @@ func (e *Error) Error() string { return e.Summary + ": " + e.Remedy }
 
 const fiveFields = "give minute, hour, day of the month, month and day of the week, such as 0 3 * * *"
 
-// nicknames are what they stand for.
+// nicknames are the five fields of each nickname.
 //
 // Source: "nicknames" in crontab(5).
 var nicknames = map[string]string{
@@ -141,7 +141,7 @@ func checkText(text string, words []string) error {
 		return &Error{"holds a line break", "write the five fields on one line"}
 	case strings.ContainsFunc(text, foreign):
 		found := []rune(text[strings.IndexFunc(text, foreign):])[0]
-		return &Error{fmt.Sprintf("holds the character %U", found), "type it anew, with plain spaces between the fields"}
+		return &Error{fmt.Sprintf("holds the character %U", found), "type it again, with plain spaces between the fields"}
 	case strings.ContainsAny(text, "\"'`"):
 		return &Error{"has quotes in it", "take them off"}
 	case len(words) == 0:
@@ -149,22 +149,22 @@ func checkText(text string, words []string) error {
 	case words[0][0] == '@':
 		return checkNickname(words[0])
 	case zoned(words[0]):
-		return &Error{"names a time zone, and Oz's times are UTC", "take " + words[0] + " out and give the hour in UTC"}
+		return &Error{"names a time zone, but Oz's times are UTC", "take " + words[0] + " out and give the hour in UTC"}
 	case len(words) == 6:
-		return &Error{"has six fields, and Oz takes five", "take the seconds at the beginning out, or the year at the end"}
+		return &Error{"has six fields, but Oz takes five", "take the seconds at the beginning out, or the year at the end"}
 	case len(words) == 1:
-		return &Error{"is one word, and Oz takes five fields", fiveFields}
+		return &Error{"is one word, but Oz takes five fields", fiveFields}
 	case len(words) != len(fields):
-		return &Error{fmt.Sprintf("has %s, and Oz takes five", plural.Of(len(words), "field")), fiveFields}
+		return &Error{fmt.Sprintf("has %s, but Oz takes five", plural.Of(len(words), "field")), fiveFields}
 	}
 	return nil
 }
 
 func checkNickname(name string) error {
 	if means := nicknames[strings.ToLower(name)]; means != "" {
-		return &Error{name + " is a nickname, and Oz takes five fields", "write " + means}
+		return &Error{name + " is a nickname, but Oz takes five fields", "write " + means}
 	}
-	return &Error{name + " is nothing that Oz knows", fiveFields}
+	return &Error{name + " is unknown to Oz", fiveFields}
 }
 
 // zoned reports whether a text's first word sets a time zone.

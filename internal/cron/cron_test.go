@@ -36,24 +36,24 @@ func TestString(t *testing.T) {
 func TestParseSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const five = "give minute, hour, day of the month, month and day of the week, such as 0 3 * * *"
-	const spaces = "type it anew, with plain spaces between the fields"
+	const spaces = "type it again, with plain spaces between the fields"
 	const sunday = "write 0 for Sunday, and 5,6,0 for 5-7"
 	const days = "give a day that the month has: February has 29 at most, and April, June, September and November have 30"
 	tests := []struct{ name, text, summary, remedy string }{
 		{"nothing", "", "is empty", five},
 		{"blanks", " \t ", "is empty", five},
-		{"a word", "daily", "is one word, and Oz takes five fields", five},
-		{"four fields", "0 3 * *", "has 4 fields, and Oz takes five", five},
-		{"six fields", "0 0 3 * * *", "has six fields, and Oz takes five", "take the seconds at the beginning out, or the year at the end"},
-		{"seven fields", "0 0 3 * * ? 2027", "has 7 fields, and Oz takes five", five},
-		{"a nickname that does not exist", "@noon", "@noon is nothing that Oz knows", five},
-		{"every so often", "@every 1h", "@every is nothing that Oz knows", five},
-		{"a start", "@reboot", "@reboot is nothing that Oz knows", five},
-		{"a nickname among fields", "@ 3 * * *", "@ is nothing that Oz knows", five},
-		{"a time zone", "TZ=Europe/Berlin 0 3 * * *", "names a time zone, and Oz's times are UTC", "take TZ=Europe/Berlin out and give the hour in UTC"},
-		{"cron's time zone", "CRON_TZ=UTC 0 3 * * *", "names a time zone, and Oz's times are UTC", "take CRON_TZ=UTC out and give the hour in UTC"},
-		{"a time zone and nothing else", "TZ=0", "names a time zone, and Oz's times are UTC", "take TZ=0 out and give the hour in UTC"},
-		{"a time zone in lower case", "tz= 3 * * *", "names a time zone, and Oz's times are UTC", "take tz= out and give the hour in UTC"},
+		{"a word", "daily", "is one word, but Oz takes five fields", five},
+		{"four fields", "0 3 * *", "has 4 fields, but Oz takes five", five},
+		{"six fields", "0 0 3 * * *", "has six fields, but Oz takes five", "take the seconds at the beginning out, or the year at the end"},
+		{"seven fields", "0 0 3 * * ? 2027", "has 7 fields, but Oz takes five", five},
+		{"a nickname that does not exist", "@noon", "@noon is unknown to Oz", five},
+		{"every so often", "@every 1h", "@every is unknown to Oz", five},
+		{"a start", "@reboot", "@reboot is unknown to Oz", five},
+		{"a nickname among fields", "@ 3 * * *", "@ is unknown to Oz", five},
+		{"a time zone", "TZ=Europe/Berlin 0 3 * * *", "names a time zone, but Oz's times are UTC", "take TZ=Europe/Berlin out and give the hour in UTC"},
+		{"cron's time zone", "CRON_TZ=UTC 0 3 * * *", "names a time zone, but Oz's times are UTC", "take CRON_TZ=UTC out and give the hour in UTC"},
+		{"a time zone and nothing else", "TZ=0", "names a time zone, but Oz's times are UTC", "take TZ=0 out and give the hour in UTC"},
+		{"a time zone in lower case", "tz= 3 * * *", "names a time zone, but Oz's times are UTC", "take tz= out and give the hour in UTC"},
 		{"two lines", "0 3 * * *\n", "holds a line break", "write the five fields on one line"},
 		{"a return", "0 3 * *\r*", "holds a line break", "write the five fields on one line"},
 		{"a space that is none", "0\u00a03 * * *", "holds the character U+00A0", spaces},
@@ -134,7 +134,7 @@ func TestParseKnowsTheNicknames(t *testing.T) {
 		_, err := cron.Parse(name)
 		var wrong *cron.Error
 		require.ErrorAs(t, err, &wrong)
-		assert.Equal(t, name+" is a nickname, and Oz takes five fields", wrong.Summary)
+		assert.Equal(t, name+" is a nickname, but Oz takes five fields", wrong.Summary)
 		written, is := strings.CutPrefix(wrong.Remedy, "write ")
 		require.True(t, is, wrong.Remedy)
 		assert.Equal(t, want, parse(t, written).Words())
@@ -221,7 +221,7 @@ func TestMoreThanHourly(t *testing.T) {
 	}
 }
 
-// Times, and the distance between them, are those that trying each minute finds.
+// Times, and the distance between them, are the same as when each minute is tried.
 func TestNextIsWhatTheFieldsSay(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// field is what one of the five may hold.
+// field describes what one of the five fields may hold.
 type field struct {
-	place    string // as a sentence says it
+	place    string // its name in a message
 	min, max int
-	names    []string // of min and the numbers after it; empty when it has none
+	names    []string // names of min and the numbers after it; empty for none
 }
 
 var fields = [...]field{
@@ -27,8 +27,8 @@ var (
 	weekdays = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
 )
 
-// part is a star, a number or a range, with or without a step. The library is not as
-// strict: it takes "*-5" for a star and "," for nothing.
+// part is a star, a number or a range, with or without a step. The library is less
+// strict: it reads "*-5" as a star and ignores ",".
 var part = regexp.MustCompile(`^(?:[*?]|([0-9]+|[A-Za-z]{3})(?:-([0-9]+|[A-Za-z]{3}))?)(?:/([0-9]+))?$`)
 
 // check finds what is wrong with the text of a field.
@@ -47,7 +47,7 @@ func (f field) check(text string) error {
 		if high != "" && f.number(low) > f.number(high) {
 			return f.backwards(low, high, step)
 		}
-		// A longer step would never be taken: */90 is no 90 minutes, but an hour.
+		// A longer step has no effect: */90 means every hour, not every 90 minutes.
 		if longest := f.max - f.min; step != "" && (number(step) < 1 || number(step) > longest) {
 			return f.refuse(fmt.Sprintf("give a step from 1 to %d", longest), "has a step of %s", step)
 		}
@@ -57,13 +57,13 @@ func (f field) check(text string) error {
 
 var name = regexp.MustCompile(`[A-Za-z]{3}`)
 
-// plain is a field that was checked, without names and question marks.
+// plain is a checked field without names and question marks.
 func (f field) plain(text string) string {
 	text = name.ReplaceAllStringFunc(text, func(name string) string { return strconv.Itoa(f.number(name)) })
 	return strings.ReplaceAll(text, "?", "*")
 }
 
-// checkValue checks a number or name, or that there is none.
+// checkValue checks a number or name; an empty value is valid.
 func (f field) checkValue(value string) error {
 	n := f.number(value)
 	switch {
@@ -79,8 +79,8 @@ func (f field) checkValue(value string) error {
 	return nil
 }
 
-// number is that of a digit's or name's text, negative when the field has no such
-// name.
+// number is the number that digits or a name stand for, negative when the field has no
+// such name.
 func (f field) number(value string) int {
 	for i, name := range f.names {
 		if strings.EqualFold(name[:3], value) {
@@ -90,13 +90,13 @@ func (f field) number(value string) int {
 	return number(value)
 }
 
-// number is the value of digits, capped where there are too many, and negative of
-// anything else.
+// number is the value of digits, capped when there are too many. It is negative for any
+// other text.
 func number(digits string) int {
 	if strings.Trim(digits, "0123456789") != "" {
 		return -1
 	}
-	n, _ := strconv.Atoi(digits) // an error has capped it
+	n, _ := strconv.Atoi(digits) // n is capped on an error
 	return n
 }
 

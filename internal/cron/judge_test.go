@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// judge is a schedule read by other means than the product's, from text that is
-// valid: by days and by minutes of a day.
+// judge is a second, independent reading of a valid schedule: by days and by minutes of
+// a day.
 type judge struct {
 	day    func(time.Time) bool
 	minute func(int) bool
@@ -127,7 +127,7 @@ var (
 	atRate   = regexp.MustCompile(`^(every (?:minute|hour|(\d+) minutes)|at (.+) minutes? past every hour)(?: (from|in) (.+) UTC)?$`)
 )
 
-// judgeWords reads what Words says.
+// judgeWords reads the text of Words.
 func judgeWords(t testing.TB, words string) judge {
 	t.Helper()
 	days, times := "every day", words
@@ -173,7 +173,7 @@ func addSteps(to map[int]bool, first, last, step int) {
 	}
 }
 
-// judgeRate reads what atRate has matched.
+// judgeRate reads the match of atRate.
 func judgeRate(t testing.TB, m []string) map[int]bool {
 	t.Helper()
 	step := map[string]int{"every minute": 1, "every hour": 60}[m[1]]

@@ -13,9 +13,9 @@ import (
 // maxClocks is how many times of a day are listed one by one.
 const maxClocks = 6
 
-// Words is the schedule in plain English. It goes by the numbers and not by their
-// spelling: MON-FRI and 1-5 read the same. It leaves nothing out, so what is
-// irregular is long.
+// Words is the schedule in plain English. It depends on the numbers and not on their
+// spelling: MON-FRI and 1-5 give the same text. It leaves nothing out, so an irregular
+// schedule has a long text.
 //
 //	every 15 minutes
 //	at 3 minutes past every hour
@@ -41,7 +41,7 @@ func (s Schedule) Words() string {
 	return days + often(minutes) + " " + within(hours) + " UTC"
 }
 
-// days says on which days there are times, and nothing of all days.
+// days says on which days there are times; it is empty for all days.
 func (s Schedule) days() string {
 	dates, days := numbers(s.spec.Dom), mondayFirst(numbers(s.spec.Dow))
 	anyDate, anyDay := len(dates) == 31, len(days) == 7
@@ -61,7 +61,7 @@ func (s Schedule) days() string {
 	return "on " + datesOf(dates, during) + " and on every " + spans(days, weekday) + inMonths(during)
 }
 
-// inMonths is " in March", and nothing of all months.
+// inMonths is " in March"; it is empty for all months.
 func inMonths(during []int) string {
 	if len(during) == 12 {
 		return ""
@@ -140,8 +140,8 @@ func within(hours []int) string {
 	return enumerate(all)
 }
 
-// step is the distance between any two neighbours in a circle of this size, 0 when
-// it differs.
+// step is the distance between neighbours in a circle of this size, 0 when distances
+// differ.
 func step(list []int, circle int) int {
 	distance := circle / len(list)
 	for i, n := range list {
@@ -152,7 +152,7 @@ func step(list []int, circle int) int {
 	return distance
 }
 
-// run is numbers without a gap.
+// run is a range of numbers without a gap.
 type run struct{ first, last int }
 
 func runs(list []int) []run {

@@ -81,7 +81,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Who reads the words alone knows every day and every minute.
+// The words alone are enough to know every day and every minute.
 func TestWordsAreWhatTheFieldsSay(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {

@@ -10,11 +10,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
-// mostCommands is far above what a person writes.
+// mostCommands bounds the setup commands, far above what a person writes.
 const mostCommands = 1000
 
-// setCommands brings setupCommands to what commands makes of them. Commands that stay
-// keep their lines, and those that take another's place its comment.
+// setCommands replaces setupCommands by the result of commands. Commands that stay keep
+// their lines. A command that replaces another keeps the comment of that line.
 func (f *file) setCommands(commands func([]string) []string) error {
 	const key = "setupCommands"
 	node, there, err := f.root.only(key)
@@ -46,7 +46,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 	want := commands(old)
 	if odd {
 		if want = commands(nil); len(want) > 0 {
-			return fmt.Errorf("its setupCommands hold what is no plain command; %s", hand(want))
+			return fmt.Errorf("its setupCommands hold an element that is not a plain text; %s", hand(want))
 		}
 		return nil
 	}
@@ -75,7 +75,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 		tries = f.replaced(list, old, want)
 	default:
 		if _, null := node.(*ast.NullNode); !null {
-			return fmt.Errorf("its setupCommands are no plain list; %s", hand(want))
+			return fmt.Errorf("its setupCommands are not a plain list; %s", hand(want))
 		}
 		tries = f.under(there, lines...)
 	}
@@ -91,7 +91,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 	}, key)
 }
 
-// replaced is the whole list with other commands.
+// replaced is the edit that writes the whole list anew.
 func (f *file) replaced(list *ast.SequenceNode, old, want []string) []patch {
 	first := list.Values[0].GetToken().Position.Line - 1
 	starts := make([]int, len(old))
@@ -136,7 +136,7 @@ func (f *file) replaced(list *ast.SequenceNode, old, want []string) []patch {
 	at, line := 0, starts[0]
 	for _, command := range want {
 		found := slices.Index(old[at:], command)
-		for ; found > 0; found-- { // those before it go
+		for ; found > 0; found-- { // the old commands before it are removed
 			keep(line, starts[at])
 			line = end(at)
 			at++
@@ -164,7 +164,7 @@ func (f *file) replaced(list *ast.SequenceNode, old, want []string) []patch {
 	return []patch{f.trimmed(patch{at: starts[0], drop: last - starts[0], add: lines})}
 }
 
-// comment is what follows a command on its one line.
+// comment is the text after a command on its line.
 func comment(line string, lines int) string {
 	text := strings.TrimPrefix(strings.TrimLeft(line, " "), "-")
 	text = strings.TrimLeft(text, " \t")
@@ -177,7 +177,7 @@ func comment(line string, lines int) string {
 	return text[valueEnd(text, false):]
 }
 
-// trimmed is a patch without the lines at its beginning and end that stay.
+// trimmed is a patch without the unchanged lines at its beginning and end.
 func (f *file) trimmed(p patch) patch {
 	for p.drop > 0 && len(p.add) > 0 && f.lines[p.at] == p.add[0] {
 		p.at, p.drop, p.add = p.at+1, p.drop-1, p.add[1:]

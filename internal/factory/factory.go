@@ -1,7 +1,7 @@
-// Package factory wires what this program stores into the definition of a Warp factory:
-// the environment and the secret into factory.yaml, or setup commands into a runner. It
-// is pure. An edit is made on the lines of the text, so every other byte stays, and what
-// it made is read again: an edit that would change anything else is an error.
+// Package factory edits the definition of a Warp factory: it writes the environment and
+// the secret into factory.yaml, or setup commands into a runner. It is pure. It edits
+// lines of the text, so that every other byte stays. The result is parsed again: an edit
+// that changes anything else is an error.
 //
 // Source: https://docs.warp.dev, factory as code and other code forges.
 package factory
@@ -18,28 +18,28 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
-// Longest is the most of a definition's file, in bytes.
+// Longest is the largest size of a definition's file, in bytes.
 const Longest = 1 << 20
 
-// schemaVersion is the only one that there is.
+// schemaVersion is the only version that this program knows.
 const schemaVersion = "v1alpha1"
 
-// File is the name of the file that every definition has in its folder.
+// File is the name of the main file in a definition's folder.
 const File = "factory.yaml"
 
-// RunnerFile is the path of a runner's file in the folder.
+// RunnerFile is the path of a runner's file in a definition's folder.
 func RunnerFile(name string) string { return "runners/" + name + ".yaml" }
 
-// Edit is a text with what was changed in it, in order. Without changes it is the text
-// that was there.
+// Edit is an edited text and its changes, in order. Without changes it is the original
+// text.
 type Edit struct {
 	Text    string
 	Changes []Change
 }
 
-// Change is what was changed about one key: whole lines, without their ends.
+// Change is the change of one key: whole lines, without line ends.
 type Change struct {
-	Key            string // agentDefaults.environmentId
+	Key            string // such as agentDefaults.environmentId
 	Removed, Added []string
 }
 
@@ -58,15 +58,15 @@ func (e Edit) Lines(path string) []string {
 	return list
 }
 
-// Wire names a secret in the secrets of factory.yaml and, unless it is empty, an
-// environment in its agentDefaults.
+// Wire adds a secret's name to the secrets of factory.yaml. It also sets the
+// environment in its agentDefaults, unless the environment is empty.
 func Wire(text, secret, environment string) (Edit, error) {
 	f, err := parse(text)
 	if err != nil {
 		return Edit{}, err
 	}
 	if version, known := manifest.Scalar(f.root.value("schemaVersion")); !known || version != schemaVersion {
-		return Edit{}, fmt.Errorf("its schemaVersion is not %s, which is the only one that is known here", schemaVersion)
+		return Edit{}, fmt.Errorf("its schemaVersion is not %s, the only version that this program knows", schemaVersion)
 	}
 	if err = f.nameSecret(secret); err == nil && environment != "" {
 		err = f.nameEnvironment(environment)
@@ -74,7 +74,7 @@ func Wire(text, secret, environment string) (Edit, error) {
 	return f.edit, err
 }
 
-// SetCommands brings the setupCommands of a runner to what commands makes of them.
+// SetCommands replaces the setupCommands of a runner by the result of commands.
 func SetCommands(text string, commands func(existing []string) []string) (Edit, error) {
 	f, err := parse(text)
 	if err != nil {
@@ -82,18 +82,18 @@ func SetCommands(text string, commands func(existing []string) []string) (Edit, 
 	}
 	if node := f.root.value("schemaVersion"); node != nil {
 		if version, _ := manifest.Scalar(node); version != schemaVersion {
-			return Edit{}, fmt.Errorf("its schemaVersion is not %s, which is the only one that is known here", schemaVersion)
+			return Edit{}, fmt.Errorf("its schemaVersion is not %s, the only version that this program knows", schemaVersion)
 		}
 	}
 	err = f.setCommands(commands)
 	return f.edit, err
 }
 
-// file is a definition's file that is being edited.
+// file is a definition's file during an edit.
 type file struct {
 	mark  string   // the byte order mark, where there is one
 	lines []string // with their ends
-	end   string   // of the lines that are new
+	end   string   // line end for new lines
 	root  mapping
 	edit  Edit
 }
@@ -150,7 +150,7 @@ func (f *file) nameSecret(name string) error {
 		for _, value := range list.Values {
 			text, plain := manifest.Scalar(value)
 			if !plain {
-				return fmt.Errorf("its secrets hold what is no name; %s", hand)
+				return fmt.Errorf("its secrets hold an element that is not a name; %s", hand)
 			}
 			if text == name {
 				return nil
@@ -163,7 +163,7 @@ func (f *file) nameSecret(name string) error {
 		last := list.Values[len(list.Values)-1].GetToken().Position.Line - 1
 		tries = []patch{{at: last + 1, add: []string{indentOf(f.line(last)) + item}}}
 	default:
-		return fmt.Errorf("its secrets are no plain list; %s", hand)
+		return fmt.Errorf("its secrets are not a plain list; %s", hand)
 	}
 	return f.apply(key, hand, tries, func(after *file) bool {
 		list, ok := after.root.value(key).(*ast.SequenceNode)
@@ -193,7 +193,7 @@ func (f *file) nameEnvironment(id string) error {
 	}
 	defaults, err := mappingOf(node)
 	if err != nil {
-		return fmt.Errorf("its agentDefaults are no plain mapping; %s", hand)
+		return fmt.Errorf("its agentDefaults are not a plain mapping; %s", hand)
 	}
 	value, there, err := defaults.only(inner)
 	if err != nil {
@@ -213,7 +213,7 @@ func (f *file) nameEnvironment(id string) error {
 		}
 		if _, plain := manifest.Scalar(value); !plain {
 			if _, null := value.(*ast.NullNode); !null {
-				return fmt.Errorf("its environmentId is an alias, or no plain value; %s", hand)
+				return fmt.Errorf("its environmentId is an alias, or not a plain value; %s", hand)
 			}
 		}
 		tries = f.instead(there, inner, id, defaults.flow)
@@ -228,14 +228,14 @@ func (f *file) nameEnvironment(id string) error {
 	}, outer)
 }
 
-// patch puts lines in the place of so many others.
+// patch replaces drop lines from line at on by the lines in add.
 type patch struct {
 	at, drop int // from zero
 	add      []string
 }
 
-// apply takes the first of several edits that is right and leaves the rest as it is: but
-// for the named keys of the root, the file says the same.
+// apply takes the first of several edits that is right and keeps the rest: all keys of
+// the root, except those in touched, have the same values as before.
 func (f *file) apply(key, hand string, tries []patch, right func(*file) bool, touched ...string) error {
 	for _, try := range tries {
 		text, change := f.patched(key, try)
@@ -247,10 +247,10 @@ func (f *file) apply(key, hand string, tries []patch, right func(*file) bool, to
 		*f = *after
 		return nil
 	}
-	return fmt.Errorf("its %s cannot be changed without a risk to the rest; %s", key, hand)
+	return fmt.Errorf("its %s cannot be changed without a risk to the rest of the file; %s", key, hand)
 }
 
-// patched is the text with one edit. What was the last line stays without an end.
+// patched is the text with one edit. A last line without a line end stays without one.
 func (f *file) patched(key string, p patch) (string, Change) {
 	change := Change{Key: key}
 	for _, line := range p.add {
@@ -266,7 +266,7 @@ func (f *file) patched(key string, p patch) (string, Change) {
 	}
 	for i, line := range p.add {
 		switch {
-		case ending(line) != "": // one that stays
+		case ending(line) != "": // an unchanged line
 		case i < p.drop && ending(f.lines[p.at+i]) != "":
 			line += ending(f.lines[p.at+i])
 		default:

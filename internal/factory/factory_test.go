@@ -33,7 +33,7 @@ func commands(existing []string) []string {
 	return append([]string{clone}, existing...)
 }
 
-// edit is what the name of a file in testdata asks for.
+// edit makes the edit that the name of a file in testdata asks for.
 func edit(name, text string) (factory.Edit, error) {
 	if strings.HasPrefix(name, "runner-") {
 		return factory.SetCommands(text, commands)
@@ -41,7 +41,7 @@ func edit(name, text string) (factory.Edit, error) {
 	return factory.Wire(text, secret, id)
 }
 
-// TestFiles holds what becomes of each file in testdata against the golden file beside it:
+// TestFiles compares the result for each file in testdata with the golden file beside it:
 // the diff, and then the file; or why it is refused.
 func TestFiles(t *testing.T) {
 	t.Parallel()
@@ -87,7 +87,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// checkLines takes the lines that an edit names out of both texts: the rest is the same.
+// checkLines removes the changed lines from both texts: the rest must be equal.
 func checkLines(t *testing.T, before string, made factory.Edit) {
 	t.Helper()
 	count := map[string]int{}
@@ -151,7 +151,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 }
 
 // FuzzEdit: whatever the file, an edit does what was asked, a second one changes nothing,
-// and no line goes or comes that it does not name.
+// and the edit names every line that it adds or removes.
 func FuzzEdit(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(f, err)

@@ -7,11 +7,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
-// The places where something can be written, each the best guess first. Nobody relies on
-// a guess: apply reads what it made.
+// The places where a key or value can be written, the best guess first. A wrong guess
+// does no harm: apply parses the result.
 
-// below are new lines of a mapping: under the line of the preferred keys, then under that of any
-// other that has a value on its line, then above the first key.
+// below are places for new lines of a mapping: under the line of a preferred key, then under
+// that of any other key with a value on its line, then above the first key.
 func (f *file) below(m mapping, preferred []string, lines ...string) []patch {
 	var tries []patch
 	indented := func(at int) []string {
@@ -42,10 +42,10 @@ func (f *file) below(m mapping, preferred []string, lines ...string) []patch {
 	return tries
 }
 
-// mostTries bounds how many places are tried: each is read as a whole.
+// mostTries bounds how many places are tried: for each the whole file is parsed.
 const mostTries = 8
 
-// under are new lines directly below the line of a key without a value.
+// under is the place for new lines directly below the line of a key without a value.
 func (f *file) under(key pair, lines ...string) []patch {
 	list := make([]string, len(lines))
 	for i, line := range lines {
@@ -54,8 +54,8 @@ func (f *file) under(key pair, lines ...string) []patch {
 	return []patch{{at: key.line + 1, add: list}}
 }
 
-// inBrackets is a new last element of what stands in brackets on one line. Lines and
-// columns are from one.
+// inBrackets is the place for a new last element in brackets or braces. Lines and
+// columns count from one.
 func (f *file) inBrackets(first, last, column int, element string, empty bool) []patch {
 	if first != last {
 		return nil
@@ -79,7 +79,8 @@ func (f *file) inBrackets(first, last, column int, element string, empty bool) [
 	return []patch{{at: last - 1, drop: 1, add: []string{before + element + space + line[at:]}}}
 }
 
-// instead is another value of a key on its line. Quotes and what follows stay.
+// instead replaces the value of a key on its line. Quotes and the text after the value
+// stay.
 func (f *file) instead(key pair, name, value string, flow bool) []patch {
 	line := f.line(key.line)
 	from := offset(line, key.column)
@@ -106,7 +107,7 @@ func (f *file) instead(key pair, name, value string, flow bool) []patch {
 	return []patch{{at: key.line, drop: 1, add: []string{head + space + value + old[end:]}}}
 }
 
-// spaced is a comment with the space before it.
+// spaced is a comment and the space before it.
 func spaced(space, comment string) string {
 	if comment == "" {
 		return ""
@@ -141,7 +142,7 @@ func valueEnd(text string, flow bool) int {
 
 const byteOrderMark = "\ufeff"
 
-// split is a text in lines, which keep their ends.
+// split splits a text into lines, which keep their ends.
 func split(text string) []string {
 	var lines []string
 	for text != "" {
@@ -170,7 +171,8 @@ func (f *file) line(at int) string {
 
 func indentOf(line string) string { return line[:len(line)-len(strings.TrimLeft(line, " "))] }
 
-// offset is where a column stands, which counts characters from one; negative where there is none.
+// offset is the byte offset of a column, which counts characters from one; negative when the line
+// has no such column.
 func offset(line string, column int) int {
 	at := 0
 	for range column - 1 {

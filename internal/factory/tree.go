@@ -13,7 +13,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
 )
 
-// tree is the YAML of a text.
+// tree parses a text as YAML.
 func tree(text string) (ast.Node, error) {
 	return manifest.Document(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
 }
@@ -27,7 +27,7 @@ type mapping struct {
 	end         int  // column of the last brace, from one
 }
 
-// pair is a key with its value, and where the key stands.
+// pair is a key with its value and the position of the key.
 type pair struct {
 	name   string
 	value  ast.Node
@@ -38,7 +38,7 @@ type pair struct {
 func mappingOf(node ast.Node) (mapping, error) {
 	found, ok := node.(*ast.MappingNode)
 	if !ok {
-		return mapping{}, errors.New("it is no mapping of keys to values")
+		return mapping{}, errors.New("it is not a mapping of keys to values")
 	}
 	m := mapping{flow: found.IsFlowStyle}
 	if m.flow {
@@ -65,7 +65,7 @@ func (m mapping) value(name string) ast.Node {
 	return nil
 }
 
-// only is a key that stands there at most once.
+// only is the value of a key that may be given only once.
 func (m mapping) only(name string) (ast.Node, pair, error) {
 	var found []pair
 	for _, p := range m.pairs {
@@ -82,7 +82,7 @@ func (m mapping) only(name string) (ast.Node, pair, error) {
 	return nil, pair{}, fmt.Errorf("it has %s twice", name)
 }
 
-// sameBut reports whether two mappings say the same but for some keys.
+// sameBut reports whether two mappings are equal except for some keys.
 func sameBut(a, b []pair, keys ...string) bool {
 	rest := func(pairs []pair) []pair {
 		return slices.DeleteFunc(slices.Clone(pairs), func(p pair) bool { return slices.Contains(keys, p.name) })
@@ -92,12 +92,12 @@ func sameBut(a, b []pair, keys ...string) bool {
 
 func same(a, b []ast.Node) bool { return slices.EqualFunc(a, b, equal) }
 
-// equal reports whether two values say the same. Aliases are equal by name.
+// equal reports whether two values are equal. Aliases are equal when their names are.
 func equal(a, b ast.Node) bool {
 	return slices.Equal(words(nil, a), words(nil, b))
 }
 
-// words are a value as a list of what it is made of.
+// words are a value as the list of its parts.
 func words(list []string, node ast.Node) []string {
 	if node == nil {
 		return append(list, "nothing")
@@ -133,11 +133,11 @@ func words(list []string, node ast.Node) []string {
 
 var (
 	plainScalar = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
-	otherScalar = regexp.MustCompile(`(?i)^(?:null|true|false|yes|no|on|off|y|n)$`) // also for readers of YAML 1.1
+	otherScalar = regexp.MustCompile(`(?i)^(?:null|true|false|yes|no|on|off|y|n)$`) // the last few are booleans in YAML 1.1
 	oneLine     = regexp.MustCompile(`^[\x20-\x7e]*$`)
 )
 
-// scalar is a text as YAML, in quotes unless it can do without.
+// scalar is a text as YAML, in quotes when it needs them.
 func scalar(text string) string {
 	switch {
 	case plainScalar.MatchString(text) && !otherScalar.MatchString(text):
@@ -149,7 +149,7 @@ func scalar(text string) string {
 	encoder := json.NewEncoder(&quoted)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(text); err != nil {
-		panic(err) // a string
+		panic(err) // a string can always be encoded
 	}
 	return strings.TrimSuffix(quoted.String(), "\n")
 }

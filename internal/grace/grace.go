@@ -1,5 +1,5 @@
-// Package grace gives work that is under way a while longer than the job has. It
-// waits, and touches nothing.
+// Package grace gives work that is under way more time after the job is told to stop.
+// It waits and has no other effects.
 package grace
 
 import (
@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// After returns a context with the values of ctx that ends d after ctx does. When
-// ctx is over already, it ends d from now. The caller calls cancel when the work
-// is done.
+// After returns a context with the values of ctx that ends d after ctx ends. When ctx
+// has already ended, it ends d from now. The caller calls cancel when the work is done.
 func After(ctx context.Context, d time.Duration) (longer context.Context, cancel context.CancelFunc) {
 	longer, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

@@ -1,7 +1,6 @@
 // Package group runs functions at the same time and waits for them, as x/sync's errgroup
-// does. A panic in one of them goes on in Wait, in the goroutine that waits: in a goroutine
-// of its own it would end the process at once, and Go would print its value, whatever that
-// holds.
+// does. A panic in a function is repeated by Wait, in the goroutine that waits. Otherwise
+// it would end the process at once, and Go would print its value, which may hold a secret.
 package group
 
 import (
@@ -14,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Group is a number of functions under way. New and WithContext make one.
+// Group is a set of running functions. New and WithContext make one.
 type Group struct {
 	inner    *errgroup.Group
 	panicked atomic.Pointer[Panic]
@@ -23,17 +22,17 @@ type Group struct {
 // New returns a group whose functions do not end each other.
 func New() *Group { return &Group{inner: new(errgroup.Group)} }
 
-// WithContext returns a group, and a context that ends with the first error or panic, and
-// with Wait.
+// WithContext returns a group, and a context that ends with the first error or panic, or
+// when Wait returns.
 func WithContext(ctx context.Context) (*Group, context.Context) {
 	inner, within := errgroup.WithContext(ctx)
 	return &Group{inner: inner}, within
 }
 
-// SetLimit bounds how many functions run at the same time. It comes before the first.
+// SetLimit bounds how many functions run at the same time. Call it before Go.
 func (g *Group) SetLimit(n int) { g.inner.SetLimit(n) }
 
-// Go runs a function; with a limit it waits until it may.
+// Go runs a function. With a limit it waits until the function may start.
 func (g *Group) Go(f func() error) {
 	g.inner.Go(func() (err error) {
 		defer func() {
@@ -47,7 +46,7 @@ func (g *Group) Go(f func() error) {
 }
 
 // Wait waits for every function. It returns the first error, or panics with a *Panic when
-// one of them has panicked.
+// a function has panicked.
 func (g *Group) Wait() error {
 	err := g.inner.Wait()
 	if p := g.panicked.Load(); p != nil {
@@ -58,23 +57,23 @@ func (g *Group) Wait() error {
 
 var errPanicked = errors.New("another function has panicked")
 
-// Panic is a panic that went on in Wait.
+// Panic is a panic of a function, repeated by Wait.
 type Panic struct {
 	Value   any
-	Callers []uintptr // who called whom where it began, as runtime.Callers gives them
+	Callers []uintptr // call stack of the original panic, from runtime.Callers
 }
 
-// Error names the type of the value, and never the value.
+// Error names the type of the value, never the value itself.
 func (p *Panic) Error() string { return fmt.Sprintf("a panic with a %T", p.Value) }
 
-// Unwrap is the value, where it is an error.
+// Unwrap is the value when it is an error.
 func (p *Panic) Unwrap() error {
 	err, _ := p.Value.(error)
 	return err
 }
 
 func callers() []uintptr {
-	const own, deepest = 3, 40 // runtime.Callers, this and the deferred function
+	const own, deepest = 3, 40 // own frames: runtime.Callers, callers and the deferred function
 	counters := make([]uintptr, deepest)
 	return counters[:runtime.Callers(own, counters)]
 }

@@ -1,6 +1,6 @@
-// Package inventory describes environments that exist as entries of a manifest. It
-// guesses what an entry would say from what the environment has, and keeps a guess only
-// when the plan for it changes nothing. It is pure.
+// Package inventory describes existing environments as entries of a manifest. It
+// derives an entry from the environment, and keeps it only when a plan for the entry
+// changes nothing. It is pure.
 package inventory
 
 import (
@@ -18,36 +18,37 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Reader is what an inventory needs to know of inputs.
+// Reader is what an inventory needs to know about inputs.
 type Reader interface {
-	// Desired is what an entry asks for. The error holds every problem with it
-	// (problem.All).
+	// Desired is what an entry asks for. The error holds every problem with the entry
+	// (see problem.All).
 	Desired(manifest.Draft) (reconcile.Desired, error)
 	// Hides reports whether a text must not be printed.
 	Hides(text string) bool
 	// IsInput reports whether a variable of the job is one of its inputs.
 	IsInput(variable string) bool
-	// UsualSecret is the name of the secret of an entry that names none.
+	// UsualSecret is the name of the secret of an entry without secret_name.
 	UsualSecret(bitbucket.Flavor) string
 }
 
-// Inventory is what exists.
+// Inventory lists the environments that exist.
 type Inventory struct {
-	// Drafts are entries under whose plan nothing changes and, off, those that no entry
-	// can describe like that, ordered by owner and name.
+	// Drafts are entries for which a plan changes nothing. An environment without such
+	// an entry has a draft that is off. They are ordered by owner and name.
 	Drafts []manifest.Draft
-	// Hidden names the environments that hold what must not be printed. They have no draft.
+	// Hidden names the environments that hold a text that must not be printed. They have no
+	// draft.
 	Hidden []string
 }
 
-// Clones reports whether an environment is to be in an inventory: whether its commands
-// clone from a Bitbucket, or name the one in the cloud.
+// Clones reports whether an environment belongs in an inventory: whether its commands
+// clone from Bitbucket, or contain "bitbucket.org".
 func Clones(e warp.EnvironmentListing) bool {
 	_, _, _, err := setup.Found(e.SetupCommands, nil)
 	return err != setup.ErrNoClone || slices.ContainsFunc(e.SetupCommands, func(command string) bool { return strings.Contains(command, "bitbucket.org") })
 }
 
-// Of describes the environments of a world that were read whole.
+// Of describes those environments of a world that were read whole.
 func Of(w reconcile.World, r Reader) Inventory {
 	var inventory Inventory
 	var items []*item
@@ -72,7 +73,7 @@ func Of(w reconcile.World, r Reader) Inventory {
 	return inventory
 }
 
-// hides reports whether something of an environment that an entry or a comment may say
+// hides reports whether a text of an environment that an entry or a comment could show
 // must not be printed.
 func hides(e warp.Environment, r Reader) bool {
 	m := e.Model
@@ -81,7 +82,7 @@ func hides(e warp.Environment, r Reader) bool {
 	return r.Hides(strings.Join(texts, "\n")) || slices.ContainsFunc(texts, r.Hides)
 }
 
-// called names an environment, by its ID alone where its name must not be printed.
+// called names an environment, only by its ID when its name must not be printed.
 func called(e warp.Environment, r Reader) string {
 	if name := e.Model.Name(); name != "" && !r.Hides(name) {
 		return fmt.Sprintf("%q (%s)", name, e.UID)
@@ -89,16 +90,16 @@ func called(e warp.Environment, r Reader) string {
 	return e.UID
 }
 
-// item is an environment on its way to an entry.
+// item is an environment and the entry that is made for it.
 type item struct {
 	UID    string
 	name   string
-	owner  string // for the order
+	owner  string // for sorting
 	of     warp.Owner
 	clones []setup.Clone
 	values map[string]any
-	left   []string // keys that the file cannot say
-	why    string   // no entry describes it; empty: one does, or nobody knows yet
+	left   []string // keys that the entry leaves out because it cannot say them
+	why    string   // why no entry describes it; empty: an entry does, or it is not known yet
 	done   bool
 }
 
@@ -139,9 +140,9 @@ func newItem(w reconcile.World, e warp.Environment) *item {
 	return i
 }
 
-// own says whose the environment is.
+// own sets the keys for the environment's owner.
 func (i *item) own(w reconcile.World) {
-	i.owner = "~" // a person's own come last
+	i.owner = "~" // personal ones come last
 	if i.of.Type == warp.UserOwner {
 		i.values["scope"] = "personal"
 		return
@@ -164,7 +165,7 @@ func (i *item) own(w reconcile.World) {
 	}
 }
 
-// clone says what is cloned, and how.
+// clone sets the keys for what is cloned, and how.
 func (i *item) clone() {
 	if len(i.clones) == 0 {
 		return
@@ -189,7 +190,7 @@ func (i *item) clone() {
 	}
 }
 
-// byID names the environment by its ID, and keeps its name out.
+// byID names the environment by its ID instead of its name.
 func (i *item) byID() {
 	delete(i.values, "environment_name")
 	i.values["environment_id"] = i.UID
@@ -204,11 +205,10 @@ func (i *item) isTwin(w reconcile.World) bool {
 
 func (i *item) off(why string) { i.why, i.done = why, true }
 
-// draft is the entry as it stands.
+// draft is the entry so far.
 func (i *item) draft() manifest.Draft { return manifest.Draft{Values: i.values} }
 
-// finished is the entry without what goes without saying, and with what there is to say
-// about it.
+// finished is the entry without keys that have their defaults, and with its comments.
 func (i *item) finished() manifest.Draft {
 	d := i.draft()
 	if len(i.clones) == 0 {
@@ -220,13 +220,13 @@ func (i *item) finished() manifest.Draft {
 		d.IsOff = true
 		d.Notes = append(d.Notes, fmt.Sprintf("left out: environment %q (%s): %s", i.name, i.UID, i.why))
 	} else if len(i.left) > 0 {
-		d.Notes = append(d.Notes, "stays as it is, for no entry can say the same: "+strings.Join(i.left, ", "))
+		d.Notes = append(d.Notes, "kept as it is, because an entry cannot say it: "+strings.Join(i.left, ", "))
 	}
 	return d
 }
 
-// describe changes each item until the plan for it changes nothing, or until no entry
-// can describe it. All are planned together: each secret is looked at once.
+// describe changes each item until a plan for it changes nothing, or until no entry can
+// describe it. All items are planned together, so that each secret is checked once.
 func describe(w reconcile.World, r Reader, items []*item) {
 	for {
 		var planned []*item
@@ -252,7 +252,7 @@ func describe(w reconcile.World, r Reader, items []*item) {
 	}
 }
 
-// problems are the keys that an error is about, and its words.
+// problems are the keys that an error is about, and its first message.
 func problems(err error) (keys []string, why string) {
 	for _, found := range problem.All(err) {
 		keys = append(keys, found.Input)
@@ -261,11 +261,11 @@ func problems(err error) (keys []string, why string) {
 	return keys, why
 }
 
-// judge looks at the plan of an item's entry.
+// judge checks the plan for an item's entry.
 func (i *item) judge(plan reconcile.Plan, e reconcile.EnvironmentPlan) {
 	switch {
 	case e.Err != nil && e.UID != i.UID && i.values["environment_name"] != nil, e.Err == nil && e.UID != i.UID:
-		i.give([]string{"environment_name"}, "a plan would take another environment for it")
+		i.give([]string{"environment_name"}, "a plan would find another environment in its place")
 	case e.Err != nil:
 		i.off(e.Err.Error())
 	case len(e.Fields) > 0:
@@ -281,7 +281,7 @@ func (i *item) judge(plan reconcile.Plan, e reconcile.EnvironmentPlan) {
 	}
 }
 
-// keyOf are the keys that say a field of an environment.
+// keyOf is the key of an entry for each field of an environment.
 var keyOf = map[string]string{
 	warp.KeyName: "environment_name", warp.KeyDescription: "description", warp.KeyDockerImage: "docker_image",
 	warp.KeySetupCommands: "setup_commands", warp.KeySecrets: "environment_secrets",
@@ -300,7 +300,8 @@ func words(fields []reconcile.Field) string {
 	return strings.Join(list, ", ")
 }
 
-// give gives up saying what keys say, or, where that has been done, an entry.
+// give drops or changes the keys that cause a difference. When none of them can be
+// dropped, the item is off.
 func (i *item) give(keys []string, why string) {
 	given := false
 	for _, key := range keys {
@@ -331,11 +332,12 @@ func (i *item) give(keys []string, why string) {
 	}
 }
 
-// notInName finds what the name of a variable cannot hold.
+// notInName finds characters that the name of a variable cannot hold.
 var notInName = regexp.MustCompile(`[^A-Z0-9_]+`)
 
 // nameVariables gives each secret a variable of the job for its token, so that no job
-// writes one token to all of them. One secret of the usual name needs none.
+// writes the same token to all secrets. A single secret of the usual name needs no
+// variable.
 func nameVariables(w reconcile.World, r Reader, items []*item) {
 	type secret struct {
 		owner, name string

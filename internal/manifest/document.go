@@ -9,8 +9,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/problem"
 )
 
-// Document is the tree of a YAML text of one document, with the bounds that a manifest
-// has. Lines end in line feeds alone. The error quotes nothing of the text.
+// Document parses a YAML text of one document, within the bounds of a manifest. Lines
+// must end in line feeds. The error quotes nothing of the text.
 func Document(text string) (ast.Node, error) {
 	r := reader{told: map[problem.Problem]bool{}}
 	document, _ := r.parse(text)

@@ -1,7 +1,7 @@
-// Package manifest reads a YAML file with many environments into the texts that
-// inputs hold, and writes one. It knows neither inputs nor secrets: who may judge the texts is
-// handed to it as a list of keys. It touches nothing; what goccy/go-yaml is given passes
-// the bounds of this room.
+// Package manifest reads a YAML file with many environments into texts as inputs hold them,
+// and writes such a file. It does not know inputs or secrets: its caller passes the list of
+// keys and checks the texts. It has no side effects. Every text is checked against the bounds
+// of this package before goccy/go-yaml parses it.
 package manifest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/spelling"
 )
 
-// Bounds of a file. Every one is far above what a person reviews.
+// Bounds of a file. Each is far above the size that a person reviews.
 const (
 	LongestFile  = 10 << 20 // bytes
 	MostEntries  = 10_000
@@ -31,12 +31,12 @@ const (
 // Key is a name that an entry may have.
 type Key struct {
 	Name      string
-	List      bool   // it takes a list too, one element a line
-	Own       bool   // it belongs to one entry and cannot be a default
-	Elsewhere string // it is no key, and this is what to do instead
+	List      bool   // its value may be a list, which becomes a text with one element a line
+	Own       bool   // it cannot be a default
+	Elsewhere string // not a key of an entry: the remedy to print
 }
 
-// Manifest is what a file says.
+// Manifest is the content of a file.
 type Manifest struct {
 	Path    string
 	Entries []Entry
@@ -46,17 +46,17 @@ type Manifest struct {
 // Entry is one environment.
 type Entry struct {
 	Position                  // of the entry
-	Values   map[string]Value // by key, the entry's own and the defaults
+	Values   map[string]Value // by key; defaults included
 }
 
 // Value is the text that an input would hold.
 type Value struct {
-	Position // of the key, in defaults or where an alias leads when it stands there
+	Position // of the key, which may be in defaults or behind an alias
 	Text     string
-	Refused  bool // a problem has told why; the text is empty
+	Refused  bool // a problem says why; the text is empty
 }
 
-// Position is where something stands, from one. Columns count characters.
+// Position is a line and a column, both counted from one. Columns count characters.
 type Position struct{ Line, Column int }
 
 // Lines are the lines of the file, without their ends.
@@ -67,9 +67,9 @@ func (m Manifest) Place(at Position) problem.Place {
 	return problem.Place{File: m.Path, Line: at.Line, Column: at.Column}
 }
 
-// Read reads the text of a file, whose path is for messages alone. It lists every
-// mistake that the file alone can tell, in the order of the lines and each once;
-// their places are without the line itself, which may hold a secret.
+// Read reads the text of a file; path is only for messages. It lists every mistake in
+// the structure of the file, in the order of the lines and each once. Their places
+// leave out the text of the line, which may hold a secret.
 func Read(path, text string, keys []Key) (Manifest, []problem.Problem) {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	r := reader{file: Manifest{Path: path}, keys: map[string]Key{}, told: map[problem.Problem]bool{}}
@@ -101,7 +101,7 @@ type reader struct {
 	told     map[problem.Problem]bool
 
 	anchors map[string]ast.Node
-	aliases map[*ast.AliasNode]ast.Node // where each leads
+	aliases map[*ast.AliasNode]ast.Node // the node that each stands for
 	fields  map[ast.Node][]field        // of each mapping that was looked at
 	texts   map[ast.Node]Value          // of each value that was looked at, without a position
 
@@ -123,8 +123,8 @@ func (r *reader) add(at Position, input, remedy, summary string, args ...any) {
 	}
 }
 
-// wrong is a problem with a node that is something else than it should be. What leads
-// nowhere and what has an unknown tag was told by link.
+// wrong adds a problem with a node of the wrong kind. It ignores unknown aliases and
+// tags: link has reported them.
 func (r *reader) wrong(at Position, input, remedy, summary string, node ast.Node) {
 	switch node.(type) {
 	case *ast.AliasNode, *ast.TagNode:
@@ -148,7 +148,7 @@ func (r *reader) read(text string) {
 	r.link(document)
 	whole, ok := r.resolve(document).(*ast.MappingNode)
 	if !ok {
-		r.wrong(positionOf(document), environmentsKey, "begin with environments: and list them below", "is missing: the file is %s", r.resolve(document))
+		r.wrong(positionOf(document), environmentsKey, "write environments: and list them below it", "is missing: the file is %s", r.resolve(document))
 		return
 	}
 	var defaults map[string]Value
@@ -175,13 +175,13 @@ func (r *reader) entries(at field, defaults map[string]Value) {
 	list, ok := r.resolve(at.value).(*ast.SequenceNode)
 	switch {
 	case !ok:
-		r.wrong(at.Position, at.name, "begin each environment with a dash", "is %s, and not a list", r.resolve(at.value))
+		r.wrong(at.Position, at.name, "begin each environment with a dash", "is %s instead of a list", r.resolve(at.value))
 		return
 	case len(list.Values) == 0:
 		r.add(at.Position, at.name, "name at least one environment", "is an empty list")
 		return
 	case len(list.Values) > MostEntries:
-		r.add(at.Position, at.name, "split the file", "has %s, and at most %d are read", plural.Of(len(list.Values), "entry"), MostEntries)
+		r.add(at.Position, at.name, "split the file", "has %s; the limit is %d", plural.Of(len(list.Values), "entry"), MostEntries)
 		return
 	}
 	for i, node := range list.Values {
@@ -220,7 +220,7 @@ func (r *reader) values(node ast.Node, areDefaults bool) map[string]Value {
 				return nil
 			}
 		}
-		r.wrong(positionOf(node), "", "write key: value below it", what+" is %s, and not keys with values", r.resolve(node))
+		r.wrong(positionOf(node), "", "write key: value below it", what+" is %s instead of keys with values", r.resolve(node))
 		return nil
 	}
 	values := map[string]Value{}
@@ -230,9 +230,9 @@ func (r *reader) values(node ast.Node, areDefaults bool) map[string]Value {
 		case !known:
 			r.unknown(at.Position, at.name, r.names)
 		case key.Elsewhere != "":
-			r.add(at.Position, at.name, key.Elsewhere, "is no key of an environment")
+			r.add(at.Position, at.name, key.Elsewhere, "is not a key of an environment")
 		case areDefaults && key.Own:
-			r.add(at.Position, at.name, "give it to each entry", "cannot be a default")
+			r.add(at.Position, at.name, "write it into each entry", "cannot be a default")
 		case isNull(r.resolve(at.value)):
 			if !areDefaults {
 				values[at.name] = Value{}
@@ -254,7 +254,7 @@ func (r *reader) unknown(at Position, name string, names []string) {
 	if near := spelling.Nearest(name, names); near != "" {
 		remedy = "the nearest is " + near
 	}
-	r.add(at, "", remedy, "%s is no key that is known here", shown(name))
+	r.add(at, "", remedy, "%s is not a known key", shown(name))
 }
 
 func shown(name string) string {
@@ -288,7 +288,7 @@ func (r *reader) textOf(key Key, at field, node ast.Node) (string, bool) {
 		return text, ok
 	}
 	if len(list.Values) == 0 {
-		r.add(at.Position, key.Name, "leave it out; null takes a default out", "is an empty list")
+		r.add(at.Position, key.Name, "leave it out; null removes a default", "is an empty list")
 		return "", false
 	}
 	lines, ok := make([]string, 0, len(list.Values)), true
@@ -317,7 +317,8 @@ func orList(key Key) string {
 	return ""
 }
 
-// spend counts what aliases and defaults make of the file, and says when it is too much.
+// spend counts nodes and bytes with aliases and defaults written out, and reports when
+// they are too many.
 func (r *reader) spend(at Position, nodes, bytes int) {
 	if r.spent() {
 		return
@@ -330,13 +331,13 @@ func (r *reader) spend(at Position, nodes, bytes int) {
 
 func (r *reader) spent() bool { return r.nodes > mostNodes || r.bytes > longestTexts }
 
-// fieldsOf lists the keys of a mapping, its own before those that << brings. A key
-// that is there twice is a problem, and the first one counts.
+// fieldsOf lists the keys of a mapping, its own before those merged by <<. A key that
+// is given twice is a problem; the first one counts.
 func (r *reader) fieldsOf(mapping *ast.MappingNode) []field {
 	if fields, known := r.fields[mapping]; known {
 		return fields
 	}
-	r.fields[mapping] = nil // should it lead to itself
+	r.fields[mapping] = nil // for a mapping that holds itself
 	var fields []field
 	var merges []ast.Node
 	at := map[string]int{} // lines
@@ -349,7 +350,7 @@ func (r *reader) fieldsOf(mapping *ast.MappingNode) []field {
 			continue
 		}
 		if first, twice := at[name]; twice {
-			r.add(next.Position, "", "keep one of them", "%s is given twice; line %d has it too", shown(name), first)
+			r.add(next.Position, "", "keep one of them", "%s is given twice; it is also on line %d", shown(name), first)
 			continue
 		}
 		at[name] = next.Line
@@ -366,7 +367,7 @@ func (r *reader) fieldsOf(mapping *ast.MappingNode) []field {
 	return fields
 }
 
-// merge appends what << brings and is not there yet.
+// merge appends the keys of a << that the mapping does not have yet.
 func (r *reader) merge(fields []field, at map[string]int, merged ast.Node) []field {
 	sources := []ast.Node{merged}
 	if list, ok := r.resolve(merged).(*ast.SequenceNode); ok {
@@ -375,7 +376,7 @@ func (r *reader) merge(fields []field, at map[string]int, merged ast.Node) []fie
 	for _, source := range sources {
 		mapping, ok := r.resolve(source).(*ast.MappingNode)
 		if !ok {
-			r.wrong(positionOf(source), "<<", "give an alias of keys with values, or a list of such", "is %s, and not keys with values", r.resolve(source))
+			r.wrong(positionOf(source), "<<", "give an alias of keys with values, or a list of such", "is %s instead of keys with values", r.resolve(source))
 			continue
 		}
 		for _, more := range r.fieldsOf(mapping) {
@@ -399,8 +400,8 @@ func (r *reader) nameOf(key ast.MapKeyNode) (string, bool) {
 	return Scalar(r.resolve(key))
 }
 
-// Scalar is the text of a node that is neither null nor a collection, as it is written and
-// without quotes; false for every other node.
+// Scalar is the text of a node that is neither null nor a collection, as written but
+// without quotes. It is false for every other node.
 func Scalar(node ast.Node) (string, bool) {
 	switch node := node.(type) {
 	case *ast.StringNode:

@@ -30,7 +30,7 @@ var keys = []manifest.Key{
 	{Name: "warp_api_key", Elsewhere: "keep it out of the file"},
 }
 
-// read reads a file that is right, as the texts of each entry.
+// read reads a valid file, as the texts of each entry.
 func read(t *testing.T, text string) []map[string]string {
 	t.Helper()
 	m, problems := manifest.Read("oz.yml", text, keys)
@@ -105,7 +105,7 @@ func TestPositions(t *testing.T) {
 	assert.Equal(t, "  - &a", m.Lines()[3])
 }
 
-// TestMistakes holds the messages about each file in testdata against the golden file
+// TestMistakes compares the messages about each file in testdata with the golden file
 // beside it.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
@@ -145,7 +145,7 @@ func TestBounds(t *testing.T) {
 	long := "environments:\n- description: &long " + strings.Repeat("x", 1<<20) + "\n"
 	for _, tt := range []struct{ name, text, want string }{
 		{"as many entries as there may be", entries(manifest.MostEntries), ""},
-		{"one more", entries(manifest.MostEntries + 1), "oz.yml:1:1: environments: has 10001 entries, and at most 10000 are read; split the file"},
+		{"one more", entries(manifest.MostEntries + 1), "oz.yml:1:1: environments: has 10001 entries; the limit is 10000; split the file"},
 		{"as large as it may be", entries(1) + "#" + strings.Repeat("x", manifest.LongestFile-len(entries(1))-1), ""},
 		{"one byte more", entries(1) + "#" + strings.Repeat("x", manifest.LongestFile-len(entries(1))), "oz.yml:1:1: manifest: is larger than 10 MiB; split it into several"},
 		{"a hundred thousand laughs", doubled.String(), "oz.yml:3:24: setup_commands: holds an element that is a list; give a text"},
@@ -166,7 +166,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestWhatNoManifestIs: each bound of a file's shape has its words.
+// TestWhatNoManifestIs: each bound of a file's shape has its own message.
 func TestWhatNoManifestIs(t *testing.T) {
 	t.Parallel()
 	for want, text := range map[string]string{
@@ -176,7 +176,7 @@ func TestWhatNoManifestIs(t *testing.T) {
 		"a list is indented too deep":     strings.Repeat("- ", 51),
 		"a value has too many tags":       strings.Repeat("!!str ", 101),
 		"it holds more than one document": strings.Repeat("---\n", 11),
-		"the file holds too much":         strings.Repeat("[]", 500_001),
+		"the file is too large":           strings.Repeat("[]", 500_001),
 	} {
 		_, problems := manifest.Read("oz.yml", text, keys)
 		if assert.Len(t, problems, 1, want) {
@@ -186,8 +186,8 @@ func TestWhatNoManifestIs(t *testing.T) {
 	assert.Len(t, read(t, "environments:\r- description: a\r- description: b\r"), 2, "line ends of an old Mac")
 }
 
-// TestHostileFilesEnd repeats what makes a parser slow or deep. Go would end the
-// process whose stack grows beyond its bound.
+// TestHostileFilesEnd reads files that make a parser slow or its stack deep. Go would
+// end a process whose stack is too deep.
 func TestHostileFilesEnd(t *testing.T) {
 	defer debug.SetMaxStack(debug.SetMaxStack(64 << 20))
 	for _, unit := range []string{

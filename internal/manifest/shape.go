@@ -2,9 +2,9 @@ package manifest
 
 import "github.com/goccy/go-yaml/token"
 
-// Bounds of what scanner and parser are given. A token takes 200 bytes. The parser calls
-// itself for each level, tag, document and key of a mapping, and Go ends a process whose
-// stack has grown too deep. For each empty value it moves all tokens behind.
+// Bounds of a text for scanner and parser. A token takes 200 bytes. The parser recurses
+// for each level, tag, document and key of a mapping, and Go ends a process whose stack
+// is too deep. For each empty value the parser moves all later tokens.
 const (
 	mostMarks  = 1_000_000
 	mostLevels = 100    // of lists and mappings in brackets, of tags, and columns of a list's dash
@@ -13,28 +13,28 @@ const (
 	mostEmpty  = 20_000 // values
 )
 
-// shape is what the tokens of a file come to, as far as it is bounded.
+// shape counts those properties of a file's tokens that are bounded.
 type shape struct {
-	line, start int         // of the key or dash that begins what is being read, outside of brackets
-	begins      bool        // the next token is such a beginning
-	keys        map[int]int // by column, of the mappings that are open outside of brackets
+	line, start int         // of the key or dash that begins the current element, outside of brackets
+	begins      bool        // the next token begins an element
+	keys        map[int]int // number of keys, by column of each open mapping outside of brackets
 	brackets    []bracket
 
-	waiting     token.Type // a colon or dash that has no value yet, else unknown
+	waiting     token.Type // a colon or dash without a value so far, else unknown
 	waitsAt     token.Position
 	name        bool // the next token is an anchor's name
 	tags, parts int
 	empty       int
 }
 
-// bracket is one that is open.
+// bracket is an open bracket.
 type bracket struct {
 	mapping bool
 	keys    int
 	colon   bool // since the last comma
 }
 
-// add takes the next token and says what is too much, empty for nothing.
+// add takes the next token and says which bound is exceeded; empty for none.
 func (s *shape) add(t *token.Token) string {
 	if t.Type == token.CommentType {
 		return ""
@@ -83,7 +83,7 @@ func (s *shape) add(t *token.Token) string {
 	return ""
 }
 
-// key counts a key and returns how many its mapping has by now.
+// key counts a key and returns how many its mapping has so far.
 func (s *shape) key() int {
 	if last := len(s.brackets) - 1; last >= 0 {
 		s.brackets[last].keys++
@@ -107,7 +107,7 @@ func (s *shape) deeper(column int) {
 	}
 }
 
-// ended counts an element in brackets that is a key alone.
+// ended counts an element in brackets that is a key without a value.
 func (s *shape) ended() {
 	if last := len(s.brackets) - 1; last >= 0 && s.brackets[last].mapping {
 		if !s.brackets[last].colon {
@@ -117,8 +117,8 @@ func (s *shape) ended() {
 	}
 }
 
-// awaited counts a value that is empty: what comes next is no deeper than its key or
-// dash, or ends an element in brackets. Anchors and tags are no value.
+// awaited counts an empty value: the next token is not deeper than its key or dash, or
+// ends an element in brackets. Anchors and tags are not values.
 func (s *shape) awaited(t *token.Token) {
 	switch {
 	case s.name:

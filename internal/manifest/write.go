@@ -15,19 +15,19 @@ import (
 
 // Draft is an entry to write.
 type Draft struct {
-	// Values are by key: a string, a []string, an int or a bool.
+	// Values holds a string, a []string, an int or a bool for each key.
 	Values map[string]any
-	// Notes stand above the entry as comments, a line each.
+	// Notes are written above the entry as comments, a line each.
 	Notes []string
-	// IsOff makes the entry itself a comment, which becomes an entry when its marks go. One
-	// without values is a comment in any case.
+	// IsOff writes the entry as a comment. Removing its # signs makes it an entry. A draft
+	// without values is only its notes.
 	IsOff bool
 }
 
-// Write writes a file whose entries are those drafts that are not off, below a head of
-// comments. What all drafts have in common becomes a default. Keys are in the order of
-// keys. Read gives the same texts again, as far as YAML can hold them; nothing in the file
-// acts unseen in a terminal, or is a command to a CI host.
+// Write writes a file with a head of comments and the drafts as entries. Values that all
+// drafts share become defaults. Keys are in the order of keys. Read returns the same
+// texts, as far as YAML can hold them. No text in the file can control a terminal or be a
+// command to a CI host.
 func Write(head []string, keys []Key, drafts []Draft) string {
 	var text strings.Builder
 	comment(&text, "", head)
@@ -54,7 +54,7 @@ func Write(head []string, keys []Key, drafts []Draft) string {
 	return text.String()
 }
 
-// inCommon are the values that all of several drafts have.
+// inCommon are the values that all drafts share, when there are several.
 func inCommon(keys []Key, drafts []Draft) map[string]any {
 	drafts = slices.DeleteFunc(slices.Clone(drafts), func(d Draft) bool { return len(d.Values) == 0 })
 	if len(drafts) < 2 {
@@ -75,7 +75,7 @@ func comment(to *strings.Builder, margin string, lines []string) {
 	}
 }
 
-// mapping writes keys and values, but for those that are defaults.
+// mapping writes keys and values, except defaults.
 func mapping(keys []Key, values, defaults map[string]any) string {
 	var text strings.Builder
 	for _, key := range keys {
@@ -87,7 +87,8 @@ func mapping(keys []Key, values, defaults map[string]any) string {
 	return text.String()
 }
 
-// render writes one key and its value. A list of one stands for itself.
+// render writes one key and its value. A list of one element is written as that
+// element.
 func render(key string, value any) string {
 	list, isList := value.([]string)
 	if !isList {
@@ -103,8 +104,8 @@ func render(key string, value any) string {
 	return text
 }
 
-// inline is a value on one line: as plainly as it can be where that reads back the same,
-// else in the double quotes of JSON, which YAML has too.
+// inline is a value on one line: without quotes when it reads back the same, else in the
+// double quotes of JSON, which are valid YAML.
 func inline(value any) string {
 	text, isText := value.(string)
 	if !isText {
@@ -116,11 +117,12 @@ func inline(value any) string {
 	var encoded strings.Builder
 	to := json.NewEncoder(&encoded)
 	to.SetEscapeHTML(false)
-	_ = to.Encode(text) // a Builder takes everything
+	_ = to.Encode(text) // a Builder never fails
 	return strings.ReplaceAll(redact.JSON(strings.TrimSuffix(encoded.String(), "\n")), "##", `#\u0023`)
 }
 
-// reads reports whether a value is read as a text, and as an element of a list too.
+// reads reports whether line reads back as text, both as a value and as an element of a
+// list.
 func reads(line, text string) bool {
 	file, problems := Read("", environmentsKey+":\n  - a: "+line+"\n    b:\n      - "+line+"\n", []Key{{Name: "a"}, {Name: "b", List: true}})
 	return len(problems) == 0 && len(file.Entries) == 1 && file.Entries[0].Values["a"].Text == text && file.Entries[0].Values["b"].Text == text

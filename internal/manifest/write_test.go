@@ -41,7 +41,8 @@ environments:
 	assert.NotContains(t, manifest.Write(nil, keys, same), "defaults", "what cannot be a default stays")
 }
 
-// texts are what YAML takes for something else, and what hosts and terminals act on.
+// texts are texts that YAML reads as something else, and that hosts and terminals act
+// on.
 var oddTexts = []string{
 	"on", "123", "~", "null", "", "no", "yes", "true", "1_000", "0x1F", "1e3", ".inf", ".nan", "2027-01-31", "<<", "-", "- a", "?", "? a", ":", "a: b", "a:", "#", "a #b", "&a", "*a", "!a", "!!str", "|", ">",
 	"%x", "@a", "`a`", "'", "''", `"`, `\`, `a\`, "{", "{}", "[a]", "]", ",", "a,b", "a  b", " a", "a ", "\ta", "a\tb", "a\nb", "a\n\n  b\n", "\n", "grüße 🦀", "日本", "\u2028", "\u0085", "\u202e", "\x1b[0m", "\ufeff", "::error::x",

@@ -20,15 +20,15 @@ func (r *reader) parse(text string) (document ast.Node, ok bool) {
 		return nil, false
 	}
 	at := Position{1, 1}
-	defer func() { // a mistake in the library is a mistake in the file for whoever waits
+	defer func() { // a panic of the library is reported as a mistake in the file
 		if recover() != nil {
 			document, ok = nil, false
-			r.add(at, "", "write it more simply", "the file is no YAML that can be read")
+			r.add(at, "", "write it more simply", "the file cannot be read as YAML")
 		}
 	}()
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		// Not err.Error(), which prints the lines around it.
+		// Not err.Error(): it prints the lines around the mistake.
 		var found interface {
 			GetMessage() string
 			GetToken() *token.Token
@@ -38,7 +38,7 @@ func (r *reader) parse(text string) (document ast.Node, ok bool) {
 			at, message = positionAt(found.GetToken()), found.GetMessage()
 		}
 		remedy := ""
-		if strings.Contains(message, "alias") { // or what looks like one, such as a cron
+		if strings.Contains(message, "alias") { // or a text that looks like one, such as a cron
 			remedy = "put a text that begins with * into quotes"
 		}
 		r.add(at, "", remedy, "the file is not YAML: %s", message)
@@ -48,22 +48,22 @@ func (r *reader) parse(text string) (document ast.Node, ok bool) {
 		switch _, directive := one.Body.(*ast.DirectiveNode); {
 		case directive, one.Body == nil:
 		case document != nil:
-			r.add(positionOf(one.Body), "", "write one", "the file holds more than one document")
+			r.add(positionOf(one.Body), "", "put everything into one document", "the file holds more than one document")
 			return document, true
 		default:
 			document = one.Body
 		}
 	}
 	if document == nil {
-		r.add(at, environmentsKey, "begin with environments: and list them below", "is missing: the file is empty")
+		r.add(at, environmentsKey, "write environments: and list them below it", "is missing: the file is empty")
 	}
 	return document, document != nil
 }
 
-// tokens splits a text, and refuses what scanner or parser would take too long for.
+// tokens splits a text, and refuses one that would take scanner or parser too long.
 func (r *reader) tokens(text string) (token.Tokens, bool) {
 	if marks := marksIn(text); marks > mostMarks {
-		r.add(Position{1, 1}, "", "split the file into several", "the file holds too much: %s of YAML", plural.Of(marks, "sign"))
+		r.add(Position{1, 1}, "", "split the file into several", "the file is too large: it has %s", plural.Of(marks, "YAML delimiter"))
 		return nil, false
 	}
 	var s scanner.Scanner
@@ -82,13 +82,13 @@ func (r *reader) tokens(text string) (token.Tokens, bool) {
 				return nil, false
 			}
 		}
-		if err != nil { // which the last token says
+		if err != nil { // the last token holds the error
 			return tokens, true
 		}
 	}
 }
 
-// marksIn counts the signs that may begin or end a token.
+// marksIn counts the characters that may begin or end a token.
 func marksIn(text string) int {
 	marks := 0
 	for i := range len(text) {
@@ -104,7 +104,8 @@ func marksIn(text string) int {
 	return marks
 }
 
-// link finds where each alias leads: to the last anchor of its name that ends before it.
+// link finds the node of each alias: that of the last anchor of its name that ends
+// before it.
 func (r *reader) link(node ast.Node) {
 	switch node := node.(type) {
 	case *ast.AnchorNode:
@@ -114,14 +115,14 @@ func (r *reader) link(node ast.Node) {
 		name := nameIn(node.Value)
 		target, there := r.anchors[name]
 		if !there {
-			r.add(positionOf(node), "", "write & and its name in front of a value above", "*%s is an alias of no anchor", name)
+			r.add(positionOf(node), "", "mark a value above it with & and the same name", "the alias *%s has no anchor before it", name)
 			return
 		}
 		r.aliases[node] = target
 	case *ast.TagNode:
 		r.link(node.Value)
 		if !knownTags[node.Start.Value] {
-			r.add(positionOf(node), "", "take it out", "the tag %q is not known here", node.Start.Value)
+			r.add(positionOf(node), "", "take it out", "the tag %q is not supported", node.Start.Value)
 		}
 	case *ast.MappingNode:
 		for _, pair := range node.Values {
@@ -137,7 +138,7 @@ func (r *reader) link(node ast.Node) {
 	}
 }
 
-// knownTags say what a value is anyway.
+// knownTags name types that a value has anyway.
 //
 // Source: YAML 1.2.2, 10.3.
 var knownTags = map[string]bool{"!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true, "!!seq": true, "!!map": true}
@@ -160,7 +161,7 @@ func (r *reader) resolve(node ast.Node) ast.Node {
 			if !there {
 				return node
 			}
-			return target // which is resolved already
+			return target // already resolved
 		default:
 			return node
 		}

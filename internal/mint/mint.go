@@ -1,6 +1,6 @@
-// Package mint makes Data Center HTTP access tokens and revokes those of its own
-// making that were replaced. It reaches Bitbucket only through the Registry that
-// it is handed, and waits; a token's value passes through and is not read here.
+// Package mint makes Data Center HTTP access tokens, and revokes tokens that it made
+// and that were replaced. It reaches Bitbucket only through a Registry, and it waits.
+// It passes a token's value on without reading it.
 package mint
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// Registry holds the tokens of an owner. An error that wraps
-// bitbucket.ErrAnswerLost says that nobody knows whether a change was made.
+// Registry holds the tokens of an owner. After an error that wraps
+// bitbucket.ErrAnswerLost it is unknown whether the change was made.
 type Registry interface {
 	ListTokens(ctx context.Context, of bitbucket.TokenOwner) ([]bitbucket.TokenRecord, error)
 	CreateToken(ctx context.Context, of bitbucket.TokenOwner, name string, p bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error)
@@ -34,8 +34,8 @@ type Minter struct {
 	Log      *slog.Logger
 }
 
-// Marker begins the name of every token behind one secret, and of no other. It
-// must not be empty.
+// Marker is the prefix of the name of every token behind one secret. No other token has
+// it. It must not be empty.
 type Marker string
 
 // For is the marker of the secret of an owner in Oz:
@@ -60,24 +60,24 @@ func (m Marker) marks(name string) bool {
 	return found && err == nil
 }
 
-// tries bounds how often a lost answer is made good.
+// tries bounds how often a request is made when answers are lost.
 const tries = 3
 
-// One budget, counted from the moment at which the job is told to stop: GitHub
-// sends SIGINT, and SIGTERM 7.5 s later.
+// Both are counted from the moment at which the job is told to stop: GitHub sends
+// SIGINT, and SIGTERM 7.5 s later.
 //
 // Source: actions/runner, ProcessInvoker.cs.
 const (
 	answerGrace = 3 * time.Second // for the answer to a creation that is under way
-	stopGrace   = 7 * time.Second // until what it has made must be found and revoked
+	stopGrace   = 7 * time.Second // until a token that was made must be found and revoked
 )
 
-// The look for a token whose creation had no answer.
+// The search for a token whose creation got no answer.
 const (
-	looks       = 5 // when nobody hurries
+	looks       = 5 // as long as the job is not told to stop
 	lookEvery   = 500 * time.Millisecond
 	lookLimit   = 8 * time.Second // for one look
-	hurriedLook = 2 * time.Second // for one look after the job was told to stop
+	hurriedLook = 2 * time.Second // the same, after the job was told to stop
 )
 
 // Request says what to make.
@@ -88,11 +88,11 @@ type Request struct {
 	Attempt    string // unique to this run of the program
 }
 
-// Mint makes a token. One that was made by a request whose answer was lost is
-// found by its name and revoked, because nobody can learn its value. Told to stop,
-// it begins nothing, waits for the answer to what is under way, and revokes what
-// has been made within stopGrace; the error then wraps the context's cause, or
-// bitbucket.ErrAnswerLost when no token was found.
+// Mint makes a token. When an answer is lost, it finds the token by its name and
+// revokes it, because its value is lost too. When ctx ends, Mint sends no new request,
+// waits for the answer to the one under way, and within stopGrace revokes the token
+// that was made. The error then wraps the context's cause, or bitbucket.ErrAnswerLost
+// when no token was found.
 func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sensitive.String, error) {
 	name := m.Marker.name(r.At, r.Attempt)
 	failed := func(err error) (bitbucket.TokenRecord, sensitive.String, error) {
@@ -106,7 +106,7 @@ func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sen
 		case err == nil && ctx.Err() == nil:
 			m.Log.Info(fmt.Sprintf("token %q of %s: created, expires %s", record.Name, m.Owner, record.Expires.Format(time.DateOnly)))
 			return record, token, nil
-		case err == nil: // told to stop: nobody will store it
+		case err == nil: // told to stop: the token will not be stored
 			return failed(errors.Join(context.Cause(ctx), m.Revoke(stopping, record)))
 		case !errors.Is(err, bitbucket.ErrAnswerLost):
 			return failed(explain(err, m.Owner))
@@ -123,7 +123,7 @@ func (m Minter) Mint(ctx context.Context, r Request) (bitbucket.TokenRecord, sen
 	return failed(context.Cause(ctx))
 }
 
-// create makes one request. Told to stop, it waits for the answer a while.
+// create makes one request. When ctx ends, it waits answerGrace for the answer.
 func (m Minter) create(ctx context.Context, name string, r Request) (bitbucket.TokenRecord, sensitive.String, error) {
 	answering, stop := grace.After(ctx, answerGrace)
 	defer stop()
@@ -131,8 +131,8 @@ func (m Minter) create(ctx context.Context, name string, r Request) (bitbucket.T
 }
 
 // takeBack revokes the token of this name, and reports whether there was one. The
-// server may be making it still, so it looks again for a while, and after a stop
-// as long as there is time. An error is the last look's.
+// server may still be making it, so takeBack looks several times, and after a stop as
+// long as there is time. The error is that of the last look.
 func (m Minter) takeBack(ctx, stopping context.Context, name string) (found bool, err error) {
 	for look := 1; ; look++ {
 		found, err = m.revokeNamed(ctx, stopping, name)
@@ -143,8 +143,8 @@ func (m Minter) takeBack(ctx, stopping context.Context, name string) (found bool
 	}
 }
 
-// revokeNamed looks once. A look that the stop cuts short is no loss: the next one
-// has its own time.
+// revokeNamed looks once. When a stop interrupts it, takeBack looks again with a new
+// limit.
 func (m Minter) revokeNamed(ctx, stopping context.Context, name string) (found bool, err error) {
 	within, limit := ctx, lookLimit
 	if ctx.Err() != nil {
@@ -178,8 +178,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Revoke revokes one token, which must be one of the marker's. A lost answer is
-// made good by asking again: revoking twice does no harm.
+// Revoke revokes one token, whose name must have the marker. After a lost answer it
+// asks again: revoking twice does no harm.
 func (m Minter) Revoke(ctx context.Context, record bitbucket.TokenRecord) error {
 	if !m.Marker.marks(record.Name) {
 		return fmt.Errorf("revoke token %q of %s: this program did not make it", record.Name, m.Owner)
@@ -196,13 +196,13 @@ func (m Minter) Revoke(ctx context.Context, record bitbucket.TokenRecord) error 
 	}
 }
 
-// Never is the time to wait before revoking that never ends.
+// Never as the time to wait means that replaced tokens are not revoked.
 const Never = time.Duration(-1)
 
-// RevokeReplaced revokes the tokens of the marker that current replaced, once
-// they have been replaced for the time after, by the server's own clock. Using
-// is the ID of the credential that manages the tokens; it is never revoked.
-// Tokens that are newer than current are another job's.
+// RevokeReplaced revokes the marker's tokens that current replaced, once the time after
+// has passed since then, by the server's own clock. Using is the ID of the credential
+// that manages the tokens; it is never revoked. Tokens that are newer than current
+// belong to another job and stay.
 func (m Minter) RevokeReplaced(ctx context.Context, current bitbucket.TokenRecord, using string, after time.Duration) error {
 	if after == Never {
 		return nil
@@ -222,8 +222,8 @@ func (m Minter) RevokeReplaced(ctx context.Context, current bitbucket.TokenRecor
 	return errors.Join(failures...)
 }
 
-// replaced are the marker's tokens that have had a successor, current or one
-// before it, for the time after. It is pure.
+// replaced are the marker's tokens whose successor, current or an older token, has
+// existed for the time after. It is pure.
 func replaced(records []bitbucket.TokenRecord, marker Marker, current bitbucket.TokenRecord, after time.Duration) []bitbucket.TokenRecord {
 	var ours []bitbucket.TokenRecord
 	for _, record := range records {

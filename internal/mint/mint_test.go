@@ -22,16 +22,16 @@ import (
 type registry struct {
 	tokens    []bitbucket.TokenRecord
 	deleted   []string
-	fail      []error // of the next changes, before they happen; nil lets one happen
+	fail      []error // errors of the next changes, before they happen; nil lets a change happen
 	lose      int     // answers to lose after the change
 	listError error
 	next      int
 	now       time.Time
 
-	answers time.Duration        // after which a creation is answered
-	makes   time.Duration        // after which its token exists
+	answers time.Duration        // time after which a creation is answered
+	makes   time.Duration        // time after which its token exists
 	hang    int                  // lists that are never answered
-	exists  map[string]time.Time // by ID: since when, for those that were not always there
+	exists  map[string]time.Time // by ID: the time from which a token exists; others always exist
 	asked   int                  // creations
 }
 
@@ -141,7 +141,7 @@ func TestMint(t *testing.T) {
 		{"revokes the one that comes late", registry{lose: 1, makes: 2 * time.Second}, "", []string{"foreign", "000000000002"}},
 		{"looks again after a look that failed", registry{lose: 1, hang: 1}, "", []string{"foreign", "000000000002"}},
 		{"revokes it though that answer is lost too", registry{lose: 2}, "", []string{"foreign", "000000000002"}},
-		{"gives up after some tries and leaves nothing", registry{fail: []error{errLost, errLost, errLost}}, "it may have happened", []string{"foreign"}},
+		{"gives up after some tries and leaves nothing", registry{fail: []error{errLost, errLost, errLost}}, "the request may have taken effect", []string{"foreign"}},
 		{"takes a refusal as final", registry{fail: []error{errRefused}}, "set token_expiry_days", []string{"foreign"}},
 		{"says when it cannot look", registry{lose: 1, listError: errors.New("down")}, "looking for it afterwards: down", []string{"foreign", "000000000001"}},
 	}
@@ -166,8 +166,8 @@ func TestMint(t *testing.T) {
 	}
 }
 
-// TestMintToldToStop: whenever the stop comes, no token of ours is left, and
-// nothing takes longer than the host leaves.
+// TestMintToldToStop: whenever the stop comes, no token that the program made is left,
+// and nothing takes longer than the host allows.
 func TestMintToldToStop(t *testing.T) {
 	t.Parallel()
 	const ms, never = time.Millisecond, time.Hour

@@ -7,11 +7,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// OwnerOf is whom a token for the repositories, of which there is at least one,
-// shall belong to. Kind is "repository", "project", "user", or "auto" for the
-// narrowest that covers every one of them. When it is a user, the owner is empty
-// and needsUser true: the server knows which. Data Center does not tell upper from
-// lower case in the names of projects and repositories.
+// OwnerOf is the owner of a token for the repositories; there must be at least one.
+// Kind is "repository", "project", "user", or "auto" for the narrowest owner that
+// covers all repositories. For a user the owner is empty and needsUser is true: the
+// server knows the user. Data Center ignores case in the names of projects and
+// repositories.
 func OwnerOf(repositories []bitbucket.Repository, kind string) (owner bitbucket.TokenOwner, needsUser bool, err error) {
 	first := repositories[0]
 	oneProject, oneRepository := true, true

@@ -400,7 +400,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 		},
 		"the primary and then two of 401": {
 			repositories: cloud("a", "b", "c", "d"), token: apiToken, asked: 3, answers: map[string]error{"clone": unauthorized, "a clone": noScope},
-			lines: []string{"acme/a.git: 403", "acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git"},
+			lines: []string{"acme/a.git: 403", "acme/b.git: 401", "acme/c.git: 401", "not asked, because the server had refused the token with 401 before: https://bitbucket.org/acme/d.git"},
 		},
 		"a locked owner is asked for nothing more": {
 			repositories: dataCenter("a", "b"), token: httpToken, asked: 1, answers: map[string]error{"clone": no(200, "CAPTCHA required")},
@@ -417,12 +417,12 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 		"two of 401 are enough": {
 			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 3,
 			answers: map[string]error{"clone": unauthorized, "a clone": nil, "push": unauthorized},
-			lines:   []string{"acme/b.git: 401", "acme/c.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/d.git, https://bitbucket.org/acme/e.git"},
+			lines:   []string{"acme/b.git: 401", "acme/c.git: 401", "not asked, because the server had refused the token with 401 before: https://bitbucket.org/acme/d.git, https://bitbucket.org/acme/e.git"},
 		},
 		"one of 401 is enough after a guess that was wrong": {
 			repositories: cloud("a", "b", "c"), token: guess, asked: 3,
 			answers: map[string]error{"clone": unauthorized, "a clone " + asAccess: nil},
-			lines:   []string{"acme/b.git: 401", "not asked, for the server had refused the token with 401 before: https://bitbucket.org/acme/c.git"},
+			lines:   []string{"acme/b.git: 401", "not asked, because the server had refused the token with 401 before: https://bitbucket.org/acme/c.git"},
 		},
 		"none may push": {
 			repositories: cloud("a", "b"), token: access, answers: readOnly, write: true, asked: 4,
@@ -438,7 +438,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 		},
 		"no more than two pushes of 401": {
 			repositories: dataCenter("a", "b", "c"), token: httpToken, write: true, answers: map[string]error{"push": unauthorized}, asked: 6,
-			lines: []string{"cannot push to https://git.example/scm/PRJ/a.git", "cannot push to https://git.example/scm/PRJ/b.git", "not asked, for the server had refused the token with 401 before: https://git.example/scm/PRJ/c.git"},
+			lines: []string{"cannot push to https://git.example/scm/PRJ/a.git", "cannot push to https://git.example/scm/PRJ/b.git", "not asked, because the server had refused the token with 401 before: https://git.example/scm/PRJ/c.git"},
 		},
 		"nobody knows whether it can push, and it has to": {
 			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, write: true, asked: 2,
@@ -670,7 +670,7 @@ func TestACheckEndsWithItsContext(t *testing.T) {
 // in a job, and a question that matters comes before one that does not.
 func TestProofsShareTheAnswersOf401(t *testing.T) {
 	t.Parallel()
-	const refused = "not asked, for the server had refused the token with 401 before"
+	const refused = "not asked, because the server had refused the token with 401 before"
 	tests := map[string]struct {
 		spent   int
 		answers map[string]error

@@ -71,7 +71,7 @@ func TestATokenThatIsRevokedMeanwhile(t *testing.T) {
 		s := &server{answers: answers, refs: bitbucket.Refs{Head: head}, delay: time.Second, width: 16}
 		proof, err := preflight.Check(t.Context(), bound(s), demandsOf(cloud(slugs(100)...)), access, false)
 		require.NoError(t, err)
-		require.ErrorContains(t, proof.Err(), "not asked, for the server had refused the token with 401 before")
+		require.ErrorContains(t, proof.Err(), "not asked, because the server had refused the token with 401 before")
 		assert.LessOrEqual(t, s.failures, 16, "those that were under way")
 	})
 }

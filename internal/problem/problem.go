@@ -1,6 +1,5 @@
-// Package problem collects mistakes that the author of the inputs can fix, so
-// that one run reports all of them. It touches nothing; go-multierror comes in
-// here and nowhere else.
+// Package problem collects mistakes that the author of the inputs can fix, so that one
+// run reports all of them. It is pure. No other package uses go-multierror.
 package problem
 
 import (
@@ -16,15 +15,15 @@ import (
 type Problem struct {
 	Input   string // the input's own name: "repo_url"
 	Summary string // what is wrong: lower case, no full stop, never a sensitive value
-	Remedy  string // what to do, imperative; empty when the summary says it all
-	Place   Place  // in a file with many inputs; the zero value when the input is the job's
+	Remedy  string // what to do, imperative; empty when the summary is enough
+	Place   Place  // the place in a manifest; zero for an input of the job
 }
 
-// Place is where in a file a mistake stands.
+// Place is the position of a mistake in a file.
 type Place struct {
 	File         string
 	Line, Column int    // from one
-	Text         string // the line itself, as far as it is shown; may be empty
+	Text         string // the line, or the part of it that is shown; may be empty
 }
 
 // String is "oz-environments.yml:12:5", empty for no place.
@@ -65,7 +64,7 @@ func (l *List) Add(input, summary, remedy string) {
 	l.Append(Problem{Input: input, Summary: summary, Remedy: remedy})
 }
 
-// Append appends problems as they are.
+// Append appends problems.
 func (l *List) Append(problems ...Problem) {
 	for _, p := range problems {
 		l.found = multierror.Append(l.found, p)
@@ -77,8 +76,8 @@ func (l *List) Addf(input, remedy, summary string, args ...any) {
 	l.Add(input, fmt.Sprintf(summary, args...), remedy)
 }
 
-// Err returns nil when there is no problem, else an error that prints one
-// problem after the other and from which All gets them back.
+// Err returns nil when there is no problem, else an error that prints one problem after
+// the other. All returns the problems of that error.
 func (l *List) Err() error {
 	if l.found == nil {
 		return nil

@@ -58,9 +58,9 @@ func TestARotationIsAboutEveryoneWhoReadsTheSecret(t *testing.T) {
 	assert.Empty(t, plan.Secrets[0].Others)
 	assert.False(t, plan.Changes(), "a rotation alone is no change")
 	assert.Equal(t, []string{
-		`environment "listed" (` + listed + `) uses secret "TOKEN", but clones nothing with it that this program recognises`,
-		`environment "reads" (` + reads + `) uses secret "TOKEN" in a command that this program cannot follow; nothing proves that the token serves it`,
-		`environment "mine" (` + personal + `) uses secret "TOKEN", but clones nothing with it that this program recognises`,
+		`environment "listed" (` + listed + `) uses secret "TOKEN", but this program recognises no clone command that uses it`,
+		`environment "reads" (` + reads + `) uses secret "TOKEN" in a command that this program cannot follow; so it is not proved that the token works there`,
+		`environment "mine" (` + personal + `) uses secret "TOKEN", but this program recognises no clone command that uses it`,
 	}, plan.Warnings)
 
 	o.secrets = append(o.secrets, storedSecret{warp.Secret{Name: "TOKEN", Owner: jane, Type: warp.RawValue}, "mine"})

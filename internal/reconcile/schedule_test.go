@@ -382,7 +382,7 @@ func TestAScheduleOfAnUnknownShapeIsLeftAlone(t *testing.T) {
 	odd := configured(with(request(uid), "prompt", "old"), `{"environment_id":"`+uid+`","secrets":["TOKEN"]}`)
 	o := scheduled(odd)
 	id := o.schedules[0].ID
-	want := `schedule "acme-api" (` + id + `): secrets of agent_config is no list of objects with a name, so it is left alone; mend it in Oz, or look for a newer version of this program`
+	want := `schedule "acme-api" (` + id + `): secrets of agent_config is not a list of objects with a name, so it is left alone; mend it in Oz, or look for a newer version of this program`
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
 	require.EqualError(t, plan.Err(), want)
 	assert.Empty(t, plan.Environments[0].Schedules)

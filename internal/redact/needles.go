@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// needles is a set of texts, each found by its last bytes: eight where it has
-// as many, else four. A look at a place where none ends is one look at a bit.
+// needles is a set of texts, each found by its last bytes: eight when it has that many,
+// else four. At a position where no needle ends, the search reads a single bit.
 type needles struct {
 	long, short map[uint64][][]byte
 	marks       [1 << 10]uint64
@@ -40,8 +40,7 @@ func (n *needles) add(text string) {
 	n.marks[word] |= bit
 }
 
-// ending is the length of the longest needle at the end of text, 0 when there
-// is none.
+// ending is the length of the longest needle at the end of text, 0 for none.
 func (n *needles) ending(text []byte) int {
 	if len(text) >= 8 && n.long != nil {
 		if length := n.in(n.long, lastEight(text), text); length > 0 {
@@ -71,7 +70,7 @@ func lastFour(text []byte) uint64 {
 	return uint64(binary.LittleEndian.Uint32(text[len(text)-4:]))
 }
 
-// mark is the place of a key in the bits.
+// mark is the position of a key in the bits.
 func mark(key uint64) (int, uint64) {
 	hash := key * 0x9e3779b97f4a7c15 >> 48
 	return int(hash >> 6), 1 << (hash & 63)

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Shown is text in which nothing acts unseen: control, format, bidirectional and
-// zero-width characters and line breaks are shown escaped, as \u202e, and bytes
-// that are no text as \xff. Spaces of any width are spaces.
+// Shown is text with every character that acts invisibly escaped, as \u202e: control,
+// format, bidirectional and zero-width characters and line breaks. Bytes that are not
+// UTF-8 are shown as \xff. Spaces of any width become plain spaces.
 func Shown(text string) string {
 	var safe strings.Builder
 	for at, c := range text {
@@ -31,7 +31,7 @@ func Shown(text string) string {
 	return safe.String()
 }
 
-// JSON is JSON that says the same, in which what Shown escapes is escaped.
+// JSON is the same JSON value, with the characters escaped that Shown escapes.
 func JSON(text string) string {
 	var safe strings.Builder
 	for _, c := range text {
@@ -46,11 +46,11 @@ func JSON(text string) string {
 	return safe.String()
 }
 
-// OneLine is prose on one line, Shown: every run of white space and line breaks
-// is one space, and there is none at the ends.
+// OneLine is Shown for prose on one line: every run of white space and line breaks
+// becomes one space, and there is none at the ends.
 func OneLine(text string) string { return Shown(strings.Join(strings.Fields(text), " ")) }
 
-// Neutral is OneLine, and no command to any CI host wherever it stands:
+// Neutral is OneLine, and cannot be a command to any CI host at any position:
 //
 //	::error::x              : :error: :x
 //	##[group]x              # #[group]x
@@ -67,9 +67,9 @@ func Neutral(text string) string {
 	return text
 }
 
-// Lines is text of several lines, each of which is Shown and no command to any CI
-// host. Those after the first are indented, so none begins a line of ours. "::"
-// is a command at the beginning of a line only and stays elsewhere:
+// Lines is text of several lines. Each is Shown and cannot be a command to any CI host.
+// Lines after the first are indented, so that they differ from the program's own lines.
+// "::" is a command only at the beginning of a line, so it stays elsewhere:
 //
 //	Oz says: no
 //	  . ::error::x
@@ -88,6 +88,6 @@ func Lines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// command is the beginning of what a host takes for a command anywhere in a
-// line: ##[error] on GitHub, ##vso[...] on Azure, ##teamcity[...].
+// command is the beginning of a command that a host obeys anywhere in a line: ##[error]
+// on GitHub, ##vso[...] on Azure, ##teamcity[...].
 var command = regexp.MustCompile(`##([A-Za-z]*\[)`)

@@ -57,7 +57,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// FuzzNeutral: whatever comes in, nothing that comes out acts.
+// FuzzNeutral: whatever the input, the output controls no terminal and no CI host.
 func FuzzNeutral(f *testing.F) {
 	f.Add("a\r\n ::error::b\u2028##vso[x]\u202e")
 	f.Add("#\u200b#[x] :\u200b: \xff")

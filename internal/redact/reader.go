@@ -9,37 +9,35 @@ import (
 	"unicode/utf8"
 )
 
-// alphabet says which characters of a text count, and how.
+// alphabet says which characters of a text count, and how they are compared.
 type alphabet int
 
 const (
-	visible       alphabet = iota // all that can be seen but the backslash, without letter case
-	letters                       // not the Markdown characters either
-	base64Letters                 // with letter case; the URL alphabet is read as the standard one
+	visible       alphabet = iota // all visible characters except the backslash; case does not count
+	letters                       // the same without the Markdown characters
+	base64Letters                 // case counts; the URL alphabet is read as the standard one
 )
 
-// reader reads a text from left to right and keeps what it says, and from where
-// it has it. Where it decodes, what was read is a stack: an escape that comes to
-// its end is taken off and what it stands for is read in its place, which may end
-// another escape. So it decodes to any depth in one go. It remembers the last 64 KiB
-// of what was read.
+// reader decodes a text from left to right, and knows the position of each decoded
+// byte. The bytes read are a stack: a complete escape is popped, and its meaning is
+// pushed, which may complete another escape. So the reader decodes to any depth in one
+// pass. It remembers the last 64 KiB.
 type reader struct {
 	text     string
 	alphabet alphabet
 	decode   bool
-	end      int  // how far it is
-	blank    bool // white space came last
+	end      int  // position in text
+	blank    bool // the last byte was white space
 
-	next  []unit // to read, the last one first
+	next  []unit // still to read, the last one first
 	raw   []unit
 	bytes []byte // of raw
 	said  []byte // in the alphabet
 	from  []int  // where each byte of said begins in text
 }
 
-// unit is what is known of a byte: where it begins in the text, how much was said
-// before it, whether white space came first, and whether an escape of Mermaid's was
-// around it.
+// unit describes a byte: its position in the text, the number of decoded bytes before
+// it, whether white space came before it, and whether it was in an escape of Mermaid.
 type unit struct {
 	from, said int
 	byte       byte
@@ -47,10 +45,10 @@ type unit struct {
 	mermaid    bool
 }
 
-// remembered is how many bytes a reader looks back. It bounds the memory, not the time.
+// remembered is how many bytes a reader looks back. It bounds memory, not time.
 const remembered = 64 << 10
 
-// forget keeps the last bytes that were read, and what they said.
+// forget drops all but the last remembered bytes and their meaning.
 func (r *reader) forget() {
 	before := len(r.raw) - remembered
 	said := r.raw[before].said
@@ -61,7 +59,8 @@ func (r *reader) forget() {
 	}
 }
 
-// run reads the text anew, and calls each time that more is said.
+// run reads the text from its beginning, and calls each time that something was
+// decoded.
 func (r *reader) run(more func()) {
 	size := min(len(r.text), 2*remembered)
 	r.raw, r.bytes = slices.Grow(r.raw[:0], size), slices.Grow(r.bytes[:0], size)
@@ -85,8 +84,8 @@ func (r *reader) run(more func()) {
 	}
 }
 
-// margin is the length of what may stand before a line of foreign text: an indent
-// and the sign of a diff, a list or a quotation with a space after it.
+// margin is the length of a prefix of a line of foreign text: an indent, and the sign
+// of a diff, a list or a quotation with a space after it.
 func margin(line string) int {
 	text := strings.TrimLeft(line, " \t")
 	indent := len(line) - len(text)
@@ -103,7 +102,7 @@ func (r *reader) push(u unit, more func()) {
 		r.space()
 		return
 	case r.between(b):
-		if r.last(1) == '\\' { // which is its
+		if r.last(1) == '\\' { // the backslash escapes b
 			r.pop(1)
 		}
 		return
@@ -135,11 +134,11 @@ func (r *reader) push(u unit, more func()) {
 	}
 }
 
-// signs stand before a line of foreign text: of a diff, a list, a quotation or a table.
+// signs may begin a line of foreign text: in a diff, a list, a quotation or a table.
 const signs = "+->|"
 
-// space is white space. A sign between two is one of a line, whose break may have been
-// folded away.
+// space is white space. A sign between two spaces may be the beginning of a line whose
+// line break was replaced by a space.
 func (r *reader) space() {
 	last := len(r.raw) - 1
 	if r.alphabet == letters && last >= 0 && r.raw[last].alone && strings.IndexByte(signs, r.bytes[last]) >= 0 {
@@ -148,7 +147,7 @@ func (r *reader) space() {
 	r.blank = true
 }
 
-// between reports whether b is a character that may stand between any two.
+// between reports whether b may be between any two characters of a secret.
 func (r *reader) between(b byte) bool {
 	switch b {
 	case '*', '`', '~':
@@ -177,9 +176,9 @@ func (r *reader) say(b byte, from int) {
 	r.from = append(r.from, from)
 }
 
-// character says a byte that is not ASCII and, when it ends a character, that
-// character instead: in one letter case, or nothing when it cannot be seen. It
-// reports whether something was said.
+// character decodes a byte that is not ASCII. When the byte ends a character, it
+// decodes that character instead: in one letter case, or to nothing when it is
+// invisible. It reports whether it decoded something.
 func (r *reader) character(b byte, from int) bool {
 	r.say(b, from)
 	if utf8.RuneStart(b) {
@@ -202,7 +201,7 @@ func (r *reader) character(b byte, from int) bool {
 	return true
 }
 
-// folded is the first of all the letters that differ from c in case only.
+// folded is the first of the letters that differ from c only in case.
 func folded(c rune) rune {
 	first := c
 	for other := unicode.SimpleFold(c); other != c; other = unicode.SimpleFold(other) {
@@ -219,14 +218,13 @@ func (r *reader) pop(length int) unit {
 	return first
 }
 
-// escape is the length and the meaning of an escape that b ends, 0 when it ends
-// none.
+// escape is the length and the meaning of an escape that ends with b, 0 for none.
 func (r *reader) escape(b byte) (int, string) {
 	if r.last(2) == '\\' {
 		switch {
 		case strings.IndexByte("abfnrtv", b) >= 0:
 			return 2, ""
-		case b < utf8.RuneSelf && unicode.In(rune(b), unicode.P, unicode.S): // as Markdown has it
+		case b < utf8.RuneSelf && unicode.In(rune(b), unicode.P, unicode.S): // an escape of Markdown
 			return 2, string(rune(b))
 		}
 	}
@@ -273,7 +271,7 @@ var escapes = []struct {
 	{`\`, 3, 8, true},
 }
 
-// last is the last byte but n-1, 0 when there is none.
+// last is the n-th byte from the end, 0 when there is none.
 func (r *reader) last(n int) byte {
 	if n > len(r.bytes) {
 		return 0
@@ -309,8 +307,8 @@ func (r *reader) braces() (int, string) {
 	return n + 2, string(rune(value))
 }
 
-// entity reads &amp;, &#38; and &#x26;, and Mermaid's #38;. How far it looks back is
-// not bounded, for the semicolon ends every later look.
+// entity reads &amp;, &#38; and &#x26;, and Mermaid's #38;. It may look back over the
+// whole text, because no later look goes back beyond this semicolon.
 func (r *reader) entity() (int, string) {
 	for n := 2; n <= len(r.bytes); n++ {
 		switch b := r.last(n); {
@@ -334,8 +332,8 @@ func (r *reader) entity() (int, string) {
 	return 0, ""
 }
 
-// ampersand reports whether the last byte but n-1 begins an escape that the last one
-// ends. In Mermaid's &#65; both are escaped, and in #38;#65; only one.
+// ampersand reports whether the n-th byte from the end begins an escape that the last
+// byte ends. In Mermaid's &#65; both bytes are escaped, in #38;#65; only one.
 func (r *reader) ampersand(n int) bool {
 	return r.last(n) == '&' && r.raw[len(r.raw)-n].mermaid == r.raw[len(r.raw)-1].mermaid
 }
@@ -344,14 +342,14 @@ func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }
 
-// invisible reports whether a character leaves no mark of its own: white space,
-// and what is neither white space nor seen.
+// invisible reports whether a character has no visible shape: white space, and
+// characters that are not displayed.
 func invisible(c rune) bool {
-	return unicode.In(c, unicode.Z, unicode.Variation_Selector) || unseen(c) || c == '\u2800' // Braille's blank
+	return unicode.In(c, unicode.Z, unicode.Variation_Selector) || unseen(c) || c == '\u2800' // the blank of Braille
 }
 
-// unseen reports whether a character acts unseen: control, format, bidirectional
-// and zero-width characters, breaks of a line, and those that fonts ignore.
+// unseen reports whether a character acts invisibly: control, format, bidirectional and
+// zero-width characters, line breaks, and those that fonts ignore.
 func unseen(c rune) bool {
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }

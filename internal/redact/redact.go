@@ -1,14 +1,14 @@
-// Package redact makes text that others had a hand in fit to be printed: Redact
-// takes the secrets out of it, Neutral and Lines take the power out of it. It is
-// the one place for both. It is pure: text in, text out. Redact first: what was
-// escaped, cut or folded before is no longer what this comment speaks of.
+// Package redact makes foreign text safe to print: Redact hides the secrets in it,
+// Neutral and Lines make it harmless to terminals and CI hosts. No other package does
+// either. It is pure: text in, text out. Call Redact first: this comment does not hold
+// for text that was escaped, cut or folded before.
 //
 // # What Redact finds
 //
 // A piece is 12 bytes or more from anywhere in a line of a secret, cut between
-// characters. A line of 4 to 11 bytes is one piece as a whole; a shorter one is
-// not hidden, for it would blank ordinary words. A piece is replaced by *** when
-// it stands in the text in one of these spellings:
+// characters. A line of 4 to 11 bytes is one piece as a whole. A shorter line is not
+// hidden, because that would blank ordinary words. A piece is replaced by *** when the
+// text holds it in one of these spellings:
 //
 //   - as it is, in any letter case;
 //   - with characters escaped, all or some, to any depth and mixed: %41 of a URL
@@ -28,7 +28,7 @@
 //     on both sides, as a line break that was folded or escaped leaves it. A sign of
 //     the piece's own must not stand like that.
 //
-// A piece is found without its own Markdown characters, too, when 8 others remain.
+// A piece is also found without its own Markdown characters, when 8 others remain.
 // Nothing else in the text changes.
 //
 // # What it does not find
@@ -72,7 +72,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// Marker stands where a piece of a secret stood.
+// Marker replaces a piece of a secret.
 const Marker = "***"
 
 // Lengths in bytes. Hiding less would blank ordinary words.
@@ -87,7 +87,7 @@ const (
 // so it may be used from many goroutines.
 type Redactor struct{ readings []reading }
 
-// reading is a way to read a text and what to look for in it.
+// reading is a way to read a text, and what to search for in it.
 type reading struct {
 	alphabet alphabet
 	needles  needles
@@ -115,7 +115,7 @@ func New(secrets ...sensitive.String) *Redactor {
 }
 
 // Pieces are the lines of a secret that are long enough to be hidden, without
-// the white space around them.
+// surrounding white space.
 func Pieces(secret sensitive.String) []string {
 	var lines []string
 	for line := range strings.Lines(secret.Reveal()) {
@@ -126,7 +126,7 @@ func Pieces(secret sensitive.String) []string {
 	return lines
 }
 
-// learn adds what a line of a secret looks like in this reading.
+// learn adds the spellings of a line of a secret in this reading.
 func (r *reading) learn(line string, by *reader) {
 	for _, piece := range append(windows(line), line) {
 		for _, form := range forms(piece) {
@@ -137,8 +137,8 @@ func (r *reading) learn(line string, by *reader) {
 	}
 }
 
-// forms are the texts that encodings may begin with: the piece, in Latin-1 where
-// that is possible, and with a plus sign for each space.
+// forms are the texts to which an encoding may be applied: the piece as it is, in
+// Latin-1 when that is possible, and with a plus sign for each space.
 func forms(piece string) []string {
 	list := []string{piece}
 	if latin, ok := latin1(piece); ok && latin != piece {
@@ -152,7 +152,7 @@ func forms(piece string) []string {
 	return list
 }
 
-// windows are the shortest pieces of a line, from each of its characters on.
+// windows are the shortest pieces of a line, one from each of its characters.
 func windows(line string) []string {
 	var list []string
 	for at := range line {
@@ -180,7 +180,7 @@ func latin1(text string) (string, bool) {
 	return string(encoded), true
 }
 
-// spellings are the forms of a piece that this alphabet looks for.
+// spellings are the forms of a piece that are searched for in this alphabet.
 func (a alphabet) spellings(piece string, by *reader) []string {
 	var list []string
 	switch a {
@@ -196,7 +196,7 @@ func (a alphabet) spellings(piece string, by *reader) []string {
 		}
 	case base64Letters:
 		for before := range 3 {
-			// The characters that the piece alone decides.
+			// The characters that depend on the piece alone.
 			text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", before) + piece))
 			if core := text[(before*8+5)/6 : (before+len(piece))*8/6]; len(core) >= shortestBase64 {
 				list = append(list, core)
@@ -206,7 +206,7 @@ func (a alphabet) spellings(piece string, by *reader) []string {
 	return slices.DeleteFunc(list, func(text string) bool { return len(text) < shortestSecret })
 }
 
-// all is what a text says in an alphabet.
+// all is the decoded text in an alphabet.
 func (r *reader) all(text string, a alphabet, decode bool) string {
 	r.text, r.alphabet, r.decode = text, a, decode
 	r.run(func() {})
@@ -242,7 +242,7 @@ type span struct{ from, to int }
 
 func (s span) overlaps(other span) bool { return s.from < other.to && other.from < s.to }
 
-// add appends a part, joined with the last one where they overlap.
+// add appends a part, and joins it with the last one when they overlap.
 func add(found []span, next span) []span {
 	if last := len(found) - 1; last >= 0 && next.overlaps(found[last]) {
 		found[last] = span{min(next.from, found[last].from), max(next.to, found[last].to)}
@@ -251,7 +251,7 @@ func add(found []span, next span) []span {
 	return append(found, next)
 }
 
-// replace puts the marker in the place of what was found; parts that overlap are
+// replace replaces each part that was found by the marker. Overlapping parts count as
 // one.
 func replace(text string, found []span) string {
 	if len(found) == 0 {

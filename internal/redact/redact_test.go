@@ -72,7 +72,7 @@ func split(with string) func(string) string {
 	}
 }
 
-// lines puts with between two letters, again and again.
+// lines inserts with between two letters, repeatedly.
 func lines(with string) func(string) string {
 	two := regexp.MustCompile(`(?s)(.{3,}?[\pL\d])([\pL\d])`)
 	return func(piece string) string { return two.ReplaceAllString(piece, "${1}"+with+"$2") }
@@ -360,7 +360,7 @@ func FuzzNothingElseChanges(f *testing.F) {
 	f.Add("100% of \\ &amp; ** `x` %41", uint8(3), uint8(30))
 	f.Add("\xff\u200b\u202e&#65;", uint8(0), uint8(11))
 	f.Fuzz(func(t *testing.T, text string, from, length uint8) {
-		// A piece that is too short, between letters that no piece has.
+		// A piece that is too short, between letters that are in no piece.
 		at := min(int(from), len(secret)-11)
 		piece := secret[at : at+min(int(length), 11)]
 		foreign := strings.Map(func(c rune) rune {

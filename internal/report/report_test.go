@@ -369,7 +369,7 @@ func TestCommandsAreSaidInWords(t *testing.T) {
 	plan := keep()
 	plan.Environments[0].Fields = []reconcile.Field{{Name: "setup_commands", Old: []string{"git clone old", "cd ./api && npm ci"}, New: commands}}
 	words := []string{
-		"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
+		"prepare git for https://bitbucket.org: no prompts, no headers from the image",
 		"log git in to https://bitbucket.org with the secret BITBUCKET_API_TOKEN (access_token)",
 		"clone https://bitbucket.org/acme/api.git with the secret BITBUCKET_API_TOKEN into api",
 	}

@@ -38,9 +38,9 @@ var (
 	aeads = map[uint32]hpke.AEAD{1: hpke.AES128GCM(), 2: hpke.AES256GCM(), 3: hpke.ChaCha20Poly1305()}
 )
 
-// recipient is a key that values can be sealed for.
+// recipient is a key for which values can be sealed.
 type recipient struct {
-	prefix []byte // says in each ciphertext which key opens it
+	prefix []byte // in front of each ciphertext: the key that opens it
 	key    hpke.PublicKey
 	kdf    hpke.KDF
 	aead   hpke.AEAD
@@ -51,9 +51,9 @@ func (r recipient) seal(context, plaintext []byte) ([]byte, error) {
 	return slices.Concat(r.prefix, sealed), err
 }
 
-// readKeyset returns the primary key of a Tink keyset in binary form. It takes
-// no keyset that Tink refuses, whichever key the fault is in, and of those that
-// Tink takes only the ones whose keys are all public HPKE keys.
+// readKeyset returns the primary key of a Tink keyset in binary form. It refuses every
+// keyset that Tink refuses, whichever key is faulty, and keysets with keys other than
+// public HPKE keys.
 //
 // Source: tink-crypto/tink-go v2.9.0, keyset/validation.go and keyset/handle.go.
 func readKeyset(message []byte) (recipient, error) {
@@ -163,9 +163,9 @@ type (
 	texts   map[protowire.Number]func([]byte) error
 )
 
-// read takes a protocol buffers message apart, as lenient as the format is: the
-// last of several values holds, messages given twice are merged, and a field of
-// another number or type is passed over if it is whole.
+// read decodes a protocol buffers message, as leniently as the format demands: the last
+// of several values counts, messages given twice are merged, and a complete field of
+// another number or type is ignored.
 //
 // Source: protobuf.dev/programming-guides/encoding (2026-08).
 func read(message []byte, numbers numbers, texts texts) error {

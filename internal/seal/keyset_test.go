@@ -60,7 +60,8 @@ func TestTinkOpensWhatIsSealed(t *testing.T) {
 						require.NoError(t, err)
 						ciphertext, err := base64.StdEncoding.DecodeString(sealed.Ciphertext())
 						require.NoError(t, err)
-						// The others go, for Tink tries every key when there is no prefix.
+						// The other keys are removed, because Tink tries every key when
+						// there is no prefix.
 						for i, id := range ids {
 							if i != primary {
 								require.NoError(t, manager.Delete(id))
@@ -80,7 +81,8 @@ func TestTinkOpensWhatIsSealed(t *testing.T) {
 	}
 }
 
-// TestTinkJudgesKeysets has a keyset of every fault, and of what looks like one.
+// TestTinkJudgesKeysets has a keyset for every fault, and for everything that only
+// looks like a fault.
 func TestTinkJudgesKeysets(t *testing.T) {
 	t.Parallel()
 	const tag1, group15, end15, end14 = "\x0a", "\x7b", "\x7c", "\x74"
@@ -222,7 +224,7 @@ func TestTinkJudgesKeysets(t *testing.T) {
 	}
 }
 
-// TestWhatTinkOverlooksIsRefused has what Tink takes and seal does not.
+// TestWhatTinkOverlooksIsRefused has keysets that Tink accepts and seal refuses.
 func TestWhatTinkOverlooksIsRefused(t *testing.T) {
 	t.Parallel()
 	stranger, broken := publicKey(t, 2, hpkepb.HpkeKem_DHKEM_X25519_HKDF_SHA256), publicKey(t, 3, hpkepb.HpkeKem_ML_KEM768)
@@ -265,7 +267,7 @@ func judge(t *testing.T, message []byte) error {
 	verdict := tinkSeals(message)
 	if err != nil {
 		require.NotContains(t, err.Error(), "MARKER")
-		// Only a low order shows no sooner than when the value is sealed.
+		// A point of low order is found only when the value is sealed.
 		if !strings.HasPrefix(err.Error(), "read the upload key: ") {
 			require.ErrorContains(t, err, "encrypt the value: ")
 			require.ErrorContains(t, err, "low order")
@@ -305,9 +307,9 @@ func tinkSeals(message []byte) error {
 	return err
 }
 
-// beyond says whether a keyset holds what Tink does not look at and seal
-// refuses: a key for something else, or the inside of a post-quantum key that
-// is not the primary one.
+// beyond says whether a keyset holds something that Tink ignores and seal refuses: a
+// key for something else, or the inside of a post-quantum key that is not the primary
+// one.
 func beyond(t *testing.T, message []byte) bool {
 	var set tinkpb.Keyset
 	require.NoError(t, proto.Unmarshal(message, &set))

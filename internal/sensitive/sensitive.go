@@ -1,6 +1,6 @@
-// Package sensitive holds values that must not be printed: tokens and API keys.
-// It depends on nothing and touches nothing. Who may call Reveal is a row of the
-// table in test/rooms_test.go.
+// Package sensitive holds values that must not be printed: tokens and API keys. It has
+// no dependencies and no side effects. The table in test/rooms_test.go lists the
+// packages that may call Reveal.
 package sensitive
 
 import (
@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// placeholder stands wherever a String is printed.
+// placeholder is printed in place of every String.
 const placeholder = "[redacted]"
 
-// String is a value whose printed form is a placeholder, whatever the verb, the
-// encoder or the logger. The zero value is the empty string.
+// String is a value that is printed as a placeholder by every verb, encoder and logger.
+// The zero value is the empty string.
 //
-// The value sits behind a pointer because fmt ignores methods on unexported
-// fields: a struct that holds a String prints an address, never the text.
+// The value is behind a pointer because fmt ignores methods on unexported fields: a
+// struct that holds a String prints an address, never the text.
 type String struct{ value *string }
 
 // New returns a String that holds value.
@@ -36,13 +36,13 @@ func (s String) Same(o String) bool { return s.Reveal() == o.Reveal() }
 // IsEmpty reports whether there is no text.
 func (s String) IsEmpty() bool { return s.Reveal() == "" }
 
-// HasPrefix reports whether the text begins with prefix. It is how the rest of
-// the program recognises a kind of token without seeing one.
+// HasPrefix reports whether the text begins with prefix. With it the rest of the
+// program recognises the kind of a token without seeing the token.
 func (s String) HasPrefix(prefix string) bool { return strings.HasPrefix(s.Reveal(), prefix) }
 
-// In reports whether text holds the value, in whatever case: URLs are brought
-// to lower case, and what is left of a token is still worth hiding. An empty
-// value is in nothing.
+// In reports whether text holds the value, in any letter case: the program turns URLs
+// into lower case, and a token in lower case must still be hidden. It is false for an
+// empty value.
 func (s String) In(text string) bool {
 	return !s.IsEmpty() && strings.Contains(lower(text), lower(s.Reveal()))
 }

@@ -1,5 +1,5 @@
-// Package setup writes, recognises and merges the setup commands of an
-// environment. It is pure: a command is text here, and nothing runs it.
+// Package setup writes, recognises and merges the setup commands of an environment. It
+// is pure and runs no command.
 package setup
 
 import (
@@ -16,12 +16,12 @@ type Auth string
 // The ways.
 const (
 	Helper Auth = "helper" // git asks a credential helper, which reads the variable
-	URL    Auth = "url"    // the forms of Oz's documentation, to the letter
+	URL    Auth = "url"    // the commands of Oz's documentation, to the letter
 )
 
-// Clone is what the commands for one repository are made of. Its texts must have
-// been validated: a Repository from bitbucket.Parse, a POSIX variable name, a
-// branch without control characters.
+// Clone describes the commands for one repository. Its texts must be valid: a
+// Repository from bitbucket.Parse, a POSIX variable name, a branch without control
+// characters.
 type Clone struct {
 	Repository bitbucket.Repository
 	Secret     string              // name of the variable that holds the token
@@ -29,10 +29,10 @@ type Clone struct {
 	Auth       Auth
 	Branch     string // branch or tag; empty is the repository's own
 	Depth      int    // commits to fetch; 0 is all
-	BearerOnly bool   // Data Center was seen to refuse Basic authentication
+	BearerOnly bool   // this Data Center refuses Basic authentication
 
-	// Guess says that nobody has seen the server take the token in this form:
-	// where existing commands show a Kind and a BearerOnly, these stay.
+	// Guess says that it is not proved that the server accepts the token in this form.
+	// Kind and BearerOnly are then taken from existing commands, if there are any.
 	Guess bool
 }
 
@@ -56,10 +56,11 @@ func (c Clone) Command() string {
 //
 //	test -e app/.git/index && git -C app fetch origin || GIT_TERMINAL_PROMPT=0 git clone -o origin -c url.URL.insteadOf=URL URL app
 //
-// Git writes the index at the end of a clone, so an index tells a checkout, which
-// gets a fetch and keeps its files and branches. Whatever clone.defaultRemoteName
-// says, the remote is origin. Of all url.*.insteadOf the longest match counts, and
-// none is longer than the URL: an image that rewrites it, to SSH say, has no effect.
+// Git writes the index at the end of a clone, so a directory with an index is a
+// checkout. It gets a fetch and keeps its files and branches. The remote is origin,
+// whatever clone.defaultRemoteName says. Git uses the longest match of all
+// url.*.insteadOf, and no match is longer than the URL itself. So an image that
+// rewrites the URL, for example to SSH, has no effect.
 //
 // Source: https://git-scm.com/docs/git-config; https://git-scm.com/docs/git-clone.
 func (c Clone) helperCommand() string {
@@ -80,7 +81,7 @@ func (c Clone) options() string {
 	return options
 }
 
-// relative is a directory's name in a form that no program takes for an option.
+// relative is a directory's name in a form that cannot be an option.
 func relative(directory string) string {
 	if strings.HasPrefix(directory, "-") {
 		return "./" + directory

@@ -73,7 +73,7 @@ func TestCommandByURL(t *testing.T) {
 	}
 }
 
-// What a person has to read, and what every shell needs of it.
+// Limits for a person who reads the commands, and for every shell.
 func TestCommandsByHelper(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"https://bitbucket.org/your-workspace/your-repo", "https://git.example.com:8443/bitbucket/scm/~jane/app"} {
@@ -104,7 +104,7 @@ func TestCommandsByHelper(t *testing.T) {
 	assert.Empty(t, setup.Clone{Auth: setup.URL}.LogIn())
 }
 
-// The page shows what an environment gets.
+// The documentation shows the commands that an environment gets.
 func TestTheDocumentationShowsTheCommands(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/setup-commands.md")
@@ -162,7 +162,7 @@ func TestUserCommandsKeepOneSession(t *testing.T) {
 				"echo 'it is' \"it's\" '\"' >eight; true",
 				"echo $A >nine",
 			}
-			if in.name != "fish" { // which has none of these
+			if in.name != "fish" { // url has none of these
 				commands = append(commands, "B=2; greet() { echo \"$1 $B\"; }", "greet you >ten", "cat >eleven <<E\n$B\nE")
 			}
 			var inside []string

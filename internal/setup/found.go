@@ -8,17 +8,17 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// Why Found finds nothing.
+// The reasons why Found finds nothing.
 var (
-	ErrNoClone  = errors.New("it clones no repository of Bitbucket over HTTPS")
+	ErrNoClone  = errors.New("it clones no Bitbucket repository over HTTPS")
 	ErrNoSecret = errors.New("it clones without a secret")
-	ErrPartial  = errors.New("its clone is a part of a longer command")
+	ErrPartial  = errors.New("its clone is part of a longer command")
 )
 
-// Found is what existing commands amount to, as Merge would be told it: the clones, of
-// one server, that say the same of secret, way and depth as the first one with a secret,
-// and the user's own commands. These are not known where they do not stand as Merge puts
-// them. Of several variables that may hold the token, one of listed is taken.
+// Found reads existing commands into the arguments that Merge needs to produce them. The
+// clones are of one server, and have the secret, Auth and depth of the first clone with
+// a secret. The user's own commands are not known when they are not in the form that
+// Merge writes. When several variables may hold the token, one of listed is chosen.
 func Found(existing, listed []string) (clones []Clone, user []string, known bool, err error) {
 	found, _ := read(existing)
 	if len(found) == 0 {
@@ -48,15 +48,15 @@ func Found(existing, listed []string) (clones []Clone, user []string, known bool
 	return clones, user, known, nil
 }
 
-// joins reports whether one entry can say both what others say and c.
+// joins reports whether one entry can describe c together with others.
 func (c Clone) joins(others []Clone) bool {
 	first := others[0]
 	return c.Repository.Origin() == first.Repository.Origin() && c.Secret == first.Secret && c.Auth == first.Auth && c.Depth == first.Depth && c.Branch == "" &&
 		!slices.ContainsFunc(others, func(o Clone) bool { return o.Repository.Same(c.Repository) })
 }
 
-// own are the commands beside clones and logins, as the user has written them, and
-// whether all of them are inside the primary repository.
+// own are the commands other than clones and logins, as the user wrote them. Known is
+// false when one of them does not run inside the primary repository.
 func own(existing []string, clones []Clone) (user []string, known bool) {
 	home := clones[0].Repository
 	for _, command := range existing {
@@ -73,11 +73,12 @@ func own(existing []string, clones []Clone) (user []string, known bool) {
 	return user, true
 }
 
-// expansion finds variables that are read, in quotes too that another shell reads.
+// expansion finds variables that are expanded, also in quotes that another shell
+// expands.
 var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// secretIn is the variable that holds the token in the text of a clone or login, empty
-// for none: the first of listed, else the first one.
+// secretIn is the variable that holds the token in the text of a clone or login: the
+// first that is in listed, else the first one, empty for none.
 func secretIn(text string, listed []string) string {
 	first := ""
 	for _, match := range expansion.FindAllStringSubmatch(text, -1) {

@@ -12,7 +12,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-// TestWhatMergeMadeIsFound: the way back from commands to what they were made of.
+// TestWhatMergeMadeIsFound: Found undoes Merge.
 func TestWhatMergeMadeIsFound(t *testing.T) {
 	t.Parallel()
 	user := []string{"make", "a; b", "cat <<E\nx\nE"}

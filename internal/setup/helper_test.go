@@ -13,14 +13,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// A login is a token, and how a host takes it.
+// A login is a token, and how a host accepts it.
 type login struct {
 	name   string
 	flavor bitbucket.Flavor
 	kind   bitbucket.TokenKind
 	token  string
-	user   string // that the host takes with Basic; empty: it refuses Basic
-	bearer bool   // does the host take Bearer?
+	user   string // user that the host accepts with Basic; empty: it refuses Basic
+	bearer bool   // the host accepts Bearer
 }
 
 var (
@@ -32,8 +32,8 @@ var (
 	longToken       = login{"600 characters", bitbucket.Cloud, bitbucket.APIToken, "ATATT" + strings.Repeat("aB3_=", 120), "x-bitbucket-api-token-auth", false}
 )
 
-// A scene is a host with one repository, a workspace, and the clone of the one
-// into the other.
+// A scene is a host with one repository, a workspace, and the clone of the repository
+// into the workspace.
 type scene struct {
 	*workspace
 	host  *host
@@ -52,7 +52,7 @@ func newScene(t *testing.T, l login) scene {
 // commands are what an environment gets for the clone.
 func (s scene) commands() []string { return setup.Merge(nil, []setup.Clone{s.clone}, nil, false) }
 
-// isGood fails the test unless the checkout is a whole one of the branch main.
+// isGood fails the test unless the checkout is a complete one of the branch main.
 func (s scene) isGood() {
 	s.t.Helper()
 	assert.Equal(s.t, git(s.t, s.bare, "rev-parse", "main"), s.mustRun("git -C app rev-parse HEAD"))
@@ -217,7 +217,7 @@ func TestHelperIsForItsHostOnly(t *testing.T) {
 	assert.Empty(t, elsewhere.refused(), "no login was tried")
 }
 
-// Legal names that a shell or git could take for something else.
+// Legal names that a shell or git could misread.
 func TestHelperClonesIntoOddDirectories(t *testing.T) {
 	t.Parallel()
 	for _, slug := range []string{"-x", "--", ".hidden", "a..b", "if"} {
@@ -251,7 +251,8 @@ func TestHelperReadsAnyVariable(t *testing.T) {
 	}
 }
 
-// Bearer needs git 2.46; an older one is told so, and no login is refused.
+// Bearer needs git 2.46. With an older git the user is told so, and no login is
+// refused.
 func TestHelperBearerOnly(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, bearerOnly)

@@ -12,8 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-// hostile are commands with so many calls, logins, clones and variables that holding each
-// against each takes minutes where n is some thousands.
+// hostile are commands with so many calls, logins, clones and variables that comparing
+// each with each takes minutes when n is some thousands.
 func hostile(n int) []string {
 	const login = `git config --global credential.https://a%d.test.helper '!f() { echo password=$T; }; f'`
 	var logins, variables []string

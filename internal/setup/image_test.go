@@ -34,7 +34,7 @@ func (s scene) store() {
 	require.NoError(s.t, os.WriteFile(filepath.Join(s.home, ".git-credentials"), []byte(text), 0o600))
 }
 
-// The commands hold in images that are not clean.
+// The commands work in images with git settings of their own.
 func TestImages(t *testing.T) {
 	t.Parallel()
 	images := []struct {
@@ -107,8 +107,8 @@ func (s scene) knowsGlobal() bool {
 	return out == "c\n"
 }
 
-// A GIT_CONFIG_GLOBAL that names no regular file is neither waited for nor written
-// through, and the session gets one that git can use.
+// When GIT_CONFIG_GLOBAL does not name a regular file, the commands neither hang nor
+// write through it, and the session gets a file that git can use.
 func TestImagesWithoutAGlobalConfiguration(t *testing.T) {
 	t.Parallel()
 	targets := []struct {
@@ -175,7 +175,7 @@ func TestImagesWithoutAGlobalConfiguration(t *testing.T) {
 	}
 }
 
-// What no command can mend is said in words, and nobody is asked.
+// When no command can fix the problem, a message says so, and git does not prompt.
 func TestImagesThatCannotClone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -221,8 +221,8 @@ func TestImagesThatCannotClone(t *testing.T) {
 	}
 }
 
-// A checkout that another user owns is not touched, in git's words; before 2.35.2
-// git does not mind.
+// A checkout that another user owns is not touched, and git says why. Before 2.35.2 git
+// allows it.
 func TestAnotherUsersCheckout(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -240,7 +240,7 @@ func TestAnotherUsersCheckout(t *testing.T) {
 	s.isGood()
 }
 
-// Nor is a program asked that would ask a person.
+// An askpass program is not run either.
 func TestNoProgramAsks(t *testing.T) {
 	t.Parallel()
 	for _, in := range shells {
@@ -263,8 +263,8 @@ func TestNoProgramAsks(t *testing.T) {
 	}
 }
 
-// No command asks on the terminal in which Oz runs it: a question would wait for
-// ever. What the session runs later asks nothing either.
+// No command asks on the terminal in which Oz runs it: a question would wait for ever.
+// Later commands of the session do not prompt either.
 func TestNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	if !isInstalled(t, "script") {
@@ -288,7 +288,7 @@ func TestNobodyIsAsked(t *testing.T) {
 	}
 }
 
-// Git LFS asks git for the credential, and so our helper.
+// Git LFS asks git for the credential, which runs our helper.
 func TestHelperServesLFS(t *testing.T) {
 	t.Parallel()
 	if !isInstalled(t, "git-lfs") {

@@ -7,20 +7,20 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// Merge is the list of setup commands that an environment should have. The
-// first of clones is the primary repository; all are of one server, with one
-// Secret, Kind and Auth.
+// Merge is the list of setup commands that an environment should have. The first of
+// clones is the primary repository. All clones have the same server, Secret, Kind and
+// Auth.
 //
-// When user commands are given, the list is made anew: the login, the clone
-// commands in their order, then the user's, each inside the primary repository.
-// When they are not, existing stays, but that the first clone command of each of
-// the repositories becomes the new one, others of the same repository go, and one that
-// is missing comes after the clone of the repository before it, the primary's at the
-// front. The login stands where it stood, but before all that clones from the server; with
-// URL it goes, unless another clone needs it. A clone keeps what existing commands show:
-// how owner and repository are spelled, and where the form is a guess, the form.
+// When user commands are given, the list is written anew: the login, the clone commands in
+// their order, then the user's, each inside the primary repository. When they are not
+// given, existing stays, with these changes. The first clone command of each repository
+// becomes the new one; other clone commands of that repository are removed. A missing
+// clone command is added after that of the repository before it, the primary's at the
+// front. The login keeps its place, but comes before every command that uses the server.
+// With URL it is removed, unless another clone needs it. A clone keeps the spelling of
+// owner and repository in existing commands and, when Guess is set, their form.
 //
-// Merging again what came out changes nothing.
+// Merging the result again changes nothing.
 func Merge(existing []string, clones []Clone, user []string, given bool) []string {
 	clones = adopted(existing, clones)
 	var merged []string
@@ -46,8 +46,8 @@ func Merge(existing []string, clones []Clone, user []string, given bool) []strin
 	return merged
 }
 
-// replace is existing with every clone command of clones' repositories replaced
-// by the new one, the first time, or dropped.
+// replace is existing with the first clone command of each repository replaced by the
+// new one, and its other clone commands dropped.
 func replace(existing []string, clones []Clone) []string {
 	var replaced []string
 	for _, command := range existing {
@@ -63,8 +63,8 @@ func replace(existing []string, clones []Clone) []string {
 	return replaced
 }
 
-// loggedIn is a list of commands, which holds those of clones, with the login to
-// their server, once.
+// loggedIn is commands with one login to the server of clones. Commands must hold the
+// clone commands.
 func loggedIn(commands []string, clones []Clone) []string {
 	var kept []string
 	at, needed, home := -1, false, clones[0].Repository
@@ -90,8 +90,8 @@ func loggedIn(commands []string, clones []Clone) []string {
 	return kept
 }
 
-// logsIn reports whether command, as a whole, is a login to the server: what
-// LogIn gives, or one by hand that says nothing else.
+// logsIn reports whether command as a whole is a login to the server: one of LogIn, or
+// a hand-written one that does nothing else.
 func logsIn(command, origin string) bool {
 	calls := shell.Chain(command)
 	return command == strings.ReplaceAll(prepare, "ORIGIN", origin) || len(calls) > 0 && !slices.ContainsFunc(calls, func(call shell.Call) bool {
@@ -100,8 +100,8 @@ func logsIn(command, origin string) bool {
 	})
 }
 
-// adopted are the clones, with what the first existing clone of each one's
-// repository shows.
+// adopted are the clones, each with the spelling and form of the first existing clone
+// of its repository.
 func adopted(existing []string, clones []Clone) []Clone {
 	clones = slices.Clone(clones)
 	found, _ := read(existing)

@@ -14,24 +14,25 @@ import (
 // Use is a repository that a setup command clones with a secret.
 type Use struct {
 	Repository bitbucket.Repository
-	Kind       bitbucket.TokenKind // as which the token is presented; empty: the commands do not tell
-	Branch     string              // branch or tag; empty is the repository's own
-	Directory  string              // of the checkout, below the directory in which the command runs
-	Command    string              // that clones it
+	Kind       bitbucket.TokenKind // how the token is presented; empty: the commands do not tell
+	Branch     string              // branch or tag; empty: the repository's default branch
+	Directory  string              // the checkout, below the directory in which the command runs
+	Command    string              // the command that clones the repository
 }
 
-// Usage is what the setup commands of an environment do with a secret.
+// Usage is how the setup commands of an environment use a secret.
 type Usage struct {
 	Uses   []Use
-	Opaque []string // commands that name the secret, and neither clone nor log in with it as far as we recognise
+	Opaque []string // commands that name the secret but are not recognised as a clone or login
 
-	// Elsewhere are the origins, "https://host", that git presents the secret to in
-	// commands that clone no repository of Bitbucket there.
+	// Elsewhere are other origins, "https://host", to which git presents the secret:
+	// the commands clone no Bitbucket repository there.
 	Elsewhere []string
 }
 
-// UsageOf finds the repositories that commands clone over HTTP with the variable: a
-// clone presents it, or an earlier command has told git to present it to the server.
+// UsageOf finds the repositories that commands clone over HTTP with the variable: the
+// clone itself presents it, or an earlier login configures git to present it to the
+// server.
 func UsageOf(commands []string, variable string) Usage {
 	var usage Usage
 	clones, logins := read(commands)
@@ -67,7 +68,7 @@ func UsageOf(commands []string, variable string) Usage {
 }
 
 // Presents returns a function that reports whether commands clone over HTTP with a
-// variable, as UsageOf finds it. It reads the commands once, for any number of variables.
+// variable, as UsageOf does. It parses the commands once for any number of variables.
 func Presents(commands []string) func(variable string) bool {
 	clones, _ := read(commands)
 	with, words := map[string]bool{}, map[string]bool{}
@@ -87,7 +88,7 @@ type cloning struct {
 	Use
 	depth int
 	own   bool   // the clone has a credential of its own
-	with  string // what presents the credential: the clone, or the login before it
+	with  string // text of the command that presents the credential: the clone, or a login before it
 }
 
 // read finds the clones and the logins of commands that run one after another.
@@ -110,9 +111,9 @@ func read(commands []string) (clones []cloning, logins []login) {
 	return clones, logins
 }
 
-// Clones reports whether command, as a whole, clones r: a "git clone" with any
-// options, directory, user and variable, over HTTPS or SSH, and before it no more
-// than tests and fetches. A clone that is part of a longer command is not.
+// Clones reports whether command as a whole clones r: a "git clone" with any options,
+// directory, user and variable, over HTTPS or SSH. Only tests and fetches may come
+// before it. It is false for a clone in a longer command.
 func Clones(command string, r bitbucket.Repository) bool {
 	clones := false
 	for _, call := range shell.Chain(command) {
@@ -168,8 +169,8 @@ func cloned(word string) (r bitbucket.Repository, user string, ok bool) {
 	return r, user, err == nil && strings.HasSuffix(bitbucket.OriginOf(word), "://"+r.Host) // "https://evil.example.com?@bitbucket.org/..." is not
 }
 
-// elsewhere are the origins that a call of git names beside the repositories that it
-// clones. One that a variable hides is none.
+// elsewhere are the origins that a call of git names besides the repositories that it
+// clones. An origin inside a variable is not found.
 func elsewhere(c shell.Call) []string {
 	if !shell.Names(c.Source, "git") {
 		return nil
@@ -184,20 +185,20 @@ func elsewhere(c shell.Call) []string {
 	return slices.DeleteFunc(origins, func(origin string) bool { return origin == "" || strings.Contains(origin, "$") })
 }
 
-// beforeURL is what stands before a URL that git talks to, in a word of its own: nothing,
-// "git+" of pip, or "url." of a configuration that puts this URL in the place of another.
+// beforeURL is what may come before a URL of git in a word: nothing, "git+" of pip, or
+// "url." of a configuration that replaces another URL by this one.
 var beforeURL = regexp.MustCompile(`(?i)^(?:git\+|(?:--config=)?url\.)`)
 
-// login is what a command tells git about the credential of later ones.
+// login is what a command tells git about the credential for later commands.
 type login struct {
-	prefix  string // of the URLs that it is for, in lower case; empty: all
-	text    string // that names variable and user
+	prefix  string // prefix of the URLs that it is for, in lower case; empty: all
+	text    string // the text that names variable and user
 	command string
 }
 
-// loginOf finds what a "git config" says about credentials: a helper, a header, or
-// a URL with a password that takes the place of another. An empty helper takes back
-// those before it.
+// loginOf finds what a "git config" sets for credentials: a helper, a header, or a URL
+// with a password that replaces another URL. An empty helper removes the helpers before
+// it.
 //
 //	git config --global credential.https://bitbucket.org.helper '!f() { echo username=x-token-auth; echo "password=$TOKEN"; }; f'
 //	git config --global http.https://git.example.com/.extraHeader "Authorization: Bearer $TOKEN"
@@ -213,9 +214,9 @@ func loginOf(c shell.Call) (l login, ok bool) {
 		prefix, value := userOf.ReplaceAllString(strings.TrimSuffix(rest[:max(dot, 0)], "/"), "://"), strings.ToLower(arguments[i+1])
 		switch section + "." + rest[dot+1:] {
 		case "credential.helper":
-			return login{prefix: prefix, text: c.Source}, value == "" || strings.Contains(value, "$") // others add to it
+			return login{prefix: prefix, text: c.Source}, value == "" || strings.Contains(value, "$") // other commands add to it
 		case "http.extraheader":
-			if value == "" { // which says nothing of helpers
+			if value == "" { // no setting of a helper
 				return login{prefix: prefix}, true
 			}
 			return login{prefix: prefix, text: c.Source}, strings.HasPrefix(value, "authorization:")
@@ -226,11 +227,12 @@ func loginOf(c shell.Call) (l login, ok bool) {
 	return login{}, false
 }
 
-// userOf finds what stands before the host of a URL.
+// userOf finds the user in a URL.
 var userOf = regexp.MustCompile(`://[^/@]*@`)
 
-// mayServe reports whether git may present one of the logins to what a call, that is
-// neither a clone nor a login that we can read, names or hides in a variable.
+// mayServe reports whether git may present one of the logins in a call that is neither
+// a clone nor a login that is understood. The call may name the server, or hold it in a
+// variable.
 func mayServe(logins []login, source string) bool {
 	if len(logins) == 0 || !shell.Names(source, "git") {
 		return false
@@ -242,17 +244,17 @@ func mayServe(logins []login, source string) bool {
 	return slices.ContainsFunc(logins, func(l login) bool { return strings.Contains(source, l.host()) })
 }
 
-// host is whom the login is for, empty for all.
+// host is the host that the login is for, empty for all.
 func (l login) host() string {
 	_, server, _ := strings.Cut(l.prefix, "://")
 	host, _, _ := strings.Cut(strings.TrimPrefix(server, "*."), "/")
 	return host
 }
 
-// everywhere stands for all origins, in a header that git sends to each of them.
+// everywhere stands for all origins: git sends a header without a URL to each of them.
 const everywhere = ""
 
-// origins are where git presents the logins, whatever it asks there.
+// origins are the origins to which git presents the logins, whatever the request.
 func origins(logins []login) map[string]bool {
 	at := map[string]bool{}
 	for _, l := range logins {
@@ -286,8 +288,8 @@ func git(c shell.Call) (subcommand string, arguments []string) {
 	return c.Subcommand("-c", "-C", "--config-env", "--git-dir", "--work-tree")
 }
 
-// kindOf tells as which kind of token a text presents the secret, by the user
-// that it names in a URL or in a helper; empty: by none of ours.
+// kindOf is the kind of token that a text presents, derived from the user that it names
+// in a URL or in a helper; empty for an unknown user.
 func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	for _, kind := range r.Flavor.TokenKinds() {
 		if r.Flavor == bitbucket.DataCenter || strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()) {
@@ -297,7 +299,7 @@ func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	return ""
 }
 
-// directoryOf is where git clones to, by the words after the URL.
+// directoryOf is the directory into which git clones, from the words after the URL.
 func directoryOf(after []string, r bitbucket.Repository) string {
 	if len(after) == 0 || strings.HasPrefix(after[0], "-") {
 		return r.Directory()

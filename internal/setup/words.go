@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Words are commands as a person reviews them, one for one. What this program
-// writes, to the letter, is said in words; everything else stands as it is:
+// Words are commands as a person reviews them, one text for each. A command exactly as
+// this program writes it is described in words; every other command stays as it is:
 //
 //	clone https://bitbucket.org/acme/app.git (branch main) with the secret BITBUCKET_API_TOKEN into app
 func Words(commands []string) []string {
@@ -28,7 +28,7 @@ func Words(commands []string) []string {
 		if c.BearerOnly {
 			as += " as Bearer only"
 		}
-		said[command[0]] = "prepare git for " + origin + ": no prompt, no header of the image's own"
+		said[command[0]] = "prepare git for " + origin + ": no prompts, no headers from the image"
 		said[command[1]] = fmt.Sprintf("log git in to %s with the secret %s (%s)", origin, c.Secret, as)
 	}
 	for _, made := range clones {
@@ -46,7 +46,7 @@ func Words(commands []string) []string {
 	return words
 }
 
-// words say what the clone does; not with which secret where nobody knows.
+// words describe what the clone does. The secret is left out when it is not known.
 func (c Clone) words() string {
 	text := "clone " + c.Repository.CloneURL()
 	var of []string
@@ -65,7 +65,7 @@ func (c Clone) words() string {
 	return text + " into " + c.Repository.Directory()
 }
 
-// form is what a login is made of, if it may be one of ours.
+// form is the Clone from which a login was made, if this program may have written it.
 func (l login) form() (c Clone, ok bool) {
 	path := "/scm/project/repo.git"
 	if l.prefix == "https://bitbucket.org" {
@@ -79,8 +79,8 @@ func (l login) form() (c Clone, ok bool) {
 	return Clone{Repository: r, Auth: Helper, Secret: variable[1], Kind: kindOf(r, l.text), BearerOnly: strings.Contains(l.text, bearerOnly)}, true
 }
 
-// Each finds the variable that something of ours reads: a helper, and a clone of the
-// documented forms, of which the last one counts.
+// Each finds the variable that a command of this program reads: a helper, or a clone of
+// the documented forms. In a clone the last match counts.
 var (
 	inHelper = regexp.MustCompile(`\$\{(\w+):\?`)
 	inClone  = regexp.MustCompile(`(?::|Bearer )\$(\w+)["@]`)

@@ -2,8 +2,8 @@ package shell
 
 import "strings"
 
-// Inside is the shortest command of which In makes this one for a directory, false when
-// there is none.
+// Inside undoes In: it is the shortest command for which In returns this one for a
+// directory, false when there is none.
 func Inside(directory, command string) (inner string, ok bool) {
 	rest, found := strings.CutPrefix(command, "cd "+Quote("./"+directory)+" && ")
 	if !found {
@@ -16,7 +16,7 @@ func Inside(directory, command string) (inner string, ok bool) {
 	return inner, In(directory, inner) == command
 }
 
-// unquoted takes off what Quote has put around a text.
+// unquoted removes the quotes that Quote adds.
 func unquoted(word string) string {
 	if len(word) < 2 || word[0] != '\'' || word[len(word)-1] != '\'' {
 		return word

@@ -1,5 +1,4 @@
-// Package shell reads and quotes commands of a shell. It is pure: nothing runs
-// them.
+// Package shell parses and quotes shell commands. It is pure and runs no command.
 package shell
 
 import (
@@ -18,24 +17,25 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// The parser goes down the stack for every bracket, and makes up to a kilobyte for two
-// bytes. Who may edit an environment gives it a megabyte of them: that would end the
-// process, which no recover prevents. What is longer or deeper cannot be parsed.
+// The parser recurses for every bracket, and uses up to a kilobyte for two bytes.
+// Everyone who may edit an environment can give it a megabyte of brackets. That would
+// end the process, and recover cannot prevent it. Longer or deeper commands are not
+// parsed.
 const (
 	// longest is the longest command in bytes: 8 MB when it is parsed.
 	longest = 16 << 10
-	// deepest is how many calls may be on the stack: some two hundred brackets.
-	// enough is how many bytes are read before anybody looks: what they open is not deep.
+	// deepest is how many calls may be on the stack: some two hundred brackets. The first
+	// enough bytes are read without a check of the depth: they cannot go too deep.
 	enough  = 512
 	deepest = 2000
-	// deepestScript is how many scripts may be in one another: each is parsed while
-	// the ones around it are in memory.
+	// deepestScript is how deep scripts may be nested: each is parsed while the ones
+	// around it are in memory.
 	deepestScript = 4
 )
 
 var (
 	errLong = fmt.Errorf("it is longer than %d KiB", longest>>10)
-	errDeep = errors.New("its brackets are too deep in one another")
+	errDeep = errors.New("its brackets are nested too deep")
 )
 
 // parse reads command as bash, which is what Oz's images start.
@@ -48,15 +48,16 @@ func parse(command string) (*syntax.File, error) {
 	return parser.Parse(&shallow{Reader: strings.NewReader(command)}, "")
 }
 
-// Each of these begins anew with what it is given. To make one costs as much as it does
-// with a command, and a file of environments holds thousands.
+// These are used again for each command: making one costs as much as parsing a command,
+// and a file of environments holds thousands.
 var (
 	parsers  = sync.Pool{New: func() any { return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)) }}
 	printers = sync.Pool{New: func() any { return syntax.NewPrinter() }}
 )
 
-// shallow is what a parser reads, a kilobyte at a time, until it is too deep. To look how
-// deep it is takes as long as to parse a short command, in which nothing gets deep.
+// shallow is the reader of a parser. It gives a kilobyte at a time and ends when the
+// stack is too deep. Checking the depth takes as long as parsing a short command, so
+// short commands, which are never deep, are not checked.
 type shallow struct {
 	io.Reader
 	read int
@@ -71,8 +72,8 @@ func (s *shallow) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Check checks the syntax of one command, which an interactive bash will run. The
-// error says where it is wrong and how.
+// Check checks the syntax of one command for an interactive bash. The error says what
+// is wrong and where.
 func Check(command string) error {
 	file, err := parse(command)
 	if wrong, ok := errors.AsType[syntax.ParseError](err); ok {
@@ -92,24 +93,22 @@ func Check(command string) error {
 	return nil
 }
 
-// OpensDocument reports whether command has a here-document whose last line is
-// missing.
+// OpensDocument reports whether command begins a here-document and does not end it.
 func OpensDocument(command string) bool {
 	_, err := parse(command)
 	wrong, ok := errors.AsType[syntax.ParseError](err)
 	return ok && strings.HasPrefix(wrong.Text, "unclosed here-document")
 }
 
-// continues reports whether command ends in a backslash that nothing escapes.
+// continues reports whether command ends in an unescaped backslash.
 func continues(command string) bool {
 	backslashes := len(command) - len(strings.TrimRight(command, `\`))
 	return backslashes%2 == 1
 }
 
-// In is command, run inside directory: "cd ./directory && command", where no
-// CDPATH applies. A command that "&&" would not hold together, such as
-// "sleep 1 & make", goes to the same shell as a whole:
-// "cd ./directory && eval 'sleep 1 & make'".
+// In is command, run inside directory: "cd ./directory && command". The "./" keeps
+// CDPATH out. A command that "&&" would split, such as "sleep 1 & make", is passed to
+// the same shell as a whole: "cd ./directory && eval 'sleep 1 & make'".
 func In(directory, command string) string {
 	if !IsAndList(command) {
 		command = "eval " + Quote(command)
@@ -117,8 +116,8 @@ func In(directory, command string) string {
 	return "cd " + Quote("./"+directory) + " && " + command
 }
 
-// IsAndList reports whether command is one line, with one or several commands that
-// nothing but "&&" joins. A command that cannot be parsed is none.
+// IsAndList reports whether command is one line of commands that are joined only by
+// "&&". It is false for a command that cannot be parsed.
 func IsAndList(command string) bool {
 	file, err := parse(command)
 	if err != nil || len(file.Stmts) != 1 || len(file.Last) > 0 || strings.Contains(command, "\n") {
@@ -133,10 +132,10 @@ func joined(s *syntax.Stmt) bool {
 		(!is || list.Op == syntax.AndStmt && joined(list.X) && joined(list.Y))
 }
 
-// Variables are the names of the variables that command expects from its
-// environment, $NAME and ${NAME...}, each once, in the order of their
-// appearance. Variables that command itself sets are left out, as is text in
-// single quotes that no shell reads. A command that cannot be parsed has none.
+// Variables are the names of the variables that command expects from its environment,
+// $NAME and ${NAME...}, each once, in the order of their appearance. Left out are
+// variables that command itself sets, and text in single quotes that no shell expands.
+// A command that cannot be parsed has none.
 func Variables(command string) []string {
 	var read, set []string
 	walk(command, func(node syntax.Node) {
@@ -156,9 +155,9 @@ func Variables(command string) []string {
 	return slices.DeleteFunc(read, func(name string) bool { return slices.Contains(set, name) })
 }
 
-// Names reports whether the variable's name stands anywhere in command as a
-// word of its own: expanded, in quotes that another shell will read, as an
-// argument, or in text that cannot be parsed.
+// Names reports whether command contains the variable's name as a word: expanded, in
+// quotes that another shell will expand, as an argument, or in text that cannot be
+// parsed.
 func Names(command, variable string) bool {
 	if variable == "" || strings.ContainsFunc(variable, isBetween) {
 		return false
@@ -176,7 +175,7 @@ func Names(command, variable string) bool {
 	}
 }
 
-// Words are the words of which Names looks for one: letters, digits and "_".
+// Words are the words that Names compares: letters, digits and "_".
 func Words(command string) []string {
 	return strings.FieldsFunc(command, isBetween)
 }
@@ -189,7 +188,7 @@ func isWord(c byte) bool {
 
 // Call is a simple command.
 type Call struct {
-	Words  []string // after the shell has taken the quotes off, with a "$" for each expansion
+	Words  []string // without quotes, and with a "$" for each expansion
 	Source string
 }
 
@@ -201,8 +200,8 @@ func (c Call) Program() string {
 	return path.Base(c.Words[0])
 }
 
-// Subcommand is the first word after the program that is no option, and the words
-// after it. withValue are the options that have a value of their own.
+// Subcommand is the first word after the program that is not an option, and the words
+// after it. withValue are the options whose value is the next word.
 func (c Call) Subcommand(withValue ...string) (name string, arguments []string) {
 	for i := 1; i < len(c.Words); i++ {
 		switch word := c.Words[i]; {
@@ -215,7 +214,7 @@ func (c Call) Subcommand(withValue ...string) (name string, arguments []string) 
 	return "", nil
 }
 
-// Option is the value of an option that has these names, empty for none.
+// Option is the value of an option with one of these names, empty for none.
 func Option(arguments []string, names ...string) string {
 	for i, argument := range arguments {
 		if name, value, _ := strings.Cut(argument, "="); slices.Contains(names, name) {
@@ -225,8 +224,8 @@ func Option(arguments []string, names ...string) string {
 	return ""
 }
 
-// Calls are the simple commands of command. In the place of one that hands a script
-// to a shell are those of the script. A command that cannot be parsed has none.
+// Calls are the simple commands of command. A command that passes a script to a shell
+// is replaced by the commands of the script. A command that cannot be parsed has none.
 func Calls(command string) []Call {
 	var list []Call
 	walk(command, func(node syntax.Node) {
@@ -239,7 +238,7 @@ func Calls(command string) []Call {
 	return list
 }
 
-// script is what the call hands to a shell, empty for nothing.
+// script is the script that the call passes to a shell, empty for none.
 func (c Call) script() string {
 	switch program := c.Program(); {
 	case program == "eval" && len(c.Words) > 1:
@@ -252,9 +251,9 @@ func (c Call) script() string {
 
 var runsScript = regexp.MustCompile(`^-[a-z]*c$`)
 
-// Chain are the simple commands of a command that is nothing else: simple commands
-// joined by "&&", "||" or ";". Any other command has none. An "export" shows no
-// more than its name.
+// Chain are the simple commands of a command that consists only of simple commands
+// joined by "&&", "||" or ";". Any other command has none. Of an "export" only that
+// word is kept.
 func Chain(command string) []Call {
 	file, err := parse(command)
 	if err != nil {
@@ -283,7 +282,7 @@ func Chain(command string) []Call {
 	return list
 }
 
-// walk visits every node of command, and of the scripts that it hands to a shell.
+// walk visits every node of command, and of the scripts that it passes to a shell.
 func walk(command string, visit func(syntax.Node)) { walkScript(command, 0, visit) }
 
 func walkScript(command string, depth int, visit func(syntax.Node)) {
@@ -306,7 +305,7 @@ func walkScript(command string, depth int, visit func(syntax.Node)) {
 func callOf(expr *syntax.CallExpr) Call {
 	var source strings.Builder
 	printer := printers.Get().(*syntax.Printer)
-	_ = printer.Print(&source, expr) // a Builder takes everything
+	_ = printer.Print(&source, expr) // a Builder never fails
 	printers.Put(printer)
 	words := make([]string, len(expr.Args))
 	for i, arg := range expr.Args {
@@ -315,7 +314,7 @@ func callOf(expr *syntax.CallExpr) Call {
 	return Call{words, source.String()}
 }
 
-// text is what the parts of a word amount to.
+// text is the value of the parts of a word.
 func text(parts []syntax.WordPart) string {
 	var b strings.Builder
 	for _, part := range parts {
@@ -333,9 +332,8 @@ func text(parts []syntax.WordPart) string {
 	return b.String()
 }
 
-// unescape drops each backslash that keeps the next character from meaning
-// something. Inside double quotes some backslashes stand for themselves, but no
-// URL has one.
+// unescape drops each backslash that escapes the next character. Inside double quotes
+// some backslashes are literal, but no URL has one.
 func unescape(literal string) string {
 	var b strings.Builder
 	for i := 0; i < len(literal); i++ {
@@ -347,10 +345,10 @@ func unescape(literal string) string {
 	return b.String()
 }
 
-// Quote is text as one word of bash, zsh and dash, and of fish where it holds no
-// backslash, unchanged where nothing in it means anything to them. Unlike syntax.Quote it quotes "!", which
-// an interactive shell expands from its history, and uses no double quotes,
-// which fish reads in its own way.
+// Quote is text as one word of bash, zsh and dash, and of fish when text holds no backslash. Text
+// without special characters is unchanged. Unlike syntax.Quote it quotes "!", which an
+// interactive shell expands from its history, and uses no double quotes, which fish reads
+// differently.
 func Quote(text string) string {
 	quoted, err := syntax.Quote(text, syntax.LangPOSIX)
 	if err == nil && quoted == text && !strings.Contains(text, "!") {

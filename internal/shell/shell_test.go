@@ -170,7 +170,7 @@ func TestCalls(t *testing.T) {
 	assert.Empty(t, shell.Call{}.Program())
 }
 
-// Whatever a text is, a shell reads it back as one word.
+// A shell reads back any text as one word.
 func FuzzQuote(f *testing.F) {
 	for _, seed := range []string{"app", "-x", "it's", `a"b`, "a!b", "~", "$HOME", "`id`", "a\\b", "ü", "a*b?[c]", "=x", "#x", "{a,b}", "if", "a\nb"} {
 		f.Add(seed)
@@ -215,8 +215,8 @@ func TestIn(t *testing.T) {
 	}
 }
 
-// TestHostileCommands are a megabyte of what the parser goes down the stack for, or
-// makes much of. Each would end the process, or take gigabytes.
+// TestHostileCommands are a megabyte of text for which the parser recurses, or
+// allocates much. Each would end the process, or take gigabytes.
 func TestHostileCommands(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"(", "((", "$(", `"$(`, "{ ", "if ", "<(", "f()", "time ", "coproc ", "${a:-", "a|", "a&&", "a;", "eval ", "sh -c ", "`", "case x in x) "} {
@@ -235,7 +235,7 @@ func TestHostileCommands(t *testing.T) {
 		}
 	}
 	for _, deep := range []string{strings.Repeat("(", 2000) + "a" + strings.Repeat(")", 2000), strings.Repeat("a $(", 2000) + strings.Repeat(")", 2000)} {
-		require.EqualError(t, shell.Check(deep), "its brackets are too deep in one another")
+		require.EqualError(t, shell.Check(deep), "its brackets are nested too deep")
 		assert.Empty(t, shell.Calls(deep))
 		assert.Empty(t, shell.Chain(deep))
 		assert.Empty(t, shell.Variables(deep))
@@ -248,8 +248,8 @@ func TestHostileCommands(t *testing.T) {
 	assert.Equal(t, "git", shell.Calls(`eval "sh -c 'eval git fetch'"`)[0].Program())
 }
 
-// Whatever a user's command is, it is one command that a shell can read, and
-// nothing of it is outside of the eval.
+// Any user's command becomes one command that a shell can read, and no part of it is
+// outside the eval.
 func FuzzIn(f *testing.F) {
 	for _, seed := range []string{"make", "a; b", "it's", "a & b", "a #b", "x || y", "cat <<E\nx\nE", "f() { a; }", "a && b;"} {
 		f.Add("app", seed)

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Trust is what to do so that git in an image trusts a certificate authority.
+// Trust says how to make git in an image trust a certificate authority.
 //
 // Source: https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo
-const Trust = "add the authority to those of docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
+const Trust = "add the authority to the system's roots in docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
 
-// refusedCertificates are what git says of a server's certificate, in lower case, and
-// what it means. The first that fits counts.
+// refusedCertificates are git's messages about a server's certificate, in lower case,
+// and their meaning. The first match counts.
 //
 // Source: openssl.c, gtls.c, schannel.c and schannel_verify.c in lib/vtls of curl, and
-// crypto/x509/x509_txt.c of OpenSSL. Their words have changed over the years.
+// crypto/x509/x509_txt.c of OpenSSL. Their wording has changed over the years.
 var refusedCertificates = []struct {
 	words   []string
 	meaning string
@@ -25,11 +25,11 @@ var refusedCertificates = []struct {
 	},
 	{
 		[]string{"certificate has expired", "certificate is not yet valid", "certificate expiration date has passed", "certificate not activated yet", "sec_e_cert_expired", "not_time_valid"},
-		"git in the image finds the server's certificate expired or not valid yet; have it renewed, unless the clock there is wrong",
+		"git in the image says that the server's certificate is expired or not valid yet; renew the certificate, unless the clock of the agent's machine is wrong",
 	},
 	{
 		[]string{"certificate subject name", "sec_e_wrong_principal", "failed to match connection hostname"},
-		"git in the image finds that the server's certificate is for another host; have it issued for this one",
+		"git in the image says that the server's certificate is for another host; have it issued for this host",
 	},
 	{
 		[]string{
@@ -40,8 +40,8 @@ var refusedCertificates = []struct {
 	},
 }
 
-// ofCertificate says what git has against a server's certificate when text, of Oz or of
-// an agent, holds its words; else it is empty.
+// ofCertificate says why git refused a server's certificate, when text from Oz or an
+// agent holds git's message. Otherwise it is empty.
 func ofCertificate(text string) string {
 	text = strings.ToLower(text)
 	for _, refused := range refusedCertificates {

@@ -9,14 +9,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// TestGitsWordsAboutACertificateAreRead: in what Oz says and in what the agent says.
-// Each is as a version of git prints it.
+// TestGitsWordsAboutACertificateAreRead: in Oz's message and in the agent's text. Each
+// message is as a version of git prints it.
 func TestGitsWordsAboutACertificateAreRead(t *testing.T) {
 	t.Parallel()
 	const (
 		untrusted = "git in the image does not trust the server's certificate; " + smoketest.Trust
-		outdated  = "git in the image finds the server's certificate expired or not valid yet; have it renewed, unless the clock there is wrong"
-		otherHost = "git in the image finds that the server's certificate is for another host; have it issued for this one"
+		outdated  = "git in the image says that the server's certificate is expired or not valid yet; renew the certificate, unless the clock of the agent's machine is wrong"
+		otherHost = "git in the image says that the server's certificate is for another host; have it issued for this host"
 		unread    = "git in the image cannot read the file of authorities that GIT_SSL_CAINFO or http.sslCAInfo names; put a PEM file there"
 	)
 	for words, want := range map[string]string{

@@ -12,9 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// judge decides about a run that went on no more when it was last seen. One
-// that waits for somebody, or is in a state that we do not know, is cancelled:
-// nobody will come.
+// judge gives the verdict on a run that has stopped. A run that waits for a human, or
+// is in an unknown state, is cancelled: no one is watching a CI run.
 func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	switch run.State {
 	case warp.Succeeded:
@@ -33,15 +32,15 @@ func (w watch) judge(ctx context.Context, run warp.Run) Verdict {
 	w.log.Info("Oz says: " + clean(run.Message))
 	stopped, came := w.cancel(run)
 	run.Usage = stopped.Usage
-	reason := fmt.Sprintf("the run is in the state %q, which this version does not know; look for a newer version", clean(string(run.State)))
+	reason := fmt.Sprintf("the run is in the state %q, which this version of the program does not know; look for a newer version", clean(string(run.State)))
 	if run.State == warp.Blocked {
-		reason = "the agent waits for a human; the session shows for what, and smoke_test_prompt may be why"
+		reason = "the agent waits for a human; the session shows for what; smoke_test_prompt may be the cause"
 	}
 	return Verdict{Result: Failed, Reason: reason + "; " + came, Run: run}
 }
 
-// shadowed is the verdict on a run, in the light of Shadow: what a run did with
-// the caller's personal secret proves nothing about the team's.
+// shadowed corrects a verdict when Shadow is set: a run with the caller's personal
+// secret proves nothing about the team's.
 func (w watch) shadowed(v Verdict) Verdict {
 	read := fmt.Sprintf("your personal secret %q, which hides the team's of the same name in your own runs: rename or delete it, or use an agent's API key", w.Shadow)
 	switch {
@@ -54,8 +53,8 @@ func (w watch) shadowed(v Verdict) Verdict {
 	return v
 }
 
-// compare holds what the agent reported against what Bitbucket served before
-// or serves now.
+// compare compares the commit that the agent reported with the one that Bitbucket
+// served before or serves now.
 func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	if w.Commit == "" {
 		return Verdict{Result: Passed, Reason: "the run succeeded; there was no commit to compare with", Run: run}
@@ -75,16 +74,16 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return w.stopped(ctx, run, "the run had succeeded, but not with the commit that was expected")
+		return w.stopped(ctx, run, "the run had succeeded, but did not report the expected commit")
 	case err != nil:
 		w.log.Info("Bitbucket cannot be asked again: " + clean(err.Error()))
 	case Names(reply, now) && !Names(w.Prompt, now):
-		return Verdict{Result: Passed, Reason: "the agent found commit " + now + ", which came during the test", Run: run}
+		return Verdict{Result: Passed, Reason: "the agent found commit " + now + ", which was pushed during the test", Run: run}
 	}
 	w.log.Info("the agent says: " + clean(reply))
 	reason := "the agent did not report the commit " + w.Commit + "; the session shows what it found"
 	if reported := hashes(reply); len(reported) > 0 {
-		reason = fmt.Sprintf("the agent found commit %s where Bitbucket serves %s", reported[0], w.Commit)
+		reason = fmt.Sprintf("the agent found commit %s, but Bitbucket serves %s", reported[0], w.Commit)
 	}
 	refused := ofCertificate(reply)
 	if refused != "" {
@@ -93,8 +92,8 @@ func (w watch) compare(ctx context.Context, run warp.Run) Verdict {
 	return Verdict{Result: Failed, Reason: reason, Run: run, Suspect: refused == ""}
 }
 
-// reply reads the agent's last text. A transcript may come a little later than
-// the end of the run, and its last text later than its first.
+// reply reads the agent's last text. The transcript may appear some time after the end
+// of the run, and its last text after its first.
 func (w watch) reply(ctx context.Context, run warp.Run) (string, error) {
 	every := firstPoll
 	for try := 1; ; try++ {
@@ -107,7 +106,7 @@ func (w watch) reply(ctx context.Context, run warp.Run) (string, error) {
 	}
 }
 
-// unreadable says why there is no transcript, without the transcript's words.
+// unreadable says why there is no transcript. It quotes nothing of the transcript.
 func unreadable(err error) string {
 	switch {
 	case errors.Is(err, warp.ErrTooLong):
@@ -123,8 +122,8 @@ func unreadable(err error) string {
 	return "Oz did not answer; run the job again, or open the session"
 }
 
-// Names reports whether text holds the full hash of a commit as a word, in any
-// letter case. An empty commit is in no text.
+// Names reports whether text holds the full hash of a commit as a word, in any letter
+// case. It is false for an empty commit.
 func Names(text, commit string) bool {
 	return commit != "" && slices.Contains(hashes(text), strings.ToLower(commit))
 }
@@ -144,10 +143,10 @@ func hashes(text string) []string {
 	return found
 }
 
-// clean is foreign text as a part of any line of a log, at most 2000 characters.
+// clean makes foreign text safe for a line of a log, at most 2000 characters.
 func clean(text string) string {
 	const longest = 2000
-	if len(text) > 8*longest { // spares the rest of a huge text
+	if len(text) > 8*longest { // cut a huge text first, to save time
 		text = text[:8*longest]
 	}
 	text = redact.Neutral(strings.ToValidUTF8(text, ""))

@@ -31,14 +31,14 @@ var (
 	cancelledUsage = warp.Usage{Credits: 2, Tokens: 150}
 )
 
-// oz is an Oz in memory. Its clock is the bubble's. The zero value runs every
-// agent for a minute, and each one finds the commit.
+// oz is an Oz in memory. Its clock is that of the synctest bubble. The zero value runs
+// every agent for a minute, and each one finds the commit.
 type oz struct {
 	ends      []warp.Run      // how runs end, one each; the last is for the rest; none: SUCCEEDED
 	lasts     time.Duration   // how long a run takes; 0 is a minute
 	state     warp.RunState   // before the end; empty is InProgress
 	capacity  bool            // the start says that it is queued
-	start     func() error    // what the client gets instead of the answer
+	start     func() error    // error that the client gets instead of the answer
 	answer    time.Duration   // how long the start takes to answer, once the run is there
 	unseen    time.Duration   // how long lists do not show a run
 	noFilter  bool            // the metadata filter is refused
@@ -103,7 +103,7 @@ func (o *oz) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, error) 
 	return warp.Run{ID: m.ID, State: warp.Queued, AtCapacity: o.capacity}, nil
 }
 
-// now is a run as it is.
+// now is the present state of a run.
 func (o *oz) now(m *memory) warp.Run {
 	run := m.Run
 	run.State, run.SessionLink = warp.InProgress, "https://oz.example.test/session/"+m.ID
@@ -224,7 +224,7 @@ func (o *oz) going() []string {
 	return ids
 }
 
-// trial is one test and what it came to.
+// trial is one test and its outcome.
 type trial struct {
 	smoketest.Test
 	signal time.Duration // when the job is told to stop; 0: never; negative: before the start

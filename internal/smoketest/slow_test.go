@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// TestAVerdictThatTakesItsTimeNamesTheRun: the outputs run_id and run_state are
-// about this run, and empty when nobody knows of one.
+// TestAVerdictThatTakesItsTimeNamesTheRun: the outputs run_id and run_state are about
+// this run, and empty when no run is known.
 func TestAVerdictThatTakesItsTimeNamesTheRun(t *testing.T) {
 	t.Parallel()
 	const session = "https://oz.example.test/session/run-1"
@@ -32,7 +32,7 @@ func TestAVerdictThatTakesItsTimeNamesTheRun(t *testing.T) {
 			"the run succeeded, but its transcript cannot be read: Oz has none",
 			"run-1", warp.Succeeded, session, 20 * time.Second, 0},
 		"not found after its start": {oz{unseen: time.Hour, lasts: time.Second, start: func() error { return errLost }}, smoketest.Failed,
-			"nobody knows whether the run was started",
+			"it is unknown whether the run was started",
 			"", "", "", 35 * time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package smoketest runs one cloud agent in an environment and judges it. It
-// reaches Oz only through the Runner that it is handed, and waits.
+// Package smoketest runs one cloud agent in an environment and judges the run. It
+// reaches Oz only through a Runner, and it waits.
 package smoketest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Runner starts, watches and stops runs. Its no is a *warp.Refusal; an error
-// that wraps warp.ErrAnswerLost says that nobody knows whether it happened.
+// Runner starts, watches and stops runs. A refusal is a *warp.Refusal. After an error
+// that wraps warp.ErrAnswerLost it is unknown whether the request took effect.
 type Runner interface {
 	StartRun(context.Context, warp.RunRequest) (warp.Run, error)
 	GetRun(ctx context.Context, id string) (warp.Run, error)
@@ -26,8 +26,7 @@ type Runner interface {
 	GetReply(ctx context.Context, id string) (string, error)
 }
 
-// Result is the judgement in one word. The values are those of the output
-// smoke_test.
+// Result is the result in one word. The values are those of the output smoke_test.
 type Result string
 
 // The results. Passed means that the agent found the commit that Bitbucket
@@ -40,22 +39,21 @@ const (
 	Skipped   Result = "skipped"
 )
 
-// IsGood reports whether nothing stands against what was tested: the test passed, or
-// none was asked for.
+// IsGood reports whether the test passed, or was not asked for.
 func (r Result) IsGood() bool { return r == Passed || r == Skipped }
 
-// Verdict is the judgement, why, and the run that was judged.
+// Verdict is the result, its reason, and the run.
 type Verdict struct {
 	Result  Result
 	Reason  string   // one sentence without a full stop; never the agent's words
 	Run     warp.Run // its Usage is that of every run that the test started
-	Suspect bool     // the token can be why the test did not pass
-	Clone   bool     // a clone failed, and nothing says why
+	Suspect bool     // the token may be the cause of the failure
+	Clone   bool     // a clone failed for an unknown reason
 }
 
-// Worst returns the verdict that decides over the rest: one that suspects the
-// token first, then failed, timed out, cancelled, passed, skipped, none. Of equal ones
-// it is the first. verdicts is not empty.
+// Worst returns the worst verdict: one that suspects the token, then failed, timed out,
+// cancelled, passed, skipped, none. Of equal verdicts it is the first. Verdicts must
+// not be empty.
 func Worst(verdicts []Verdict) Verdict {
 	rank := func(v Verdict) int {
 		if v.Suspect {
@@ -71,8 +69,8 @@ type Command struct {
 	Text   string
 	Token  bool // it reads the token: a clone, or any other command that names the secret
 	Clone  bool // it clones
-	Before bool // it is ours and makes git ready for the clones
-	Kept   bool // the environment had it before, and the inputs say nothing about it
+	Before bool // this program wrote it, and it configures git for the clones
+	Kept   bool // the environment had it before, and setup_commands is not given
 }
 
 // ErrRefused marks an error of Test.Now: Bitbucket itself refused the token or
@@ -88,21 +86,22 @@ type Test struct {
 	Directory       string // checkout of the primary repository, below the workspace
 	Commands        []Command
 
-	// Shadow is empty, or the name of a personal secret of the caller that hides
-	// the team's in the caller's own runs, and so in this test.
+	// Shadow is empty, or the name of the caller's personal secret that hides the
+	// team's secret in the caller's runs, and so in this test.
 	Shadow string
 
 	Prompt string // added to the built-in one
 	Model  string
 
-	// Commit is what Bitbucket served before, in lower case. Empty: Run asks Now
-	// first. When that knows none either, there is nothing to compare with, and the
-	// run's own state decides.
+	// Commit is the commit that Bitbucket served before, in lower case. When it is
+	// empty, Run calls Now first. When Now returns none either, the state of the run
+	// decides.
 	Commit string
-	// Now asks Bitbucket what it serves: before the run when there is no Commit, and
+	// Now asks Bitbucket for the commit: before the run when there is no Commit, and
 	// after it when the branch may have moved on. It returns an empty commit for an
 	// empty repository. Its error wraps ErrRefused when Bitbucket itself refused the
-	// token or the repository; an outage suspects nobody. Nil: nothing can be asked.
+	// token or the repository; after another error, such as an outage, the token is not
+	// suspected. Now may be nil.
 	Now func(context.Context) (string, error)
 
 	Timeout time.Duration
@@ -114,21 +113,20 @@ const attemptKey = "oz-bitbucket.attempt"
 
 const (
 	firstPoll   = time.Second
-	usualPoll   = 5 * time.Second  // until a tenth of the time that has passed is more
-	slowestPoll = 15 * time.Second // and no tenth is more than that
+	usualPoll   = 5 * time.Second  // at least a tenth of the elapsed time
+	slowestPoll = 15 * time.Second // the upper bound
 	reportEvery = time.Minute
-	patience    = 5 // tries for what may only be late: a new run, a transcript
+	patience    = 5 // tries for something that may be late: a new run, a transcript
 )
 
-// errTimeout is why a test is over that took too long.
-var errTimeout = errors.New("smoke_test_timeout is over")
+// errTimeout is the cause when a test took too long.
+var errTimeout = errors.New("smoke_test_timeout has passed")
 
-// Run looks up the commit when it has none, starts the agent, waits for it and
-// judges it. Whatever happens, no run that it started goes on when it returns, as
-// far as Oz lets itself be told: out of time, it cancels, and so it does within
-// stopGrace after ctx is over. A start whose answer was lost is looked up, never
-// repeated. Only a run that Oz itself reports as ended by a passing error of its
-// own is tried once more, in the same time.
+// Run looks up the commit when it has none, starts the agent, waits for it and judges
+// it. Best effort: no run that it started goes on after it returns. It cancels the run
+// when the timeout passes, and within stopGrace after ctx ends. When the answer to a
+// start is lost, it looks for the run and never starts a second one. Only a run that
+// ended with a temporary error of Oz is tried once more, within the same timeout.
 func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
 	stopping, stop := grace.After(ctx, stopGrace)
 	defer stop()
@@ -147,14 +145,14 @@ func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
 		w.Commit = commit
 	}
 	if Names(w.Prompt, w.Commit) {
-		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so nothing would be proved; take it out"}
+		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so the test would prove nothing; take it out"}
 	}
 	verdict := w.once(within)
 	first := verdict.Run
 	if first.State != warp.Errored || !first.Retryable || within.Err() != nil {
 		return verdict
 	}
-	log.Warn(fmt.Sprintf("run %s ended by an error of Oz's own that may pass (%s); starting the smoke test once more", first.ID, code(first)))
+	log.Warn(fmt.Sprintf("run %s ended with a temporary error of Oz (%s); starting the smoke test once more", first.ID, code(first)))
 	w.Attempt += "-again"
 	verdict = w.once(within)
 	if verdict.Run.ID == "" {
@@ -174,7 +172,7 @@ type watch struct {
 	stopping context.Context // ends stopGrace after the job was told to stop
 }
 
-// once is one run from its start to its verdict. Ctx is the time of the test.
+// once is one run from its start to its verdict. Ctx ends with the timeout.
 func (w watch) once(ctx context.Context) Verdict {
 	began := time.Now()
 	run, err := w.start(ctx, began)
@@ -202,18 +200,18 @@ func (w watch) once(ctx context.Context) Verdict {
 	return w.account(ctx, w.shadowed(w.judge(ctx, run)))
 }
 
-// nothingStarted says what a test came to that was stopped before its run.
+// nothingStarted is the outcome of a test that was stopped before its run.
 const nothingStarted = "no run was started"
 
-// freed says what ends a queue.
+// freed says when a queued run starts.
 const freed = "the run begins when another one ends"
 
 // wait polls until the run is over, at intervals that grow from firstPoll to usualPoll,
-// and then with the time that has passed: an end is noticed within 5 seconds, or within a
-// tenth of what the run took, at most 15 seconds. That is 14 requests in the first minute,
-// 25 in the first three, and 4 in each minute after that: 253 in an hour. An outage does
-// not end it: the transport has tried each poll several times, and smoke_test_timeout
-// bounds the rest. The error is a refusal, or with ctx over what Oz last failed with.
+// and then with the elapsed time. It notices the end within 5 seconds, or within a tenth
+// of the run's time, at most 15 seconds. That is 14 requests in the first minute, 25 in
+// the first three, and 4 in each minute after that: 253 in an hour. An outage does not end
+// the polling: the transport tries each poll several times, and smoke_test_timeout bounds
+// the rest. The error is a refusal or, when ctx has ended, Oz's last failure.
 func (w watch) wait(ctx context.Context, run warp.Run, began time.Time) (warp.Run, error) {
 	var (
 		every    = firstPoll
@@ -266,9 +264,9 @@ func explained(run warp.Run, lasts bool) string {
 	return ""
 }
 
-// final reports whether a failed poll ends the watch. Only a considered no does,
-// and one that may be about a run too new to be known not at once. A 429 without a
-// code passes: it limits requests.
+// final reports whether a failed poll ends the polling. Only a refusal does. A 404 does
+// so only after several polls, because the server may not know a new run yet. A 429
+// without a code does not: it limits requests.
 func final(err error, failures int) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
 	switch {
@@ -280,7 +278,7 @@ func final(err error, failures int) bool {
 	return true
 }
 
-// account reads the run once more when Oz had not yet told what it used.
+// account reads the run once more when Oz has not yet reported its usage.
 func (w watch) account(ctx context.Context, v Verdict) Verdict {
 	if v.Run.Usage != (warp.Usage{}) || ctx.Err() != nil {
 		return v

@@ -85,9 +85,9 @@ func TestOnlyTheCommitPasses(t *testing.T) {
 	}{
 		"anywhere in the text":       {before, "", "ok\n_" + before + "_!", nil, smoketest.Passed, before},
 		"in another letter case":     {"abcdef" + before[6:], "", "ABCDEF" + before[6:], nil, smoketest.Passed, ""},
-		"HEAD moved on":              {before, "", later, moved, smoketest.Passed, later + ", which came during the test"},
-		"neither":                    {before, "", other, moved, smoketest.Failed, "found commit " + other + " where Bitbucket serves " + before},
-		"a part of a longer hash":    {before, "", before + before[:24], nil, smoketest.Failed, "where Bitbucket serves"},
+		"HEAD moved on":              {before, "", later, moved, smoketest.Passed, later + ", which was pushed during the test"},
+		"neither":                    {before, "", other, moved, smoketest.Failed, "found commit " + other + ", but Bitbucket serves " + before},
+		"a part of a longer hash":    {before, "", before + before[:24], nil, smoketest.Failed, "but Bitbucket serves"},
 		"a part of a word":           {before, "", "x" + before, nil, smoketest.Failed, "did not report the commit " + before},
 		"short":                      {before, "", before[:12], nil, smoketest.Failed, "did not report"},
 		"SHA-256":                    {before + before[:24], "", "it is " + before + before[:24], nil, smoketest.Passed, ""},
@@ -170,7 +170,7 @@ func TestAPassingErrorOfOzIsTriedOnceMore(t *testing.T) {
 			require.Len(t, o.runs, tt.runs)
 			assert.Equal(t, o.runs[tt.runs-1].ID, tr.verdict.Run.ID)
 			assert.InDelta(t, tt.usage, tr.verdict.Run.Usage.Credits, 0)
-			assert.Equal(t, tt.runs-1, tr.lines("run run-1 ended by an error of Oz's own that may pass (internal_error); starting the smoke test once more"))
+			assert.Equal(t, tt.runs-1, tr.lines("run run-1 ended with a temporary error of Oz (internal_error); starting the smoke test once more"))
 			if tt.runs == 2 {
 				assert.NotEqual(t, o.runs[0].Metadata, o.runs[1].Metadata)
 			}

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// lookLimit is how long a run whose start had no answer is looked for: as
-	// long as a request may take that the server is still busy with.
+	// lookLimit is how long to look for a run whose start got no answer: the server may
+	// work on the request that long.
 	lookLimit = 30 * time.Second
-	// slowestLook bounds the requests: two a look, about 28 a minute.
+	// slowestLook bounds the requests: two for each look, about 28 a minute.
 	slowestLook = 5 * time.Second
 	// clockSkew is how much this machine's clock may be ahead of Oz's.
 	clockSkew = time.Hour
 )
 
-// start starts the run, or finds the one that a lost answer hid. An error that
-// wraps warp.ErrAnswerLost says that it was not found either.
+// start starts the run. When the answer is lost, it looks for the run. An error that
+// wraps warp.ErrAnswerLost says that the run was not found.
 func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
 	if ctx.Err() != nil {
 		return warp.Run{}, context.Cause(ctx)
@@ -49,16 +49,16 @@ func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
 		if found, ok := w.find(ctx, looking, began); ok {
 			return found, nil
 		}
-		if !pause(ctx, every) { // told to stop: look at once, then faster
+		if !pause(ctx, every) { // told to stop: look now, and then more often
 			pause(looking, hurriedPoll)
 		}
 	}
 	return warp.Run{}, err
 }
 
-// find finds the run of this attempt by its metadata or, where the server
-// refuses that filter or does not know the run by it yet, among the
-// environment's newest runs.
+// find finds the run of this attempt by its metadata. When that finds nothing, because
+// the server refuses the filter or is late, it looks among the environment's newest
+// runs.
 func (w watch) find(ctx, looking context.Context, began time.Time) (warp.Run, bool) {
 	limit := askLimit
 	if ctx.Err() != nil {
@@ -82,14 +82,14 @@ func (w watch) find(ctx, looking context.Context, began time.Time) (warp.Run, bo
 	return warp.Run{}, false
 }
 
-// unknown is the verdict when nobody knows whether a run was started.
+// unknown is the verdict when it is unknown whether a run was started.
 func (w watch) unknown(ctx context.Context, err error) Verdict {
 	look := fmt.Sprintf("look in Oz for %q and cancel it", w.title())
 	if ctx.Err() != nil {
 		return w.stopped(ctx, warp.Run{}, "the start had no answer and its run was not found; "+look)
 	}
 	w.log.Info("the start failed with: " + clean(err.Error()))
-	return Verdict{Result: Failed, Reason: "nobody knows whether the run was started: Oz gave no answer, and the run was not found; " + look}
+	return Verdict{Result: Failed, Reason: "it is unknown whether the run was started: Oz gave no answer, and the run was not found; " + look}
 }
 
 // title names the environment and the attempt, so that people and find can

@@ -14,7 +14,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// leaves is what GitHub leaves between its two signals.
+// leaves is the time between GitHub's two signals.
 const leaves = 7500 * time.Millisecond
 
 func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
@@ -32,7 +32,7 @@ func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
 		signal time.Duration
 		runs   int
 		reason string
-		goes   bool // the run goes on, and nobody could help it
+		goes   bool // the run goes on, because it could not be cancelled
 	}{
 		"before the start":               {oz{}, -1, 0, "no run was started", false},
 		"while the start is answered":    {oz{answer: 2 * time.Second}, time.Second, 1, "the run is cancelled", false},
@@ -49,7 +49,7 @@ func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
 		"while it is prepared for ever":  {oz{cancels: []error{conflict, conflict, conflict, conflict, conflict, conflict, conflict, conflict, conflict}}, 30 * time.Second, 1, "run run-1 could not be cancelled and may go on", true},
 		"the cancel is lost":             {oz{cancels: []error{lost, errors.New("503")}}, 30 * time.Second, 1, "the run is cancelled", false},
 		"the cancel never answers":       {oz{hangs: hang("CancelRun")}, 30 * time.Second, 1, "run run-1 could not be cancelled and may go on", true},
-		"the poll never answers":         {oz{hangs: hang("GetRun")}, 30 * time.Second, 1, "Oz has taken the order to cancel run run-1", false},
+		"the poll never answers":         {oz{hangs: hang("GetRun")}, 30 * time.Second, 1, "Oz has accepted the cancel of run run-1", false},
 		"it stops slowly":                {oz{obeys: 5 * time.Second}, 30 * time.Second, 1, "the run is cancelled", false},
 		"it stops too slowly":            {oz{obeys: time.Minute, lasts: time.Hour}, 30 * time.Second, 1, "may go on for a moment", true},
 		"it ends meanwhile":              {oz{lasts: 31 * time.Second, cancels: []error{conflict, conflict}}, 30 * time.Second, 1, "the run had ended by itself (SUCCEEDED)", false},
@@ -108,13 +108,13 @@ func TestEveryAnswerToACancelIsUnderstood(t *testing.T) {
 	}
 }
 
-// TestARunThatNobodyWillContinueIsCancelled, and the reason says what came of it.
+// TestARunThatNobodyWillContinueIsCancelled: and the reason names the outcome.
 func TestARunThatNobodyWillContinueIsCancelled(t *testing.T) {
 	t.Parallel()
 	const stays = "run run-1 could not be cancelled and may go on; cancel it in Oz"
 	for state, means := range map[warp.RunState]string{
 		warp.Blocked: "the agent waits for a human",
-		"PAUSED":     `the run is in the state "PAUSED", which this version does not know`,
+		"PAUSED":     `the run is in the state "PAUSED", which this version of the program does not know`,
 	} {
 		for name, tt := range map[string]struct {
 			cancels []error
@@ -125,13 +125,13 @@ func TestARunThatNobodyWillContinueIsCancelled(t *testing.T) {
 		}{
 			"at once":               {nil, 0, "the run is cancelled", 1, cancelledUsage},
 			"slowly":                {nil, 20 * time.Second, "the run is cancelled", 1, cancelledUsage},
-			"too slowly":            {nil, time.Hour, "Oz has taken the order to cancel run run-1, which may go on for a moment", 1, usage},
+			"too slowly":            {nil, time.Hour, "Oz has accepted the cancel of run run-1, which may go on for a moment", 1, usage},
 			"not yet":               {again(refusal(409, "conflict"), 20), 0, "the run is cancelled", 21, cancelledUsage},
 			"never":                 {again(refusal(409, "conflict"), 99), 0, stays, 0, usage},
 			"in an outage":          {again(refusal(503, ""), 10), 0, "the run is cancelled", 11, cancelledUsage},
 			"with lost answers":     {again(errLost, 10), 0, "the run is cancelled", 11, cancelledUsage},
 			"not allowed":           {again(refusal(403, "not_authorized"), 99), 0, stays, 1, usage},
-			"over, says the server": {again(refusal(400, "invalid_request"), 99), 0, "the run goes on no more", 1, usage},
+			"over, says the server": {again(refusal(400, "invalid_request"), 99), 0, "the run has stopped", 1, usage},
 		} {
 			t.Run(string(state)+" "+name, func(t *testing.T) {
 				t.Parallel()
@@ -191,7 +191,7 @@ func TestALostStartIsFoundAndNeverRepeated(t *testing.T) {
 				return
 			}
 			assert.False(t, tr.verdict.Suspect)
-			assert.Contains(t, tr.verdict.Reason, `nobody knows whether the run was started`)
+			assert.Contains(t, tr.verdict.Reason, `it is unknown whether the run was started`)
 			assert.Contains(t, tr.verdict.Reason, `look in Oz for "Smoke test of acme-sample (attempt-1)"`)
 			assert.LessOrEqual(t, tr.took, 35*time.Second)
 		})

@@ -36,7 +36,7 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// setupFailed is a run whose setup failed, in the server's words.
+// setupFailed is a run whose setup failed, with the server's message.
 func setupFailed(message string) warp.Run {
 	return warp.Run{State: warp.Failed, ErrorCode: "environment_setup_failed", Message: "Environment setup failed: " + message}
 }
@@ -46,7 +46,7 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 	const (
 		aClone   = "the clone failed"
 		aCommand = "a setup command failed"
-		aLogin   = "git could not be made ready; check that the image has git"
+		aLogin   = "git could not be configured; check that the image has git"
 		either   = "the clone or a setup command failed"
 	)
 	var (
@@ -109,8 +109,8 @@ func TestTheCommitIsLookedUpBeforeAnythingIsStarted(t *testing.T) {
 		runs           int
 	}{
 		"and is what the agent has to find": {"", "", []string{before}, nil, before, smoketest.Passed, "the agent found commit " + before, false, 1},
-		"and the agent finds another":       {"", "", []string{before, before}, nil, other, smoketest.Failed, "found commit " + other + " where Bitbucket serves " + before, true, 1},
-		"and moves on":                      {"", "", []string{before, later}, nil, later, smoketest.Passed, "which came during the test", false, 1},
+		"and the agent finds another":       {"", "", []string{before, before}, nil, other, smoketest.Failed, "found commit " + other + ", but Bitbucket serves " + before, true, 1},
+		"and moves on":                      {"", "", []string{before, later}, nil, later, smoketest.Passed, "which was pushed during the test", false, 1},
 		"and there is none":                 {"", "", []string{""}, nil, "no", smoketest.Passed, "there was no commit to compare with", false, 1},
 		"and the prompt names it":           {"", "say " + before, []string{before}, nil, before, smoketest.Failed, "smoke_test_prompt names the commit", false, 0},
 		"but not when it is known":          {before, "", nil, nil, before, smoketest.Passed, before, false, 1},

@@ -82,7 +82,7 @@ func TestAnOutageLastsAsLongAsTheTimeoutAllows(t *testing.T) {
 		tr := trial{Test: smoketest.Test{Commit: before}}
 		tr.in(t, o)
 		assert.Equal(t, smoketest.TimedOut, tr.verdict.Result)
-		assert.Contains(t, tr.verdict.Reason, "Oz no longer answered at the end")
+		assert.Contains(t, tr.verdict.Reason, "Oz did not answer at the end")
 		assert.NotContains(t, tr.verdict.Reason, other, "an answer's words stay out of the summary")
 		assert.Empty(t, tr.going)
 	})

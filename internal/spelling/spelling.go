@@ -1,10 +1,10 @@
-// Package spelling finds the name that somebody meant. It touches nothing.
+// Package spelling finds the name that a mistyped one was meant for. It is pure.
 package spelling
 
-// longestName bounds what is compared: Edits takes its time.
+// longestName bounds the names that are compared: Edits is slow.
 const longestName = 64
 
-// Nearest is the name that another one may be meant for: at most a third of its
+// Nearest is the name for which a mistyped one may be meant: at most a third of its
 // letters are wrong. It is empty for none.
 func Nearest(name string, names []string) string {
 	if len(name) > longestName {
@@ -23,7 +23,7 @@ func Nearest(name string, names []string) string {
 	return nearest
 }
 
-// Edits is how many letters of a must be changed, put in, left out or exchanged with
+// Edits is how many letters of a must be changed, inserted, removed or exchanged with
 // the next one to get b: the optimal string alignment distance.
 func Edits(a, b string) int {
 	rows := make([][]int, len(a)+1) // rows[i][j]: from a[:i] to b[:j]

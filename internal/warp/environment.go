@@ -11,30 +11,30 @@ type Environment struct {
 	UID      string
 	Owner    Owner
 	Model    Model
-	Revision string // opaque: sent back byte for byte, never parsed
+	Revision string // opaque: sent back unchanged, never parsed
 	Trashed  bool
 }
 
-// Answer is what was answered about one environment: it, or why not.
+// Answer is the answer about one environment: the environment, or an error.
 type Answer struct {
 	Environment
 	Err error
 }
 
-// EnvironmentListing is one row of the list of environments: enough to choose and to
-// compare, too little to write. The list lacks several keys of the model.
+// EnvironmentListing is one row of the list of environments. It is enough to choose and
+// to compare, but not to write: the list lacks several keys of the model.
 type EnvironmentListing struct {
 	UID           string
 	Name          string
 	Owner         Owner
 	LastUpdated   string // RFC 3339
 	Description   string
-	DockerImage   string   // empty: none is pinned
+	DockerImage   string   // empty: no image is pinned
 	SetupCommands []string // nil: the model has no such key
 	Secrets       []string // names; nil: the model has no such key
 }
 
-// Model is as much of the model as the list tells.
+// Model is the part of the model that the list contains.
 func (l EnvironmentListing) Model() Model {
 	m := NewModel(l.Name)
 	if l.Description != "" {
@@ -56,8 +56,7 @@ func (l EnvironmentListing) Model() Model {
 	return m
 }
 
-// The keys of the model that this program manages. Every other key belongs to
-// someone else.
+// The keys of the model that this program manages. It leaves every other key alone.
 //
 // Source: the stored model of a cloud environment in Warp's client (2026-08).
 const (
@@ -68,9 +67,9 @@ const (
 	KeySecrets       = "secrets"
 )
 
-// NewModel returns the model of an environment that does not exist yet. The
-// list of GitHub repositories is always written by Warp's own clients, and empty
-// here: the setup commands clone.
+// NewModel returns the model of an environment that does not exist yet. Its list of
+// GitHub repositories is empty, because the setup commands clone. Warp's own clients
+// always write that list.
 func NewModel(name string) Model {
 	return Model{}.With(KeyName, name).With("github_repos", []string{})
 }
@@ -105,8 +104,8 @@ func (m Model) Secrets() (names []string, listed bool) {
 	return names, true
 }
 
-// WithSecret returns the model with one more name at the end of its list of
-// secrets. References that are there keep their bytes.
+// WithSecret returns the model with one more name at the end of its list of secrets.
+// Existing references keep their bytes.
 func (m Model) WithSecret(name string) Model {
 	var refs []json.RawMessage
 	_ = json.Unmarshal(m.Raw(KeySecrets), &refs)
@@ -114,28 +113,28 @@ func (m Model) WithSecret(name string) Model {
 	return m.With(KeySecrets, append(refs, ref))
 }
 
-// Check fails when a key that this program manages holds what it does not know:
-// such a value would be lost with the next write. The error names the key.
+// Check fails when a key that this program manages has an unknown shape: the next write
+// would lose such a value. The error names the key.
 func (m Model) Check() error {
 	for _, key := range []string{KeyName, KeyDescription, KeyDockerImage} {
 		var text *string
 		if value := m.Raw(key); value != nil && json.Unmarshal(value, &text) != nil {
-			return fmt.Errorf("%s holds no text", key)
+			return fmt.Errorf("%s is not a text", key)
 		}
 	}
 	if !isListOf(m.Raw(KeySetupCommands), func(command *string) bool { return command != nil }) {
-		return fmt.Errorf("%s is no list of texts", KeySetupCommands)
+		return fmt.Errorf("%s is not a list of texts", KeySetupCommands)
 	}
 	if !isListOf(m.Raw(KeySecrets), isSecretRef) {
-		return fmt.Errorf("%s is no list of objects with a name", KeySecrets)
+		return fmt.Errorf("%s is not a list of objects with a name", KeySecrets)
 	}
 	return nil
 }
 
 func isSecretRef(ref struct{ Name *string }) bool { return ref.Name != nil && *ref.Name != "" }
 
-// isListOf reports whether a value is absent, null, or a list whose every element
-// is as fits wants it.
+// isListOf reports whether a value is absent, null, or a list with only elements that
+// fit.
 func isListOf[T any](value json.RawMessage, fits func(T) bool) bool {
 	var list []T
 	if value != nil && json.Unmarshal(value, &list) != nil {

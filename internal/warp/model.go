@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// Model is the JSON object that describes an environment, as text. Changing one
-// key leaves every other byte of the text as it is: order, spacing, numbers and
-// keys that this program has never heard of survive. The zero value is an empty
-// object.
+// Model is the JSON object that describes an environment, as text. Changing one key
+// leaves every other byte of the text as it is: order, spacing, numbers and keys that
+// this program does not know. The zero value is an empty object.
 type Model struct{ json string }
 
 // ParseModel checks that text is one JSON object.
@@ -58,8 +57,8 @@ func (m Model) With(key string, value any) Model {
 	return Model{string(body) + member + text[len(body):]}
 }
 
-// Without returns the model without one key, each time that it stands there. The other
-// keys keep their bytes.
+// Without returns the model without one key, also when the key is there several times.
+// The other keys keep their bytes.
 func (m Model) Without(key string) Model {
 	for {
 		at, ok := m.find(key)
@@ -74,8 +73,7 @@ func (m Model) Without(key string) Model {
 	}
 }
 
-// span is the place of a value in the text, and where its key begins or the comma
-// before it.
+// span is the position of a value in the text, and of its key or the comma before it.
 type span struct{ key, start, end int }
 
 func (m Model) find(key string) (span, bool) {
@@ -84,8 +82,8 @@ func (m Model) find(key string) (span, bool) {
 	return at, ok
 }
 
-// members finds the values of the top-level keys; of a key that stands twice
-// the last, as every JSON decoder reads it.
+// members finds the values of the top-level keys. Of a duplicate key it takes the last,
+// as JSON decoders do.
 func (m Model) members() (map[string]span, error) {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(m.String())))
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
@@ -108,8 +106,8 @@ func (m Model) members() (map[string]span, error) {
 	return members, nil
 }
 
-// encode writes value as compact JSON and leaves &, < and > readable, because
-// setup commands are full of them.
+// encode writes value as compact JSON and does not escape &, < and >, because setup
+// commands hold many of them.
 func encode(value any) string {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -119,16 +119,16 @@ func TestCheckNamesTheKeyWhoseShapeIsUnknown(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`: "", `{"name":null,"description":"d","setup_commands":null,"secrets":null}`: "",
 		`{"setup_commands":["a"],"secrets":[{"name":"A","x":1}],"from_the_future":{"a":1}}`: "",
-		`{"name":1}`:                         "name holds no text",
-		`{"description":["d"]}`:              "description holds no text",
-		`{"docker_image":{"name":"ubuntu"}}`: "docker_image holds no text",
-		`{"setup_commands":"make"}`:          "setup_commands is no list of texts",
-		`{"setup_commands":["make",null]}`:   "setup_commands is no list of texts",
-		`{"setup_commands":[{"run":"a"}]}`:   "setup_commands is no list of texts",
-		`{"secrets":["A"]}`:                  "secrets is no list of objects with a name",
-		`{"secrets":{"A":true}}`:             "secrets is no list of objects with a name",
-		`{"secrets":[{"uid":"A"}]}`:          "secrets is no list of objects with a name",
-		`{"secrets":[null]}`:                 "secrets is no list of objects with a name",
+		`{"name":1}`:                         "name is not a text",
+		`{"description":["d"]}`:              "description is not a text",
+		`{"docker_image":{"name":"ubuntu"}}`: "docker_image is not a text",
+		`{"setup_commands":"make"}`:          "setup_commands is not a list of texts",
+		`{"setup_commands":["make",null]}`:   "setup_commands is not a list of texts",
+		`{"setup_commands":[{"run":"a"}]}`:   "setup_commands is not a list of texts",
+		`{"secrets":["A"]}`:                  "secrets is not a list of objects with a name",
+		`{"secrets":{"A":true}}`:             "secrets is not a list of objects with a name",
+		`{"secrets":[{"uid":"A"}]}`:          "secrets is not a list of objects with a name",
+		`{"secrets":[null]}`:                 "secrets is not a list of objects with a name",
 	} {
 		model, err := warp.ParseModel(text)
 		require.NoError(t, err)

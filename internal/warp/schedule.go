@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Schedule is a scheduled agent as it is stored: the JSON object of the API, in which
-// keys that this program has never heard of survive, and what the program reads of it.
+// Schedule is a scheduled agent as it is stored: the JSON object of the API, including
+// keys that this program does not know, and the values that the program reads from it.
 type Schedule struct {
 	Model
 	ID    string // letters, digits, - and _
@@ -28,8 +28,8 @@ const (
 	KeyEnvironmentID = "environment_id"
 )
 
-// answered are the keys of a schedule that the server alone writes, and that no
-// request may hold.
+// answered are the keys of a schedule that only the server writes. No request may hold
+// them.
 var answered = []string{
 	"id", "created_at", "updated_at", "environment", "history", "last_spawn_error", "scope", "created_by", "updated_by",
 }
@@ -37,7 +37,7 @@ var answered = []string{
 // Cron is when the agent runs: five fields, UTC.
 func (s Schedule) Cron() string { return s.text(KeyCron) }
 
-// Prompt is what the agent does, empty when it works by a skill.
+// Prompt is the task of the agent, empty when it has a skill instead.
 func (s Schedule) Prompt() string { return s.text(KeyPrompt) }
 
 // Enabled is false while the schedule is paused.
@@ -49,7 +49,7 @@ func (s Schedule) CreatedAt() string { return s.text("created_at") }
 // UpdatedAt changes with every write.
 func (s Schedule) UpdatedAt() string { return s.text("updated_at") }
 
-// Config is the agent's configuration, whose keys are a run's.
+// Config is the agent's configuration. It has the keys of a run's configuration.
 func (s Schedule) Config() Model {
 	config, err := ParseModel(string(s.Raw(KeyConfig)))
 	if err != nil { // absent or null; Check refuses anything else
@@ -61,7 +61,7 @@ func (s Schedule) Config() Model {
 // EnvironmentID is the environment that the agent works in, empty when it has none.
 func (s Schedule) EnvironmentID() string { return s.Config().text(KeyEnvironmentID) }
 
-// Metadata is what the schedule was marked with. Older servers leave it out.
+// Metadata holds the marks of the schedule. Older servers leave it out.
 func (s Schedule) Metadata() map[string]string {
 	var metadata map[string]string
 	_ = json.Unmarshal(s.Raw(KeyMetadata), &metadata)
@@ -71,9 +71,9 @@ func (s Schedule) Metadata() map[string]string {
 // String names the schedule as messages do: `"acme-api" (Sc00000000000000000001)`.
 func (s Schedule) String() string { return fmt.Sprintf("%q (%s)", s.Name(), s.ID) }
 
-// Request is the schedule as a PUT takes it: everything that was read but what the
-// server alone writes. A PUT replaces, and what is left out may be cleared. Of skills
-// the server answers the first a second time, as skill_spec, and takes no request with
+// Request is the schedule for a PUT: everything that was read, except keys that only
+// the server writes. A PUT replaces the schedule and may clear keys that are left out.
+// The server also answers the first of skills as skill_spec, but refuses a request with
 // both.
 func (s Schedule) Request() Model {
 	config := s.Config()
@@ -93,13 +93,13 @@ func (s Schedule) Request() Model {
 	return request
 }
 
-// Check fails when a key that this program manages holds what it does not know. The
-// error names the key.
+// Check fails when a key that this program manages has an unknown shape. The error
+// names the key.
 func (s Schedule) Check() error {
 	for _, key := range []string{KeyName, KeyCron, KeyPrompt} {
 		var text *string
 		if value := s.Raw(key); value != nil && json.Unmarshal(value, &text) != nil {
-			return fmt.Errorf("%s holds no text", key)
+			return fmt.Errorf("%s is not a text", key)
 		}
 	}
 	if enabled := string(s.Raw(KeyEnabled)); !slices.Contains([]string{"true", "false"}, enabled) {
@@ -107,15 +107,15 @@ func (s Schedule) Check() error {
 	}
 	var metadata map[string]string
 	if value := s.Raw(KeyMetadata); value != nil && json.Unmarshal(value, &metadata) != nil {
-		return fmt.Errorf("%s is no object of texts", KeyMetadata)
+		return fmt.Errorf("%s is not an object of texts", KeyMetadata)
 	}
 	if value := s.Raw(KeyConfig); value != nil && string(value) != "null" {
 		config, err := ParseModel(string(value))
 		if err != nil {
-			return fmt.Errorf("%s is no object", KeyConfig)
+			return fmt.Errorf("%s is not an object", KeyConfig)
 		}
 		if !isListOf(config.Raw(KeySecrets), isSecretRef) {
-			return fmt.Errorf("%s of %s is no list of objects with a name", KeySecrets, KeyConfig)
+			return fmt.Errorf("%s of %s is not a list of objects with a name", KeySecrets, KeyConfig)
 		}
 	}
 	return nil
@@ -124,14 +124,14 @@ func (s Schedule) Check() error {
 // Integration is Slack, Linear or the like, connected to the caller's team.
 type Integration struct {
 	Provider      string // such as slack
-	EnvironmentID string // in which its agents work; empty: none
+	EnvironmentID string // the environment of its agents; empty: none
 	Secrets       []string
 }
 
 // Factory is a factory whose agents may work in an environment.
 type Factory struct {
 	UID, Name     string
-	EnvironmentID string // of its agents by default; empty: none
+	EnvironmentID string // the default environment of its agents; empty: none
 	Secrets       []string
 }
 

@@ -76,7 +76,8 @@ func TestAScheduleReadsItsKeys(t *testing.T) {
 	assert.Equal(t, `"f" (Fa1)`, warp.Factory{UID: "Fa1", Name: "f"}.String())
 }
 
-// TestOddShapesOfASchedule: what cannot be read is as good as nothing, and Check says so.
+// TestOddShapesOfASchedule: a value that cannot be read counts as missing, and Check
+// reports it.
 func TestOddShapesOfASchedule(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{`null`, `[]`, `"x"`, `7`, `true`} {
@@ -94,9 +95,9 @@ func TestOddShapesOfASchedule(t *testing.T) {
 func TestCheckOfASchedule(t *testing.T) {
 	t.Parallel()
 	const (
-		metadata = "metadata is no object of texts"
-		config   = "agent_config is no object"
-		secrets  = "secrets of agent_config is no list of objects with a name"
+		metadata = "metadata is not an object of texts"
+		config   = "agent_config is not an object"
+		secrets  = "secrets of agent_config is not a list of objects with a name"
 		enabled  = "enabled is neither true nor false"
 	)
 	for text, want := range map[string]string{
@@ -108,9 +109,9 @@ func TestCheckOfASchedule(t *testing.T) {
 		`{"enabled":true,"agent_config":{"secrets":[]}}`:                                                                                    "",
 		`{"enabled":true,"name":"n","metadata":{"a":"b"},"agent_config":{"secrets":[{"name":"A","x":1}],"from_the_future":[]},"future":{}}`: "",
 
-		`{"enabled":true,"name":1}`:                "name holds no text",
-		`{"enabled":true,"cron_schedule":["* *"]}`: "cron_schedule holds no text",
-		`{"enabled":true,"prompt":{"text":"p"}}`:   "prompt holds no text",
+		`{"enabled":true,"name":1}`:                "name is not a text",
+		`{"enabled":true,"cron_schedule":["* *"]}`: "cron_schedule is not a text",
+		`{"enabled":true,"prompt":{"text":"p"}}`:   "prompt is not a text",
 
 		`{}`:                 enabled,
 		`{"enabled":null}`:   enabled,

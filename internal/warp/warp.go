@@ -1,6 +1,5 @@
-// Package warp holds Warp's nouns: callers, owners, secrets, environments and
-// runs. It does no I/O and imports only the standard library; every stage
-// stands on it.
+// Package warp holds Warp's nouns: callers, owners, secrets, environments and runs. It
+// does no I/O and imports only the standard library. Every stage uses it.
 package warp
 
 import (
@@ -9,8 +8,8 @@ import (
 	"strings"
 )
 
-// OwnerType says whether a team or a user owns a secret or an environment. The
-// values are the wire's.
+// OwnerType says whether a team or a user owns a secret or an environment. The values
+// are those of the API.
 type OwnerType string
 
 // Source: schema.graphql, enums OwnerType and SpaceType.
@@ -31,34 +30,31 @@ type Team struct {
 	Name string
 }
 
-// Caller is who the API key belongs to.
+// Caller is the owner of the API key.
 type Caller struct {
-	// UID is the user's UID exactly as the server gives it. For a service
-	// account it begins with "serviceAccount:", and the sealing context wants
-	// that prefix too.
+	// UID is the user's UID exactly as the server gives it. For a service account it
+	// begins with "serviceAccount:"; the sealing context needs this prefix too.
 	UID            string
 	ServiceAccount bool
 	Teams          []Team
 }
 
-// ErrAnswerLost marks an error after which nobody knows whether the server did
-// what it was asked: the connection broke, or it answered 5xx. Look before
-// trying again.
-var ErrAnswerLost = errors.New("the answer was lost, it may have happened")
+// ErrAnswerLost marks an error after which it is unknown whether the server carried out
+// the request: the connection broke, or the server answered 5xx. Look before trying
+// again.
+var ErrAnswerLost = errors.New("the answer was lost, so the request may have taken effect")
 
-// ErrTooLong marks an answer that is longer than we are willing to read.
+// ErrTooLong marks an answer that is longer than the program's bound.
 var ErrTooLong = errors.New("the answer is too long")
 
-// Refusal is Oz's considered no: the request arrived, was understood, and
-// changed nothing.
+// Refusal is a refusal of Oz: the request arrived, was understood, and changed nothing.
 type Refusal struct {
 	Status  int    // HTTP status; GraphQL refuses with 200
 	Kind    string // a type name of the API such as InvalidInputError, or an error code; may be empty
 	Message string // the server's words
 }
 
-// Error renders `403: not_authorized: the server's words`, without
-// what is not there.
+// Error renders `403: not_authorized: the server's words`, without missing parts.
 func (r *Refusal) Error() string {
 	var parts []string
 	if r.Status != 200 {

@@ -17,21 +17,22 @@ import (
 )
 
 const (
-	// mostInBatch is how many environments one document asks for. What the server takes
-	// is not documented: one that refuses is asked for half as many.
+	// mostInBatch is how many environments one document asks for. The server's limit is
+	// not documented: when it refuses, the next document asks for half as many.
 	mostInBatch = 100
 
-	// mostBatches is how many documents are under way, whose answers may come to some
-	// megabytes each; mostSingles is how many are that ask for one environment.
+	// mostBatches is how many documents are under way at a time: their answers may have
+	// some megabytes each. mostSingles is the same for documents that ask for one
+	// environment.
 	mostBatches, mostSingles = 2, 16
 )
 
-// GetEnvironments returns what GetEnvironment does for each UID, in their order. It asks
-// for up to a hundred in one document. Where the server refuses that, it asks for half as
-// many, down to one by one, and keeps to what was taken.
+// GetEnvironments returns for each UID, in their order, what GetEnvironment does. It asks
+// for up to a hundred in one document. When the server refuses that, it asks for half as
+// many, down to one, and stays with the number that was accepted.
 func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answer {
 	answers := make([]warp.Answer, len(uids))
-	open := make([]int, len(uids)) // places that have no answer yet
+	open := make([]int, len(uids)) // indexes without an answer so far
 	for i := range open {
 		open[i] = i
 	}
@@ -45,7 +46,7 @@ func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answ
 		}
 		for i, batch := range batches {
 			reads.Go(func() error {
-				if len(batch) > int(c.batch.Load()) { // another one was refused meanwhile
+				if len(batch) > int(c.batch.Load()) { // meanwhile a smaller limit was found
 					refused[i] = errSmaller
 				} else {
 					refused[i] = c.readBatch(ctx, uids, batch, answers)
@@ -53,7 +54,7 @@ func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answ
 				return nil
 			})
 		}
-		_ = reads.Wait() // every error is in an answer, or in refused
+		_ = reads.Wait() // errors are in the answers, or in refused
 		open = nil
 		for i, err := range refused {
 			if err != nil {
@@ -65,7 +66,7 @@ func (c *Client) GetEnvironments(ctx context.Context, uids []string) []warp.Answ
 }
 
 var (
-	errSmaller = errors.New("the server takes smaller documents only")
+	errSmaller = errors.New("the server accepts only smaller documents")
 	errModels  = fmt.Errorf("%w: the environments of this job come to more than %d MiB", warp.ErrTooLong, mostModels>>20)
 )
 

@@ -49,8 +49,9 @@ func requireAll(t *testing.T, uids []string, answers []warp.Answer) {
 	}
 }
 
-// TestEnvironmentsAreReadInBatches of a hundred, or of as many as the server takes, which
-// is learnt once. The simulator checks every document against the schema.
+// TestEnvironmentsAreReadInBatches: of a hundred, or of as many as the server accepts.
+// The client learns that number once. The simulator checks every document against the
+// schema.
 func TestEnvironmentsAreReadInBatches(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -81,7 +82,7 @@ func TestEnvironmentsAreReadInBatches(t *testing.T) {
 	}
 }
 
-// TestOneAnswerOfABatch: what is wrong with one environment is not wrong with the others.
+// TestOneAnswerOfABatch: an error of one environment does not affect the others.
 func TestOneAnswerOfABatch(t *testing.T) {
 	t.Parallel()
 	oz, c, uids, _ := many(t, warpsim.Options{}, 3)
@@ -95,7 +96,8 @@ func TestOneAnswerOfABatch(t *testing.T) {
 	assert.Empty(t, c.GetEnvironments(t.Context(), nil))
 }
 
-// TestABatchIsTrustedNoMoreThanASingleAnswer: each answer has to be about what was asked.
+// TestABatchIsTrustedNoMoreThanASingleAnswer: each answer must be about the requested
+// environment.
 func TestABatchIsTrustedNoMoreThanASingleAnswer(t *testing.T) {
 	t.Parallel()
 	object := func(uid string) string {
@@ -105,13 +107,13 @@ func TestABatchIsTrustedNoMoreThanASingleAnswer(t *testing.T) {
 	c := answering(t, canned{200, nil, `{"data":{"o0":` + object(otherUID) + `,"o1":` + object(otherUID) + `,"o3":{"__typename":"CloudObjectOutput","object":null},"o4":5,"x":{}}}`}, "")
 	answers := c.GetEnvironments(t.Context(), []string{otherUID, "En00000000000000000099", "En00000000000000000098", "En00000000000000000097", "En00000000000000000096"})
 	require.NoError(t, answers[0].Err)
-	assert.EqualError(t, answers[1].Err, "the answer is about another object than the one that was asked for")
+	assert.EqualError(t, answers[1].Err, "the answer is about another object than the request")
 	assert.EqualError(t, answers[2].Err, "the answer holds neither an output nor an error")
 	assert.EqualError(t, answers[3].Err, "the answer holds no object")
 	assert.ErrorContains(t, answers[4].Err, "the answer is not what Oz sends")
 }
 
-// TestARefusedCallerIsNoRefusedBatch: nothing is asked again in smaller parts.
+// TestARefusedCallerIsNoRefusedBatch: the request is not repeated in smaller parts.
 func TestARefusedCallerIsNoRefusedBatch(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 403} {

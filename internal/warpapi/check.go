@@ -13,16 +13,16 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// What Oz answers goes into logs, paths, outputs and mutations, so it has to be what
-// the API says it is. Where it is not, no error repeats it.
+// Values in Oz's answers go into logs, paths, outputs and mutations, so each must have
+// the form that the API documents. An error does not quote a value that has not.
 //
-// Source: schema.graphql and agent-api-openapi.yaml; of users, what Warp's client is
-// given: a UID of Firebase, behind a prefix for a service account.
+// Source: schema.graphql and agent-api-openapi.yaml; for users, the values that Warp's
+// client gets: a UID of Firebase, with a prefix for a service account.
 var (
 	objectUID  = regexp.MustCompile(`^[A-Za-z0-9]{22}$`) // environments, schedules, teams
 	userUID    = regexp.MustCompile(`^(serviceAccount:)?[A-Za-z0-9_-]{1,128}$`)
 	runUUID    = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`) // of what is not documented
+	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`) // of objects whose IDs are not documented
 	plainState = regexp.MustCompile(`^[A-Z_]{1,64}$`)
 )
 
@@ -37,15 +37,15 @@ func checkUID(of, uid string) error {
 	return nil
 }
 
-// checkSame checks that an answer is about what was asked for.
+// checkSame checks that an answer is about the requested object.
 func checkSame(of, asked, answered string) error {
 	if answered != asked {
-		return fmt.Errorf("the answer is about another %s than the one that was asked for", of)
+		return fmt.Errorf("the answer is about another %s than the request", of)
 	}
 	return nil
 }
 
-// checkOwner checks who owns something; of may say that it does not tell.
+// checkOwner checks an owner. The owner may be empty.
 func checkOwner(of string, owner warp.Owner) error {
 	fits := userUID.MatchString(owner.UID)
 	if owner.Type == warp.TeamOwner {
@@ -60,17 +60,17 @@ func checkOwner(of string, owner warp.Owner) error {
 // checkRun checks the ID of a run.
 func checkRun(id string) error {
 	if !runUUID.MatchString(id) {
-		return errors.New("the answer names a run by what is not a UUID")
+		return errors.New("the answer holds a run ID that is not a UUID")
 	}
 	return nil
 }
 
-// longestLink is the longest link that browsers and CI hosts agree on.
+// longestLink is the longest link that all browsers and CI hosts support.
 const longestLink = 2048
 
-// link is a link to a page of the server at root: https on its host or on one with the
-// same registrable domain, as oz.warp.dev is to app.warp.dev. A server on this machine
-// may link to this machine by http. It is empty when it is anything else.
+// link is text if it is a link to a page of the server at root, else empty. It must be
+// https on root's host or on a host with the same registrable domain, as oz.warp.dev
+// and app.warp.dev. A server on this machine may also link to this machine by http.
 func link(root *url.URL, text string) string {
 	at, err := url.Parse(text)
 	if err != nil || len(text) > longestLink || at.User != nil || at.Host == "" {
@@ -93,7 +93,7 @@ func isKin(root, host string) bool {
 	if root == host {
 		return true
 	}
-	if _, err := netip.ParseAddr(root); err == nil { // an address has no domain
+	if _, err := netip.ParseAddr(root); err == nil { // an IP address has no domain
 		return false
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(root)

@@ -21,8 +21,8 @@ const (
 	otherUID    = "Xy0000000000000000000B"
 )
 
-// TestWhatIsNoIDIsRefused wherever one comes back: the error says where, and never
-// repeats it.
+// TestWhatIsNoIDIsRefused: in every answer. The error says where, and does not quote
+// the value.
 func TestWhatIsNoIDIsRefused(t *testing.T) {
 	t.Parallel()
 	data := func(field, object string) string { return `{"data":{"` + field + `":` + object + `}}` }
@@ -84,7 +84,7 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		"one that conflicts": {update, func(id string) string {
 			return data("updateGenericStringObject", `{"__typename":"UpdateGenericStringObjectOutput","update":{"__typename":"GenericStringObjectUpdateRejected","conflictingGenericStringObject":`+stored(id, teamUID)+`}}`)
 		}, "the environment of the answer has "},
-		"the caller": {caller, func(id string) string { return user(id, teamUID) }, "the owner of warp_api_key has a UID that is none"},
+		"the caller": {caller, func(id string) string { return user(id, teamUID) }, "the owner of warp_api_key has a UID that is not"},
 		"a team":     {caller, func(id string) string { return user(userUID, id) }, "a team of the owner of warp_api_key has "},
 		"a team with an upload key": {keys, func(id string) string {
 			return data("user", `{"__typename":"UserOutput","user":{"workspaces":[{"teams":[{"uid":"`+id+`","managedSecrets":{"publicKey":"k"}}]}]}}`)
@@ -96,9 +96,9 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		"a schedule's owner": {getSchedule, func(id string) string {
 			return `{"id":"` + scheduleUID + `","scope":{"type":"Team","uid":"` + id + `"}}`
 		}, "read a schedule: it has an owner"},
-		"a started run":   {start, func(id string) string { return `{"run_id":"` + id + `"}` }, "POST /api/v1/agent/runs: the answer was lost, it may have happened: the answer names "},
-		"a run":           {getRun, func(id string) string { return `{"run_id":"` + id + `","state":"QUEUED"}` }, "GET /api/v1/agent/runs/" + runUUID + ": the answer names a run by what is not a UUID"},
-		"a run of a list": {findRuns, func(id string) string { return `{"runs":[{"run_id":"` + id + `","state":"QUEUED"}]}` }, "GET /api/v1/agent/runs: the answer names a run by what is not a UUID"},
+		"a started run":   {start, func(id string) string { return `{"run_id":"` + id + `"}` }, "POST /api/v1/agent/runs: the answer was lost, so the request may have taken effect: the answer holds a run ID "},
+		"a run":           {getRun, func(id string) string { return `{"run_id":"` + id + `","state":"QUEUED"}` }, "GET /api/v1/agent/runs/" + runUUID + ": the answer holds a run ID that is not a UUID"},
+		"a run of a list": {findRuns, func(id string) string { return `{"runs":[{"run_id":"` + id + `","state":"QUEUED"}]}` }, "GET /api/v1/agent/runs: the answer holds a run ID that is not a UUID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +118,7 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 		"another schedule": getSchedule(t.Context(), against(t, says(`{"id":"`+otherUID+`"}`))),
 		"another run":      getRun(t.Context(), against(t, says(`{"run_id":"`+otherUUID+`","state":"QUEUED"}`))),
 	} {
-		require.ErrorContains(t, call, "the answer is about "+want+" than the one that was asked for")
+		require.ErrorContains(t, call, "the answer is about "+want+" than the request")
 	}
 	for _, uid := range []string{userUID, "serviceAccount:robot", "serviceAccount:" + teamUID} {
 		require.NoError(t, caller(t.Context(), against(t, says(user(uid, teamUID)))))

@@ -29,14 +29,14 @@ type Client struct {
 	connection
 	queries, mutations graphqlClient
 	about              RequestContext
-	models             *atomic.Int64 // bytes of the models that were read so far
+	models             *atomic.Int64 // bytes of the models read so far
 	batch              *atomic.Int64 // how many environments one document may ask for
 	log                *slog.Logger
-	transcript         chan struct{} // held by who has one in memory
+	transcript         chan struct{} // held while a transcript is in memory
 }
 
-// New returns a client for the server at root, such as https://app.warp.dev. It
-// makes no request. The log gets what a reader may want to know of how Oz is asked.
+// New returns a client for the server at root, such as https://app.warp.dev. It makes
+// no request. The log gets notes about how Oz is asked.
 func New(root *url.URL, key sensitive.String, clients transport.Clients, version string, log *slog.Logger) *Client {
 	c := connection{root: root, key: key, clients: clients}
 	batch := new(atomic.Int64)
@@ -56,8 +56,8 @@ func New(root *url.URL, key sensitive.String, clients transport.Clients, version
 	}
 }
 
-// For returns a client whose REST calls are made for the owner: a caller with
-// several teams has to name one.
+// For returns a client whose REST calls name the owner: a caller with several teams has
+// to name one.
 func (c *Client) For(owner warp.Owner) *Client {
 	mine := *c
 	if owner.Type == warp.TeamOwner {
@@ -66,7 +66,7 @@ func (c *Client) For(owner warp.Owner) *Client {
 	return &mine
 }
 
-// connection sends requests and sorts the answers.
+// connection sends requests and reads the answers.
 type connection struct {
 	root    *url.URL
 	key     sensitive.String
@@ -78,17 +78,17 @@ type connection struct {
 type call struct {
 	method, path string
 	query        url.Values
-	write        bool            // it changes something, so it is not simply tried again
+	write        bool            // it changes something, so it is not repeated like a read
 	in           any             // sent as JSON, unless nil
 	out          any             // a 2xx is decoded into it, unless nil
-	private      bool            // no error quotes a 2xx
-	bound        transport.Bound // of a 2xx; none: one
+	private      bool            // errors must not quote a 2xx
+	bound        transport.Bound // of a 2xx; zero: the bound one
 	size         *int            // set to the bytes of a 2xx, unless nil
 }
 
-// send makes a call. An error names it, and wraps a *warp.Refusal for a 4xx,
-// warp.ErrAnswerLost when a write may have happened, and warp.ErrTooLong when
-// the answer goes beyond the call's bound.
+// send makes a call. An error names the call. It wraps a *warp.Refusal for a 4xx,
+// warp.ErrAnswerLost when a write may have happened, and warp.ErrTooLong when the
+// answer exceeds the call's bound.
 func (c connection) send(ctx context.Context, call call) error {
 	request, err := c.request(ctx, call)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c call) String() string {
 	return name
 }
 
-// lost marks an error after which nobody knows whether the write happened.
+// lost marks an error after which it is unknown whether the write happened.
 func lost(err error) error { return fmt.Errorf("%w: %w", warp.ErrAnswerLost, err) }
 
 // read decodes an answer into what the call expects.

@@ -77,7 +77,7 @@ type operation struct {
 	name  string
 	root  string // root field of the GraphQL operation; empty for REST
 	write bool
-	names bool // the call names its owner, here the team, whatever client makes it
+	names bool // the call itself names its owner, here the team, not the client
 	call  func(context.Context, *warpapi.Client) error
 }
 

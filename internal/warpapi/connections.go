@@ -27,7 +27,7 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 	if err != nil {
 		return nil, err
 	}
-	if list.Message != "" { // Warp's client shows this in place of the list
+	if list.Message != "" { // Warp's client shows this message in place of the list
 		return nil, &warp.Refusal{Status: http.StatusOK, Message: beginning(list.Message)}
 	}
 	if list.Integrations == nil {
@@ -36,7 +36,7 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 	integrations := make([]warp.Integration, len(list.Integrations))
 	for i, found := range list.Integrations {
 		if !plainID.MatchString(found.IntegrationConfig.EnvironmentUid) {
-			return nil, errors.New("the list holds an integration in an environment with what is no UID")
+			return nil, errors.New("the list holds an integration whose environment has an invalid UID")
 		}
 		integrations[i] = warp.Integration{Provider: found.ProviderSlug, EnvironmentID: found.IntegrationConfig.EnvironmentUid}
 		for _, secret := range found.IntegrationConfig.Secrets {
@@ -46,16 +46,16 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 	return integrations, nil
 }
 
-// DeleteSecret deletes a secret for good. What refers to it keeps the reference, and its
-// runs no longer get the variable.
+// DeleteSecret deletes a secret permanently. Environments and schedules keep its name,
+// and their runs no longer get the variable.
 func (c *Client) DeleteSecret(ctx context.Context, of warp.Owner, name string) error {
 	answer, err := DeleteManagedSecret(ctx, c.mutations, DeleteManagedSecretInput{Name: name, Owner: ownerInput(of)}, c.about)
 	_, err = output[*DeletedSecretDeleteManagedSecretOutput](answer.GetDeleteManagedSecret(), err)
 	return err
 }
 
-// ListFactories returns the factories that the caller can see. Where the plan has none,
-// it is refused with 403 or 404.
+// ListFactories returns the factories that the caller can see. It is refused with 403
+// or 404 when the plan does not include factories.
 //
 // Source: the Oz SDK of 2026-08 and newer, GET /factory.
 func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Factory, error) {
@@ -90,7 +90,7 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 		}
 		for _, f := range *page.Factories {
 			if !plainID.MatchString(f.UID) || !plainID.MatchString(f.Environment) {
-				return nil, errors.New("GET /api/v1/factory: the list holds a factory with what is no UID")
+				return nil, errors.New("GET /api/v1/factory: the list holds a factory with an invalid UID")
 			}
 			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}
 			for _, name := range f.Defaults.Secrets {
@@ -102,13 +102,13 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 		case last:
 			return found, nil
 		case next == query.Get("cursor"):
-			return nil, errors.New("GET /api/v1/factory: the list does not move on: a page names itself as the next")
+			return nil, errors.New("GET /api/v1/factory: the list does not end: a page names itself as the next")
 		}
 		query.Set("cursor", next)
 	}
 }
 
-// secretName is the name of a secret, as text or in an object: how factories spell it is
+// secretName is the name of a secret, as text or in an object: the form in factories is
 // not documented.
 type secretName string
 
@@ -122,16 +122,16 @@ func (n *secretName) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*string)(n))
 }
 
-// ListGoing returns the newest runs in an environment that have not ended, those that
-// wait for somebody too.
+// ListGoing returns the newest runs in an environment that have not ended, including
+// those that wait for a human.
 func (c *Client) ListGoing(ctx context.Context, of warp.Owner, environmentID string) ([]warp.Run, error) {
 	states := []string{string(warp.Queued), string(warp.Pending), string(warp.Claimed), string(warp.InProgress), string(warp.Blocked)}
 	runs, err := c.For(of).listRuns(ctx, url.Values{"environment_id": {environmentID}, "state": states})
 	return slices.DeleteFunc(runs, func(r warp.Run) bool { return r.State.Over() }), err
 }
 
-// ListEgress returns the addresses from which runs that Warp hosts reach the network, as
-// CIDR blocks. An older server refuses with 404.
+// ListEgress returns the network addresses of runs that Warp hosts, as CIDR blocks. An
+// older server refuses with 404.
 //
 // Source: the Oz SDK of 2026-09, GET /networking/egress-ranges.
 func (c *Client) ListEgress(ctx context.Context) ([]string, error) {
@@ -142,7 +142,7 @@ func (c *Client) ListEgress(ctx context.Context) ([]string, error) {
 	}
 	for _, block := range ranges.CIDRs {
 		if _, err := netip.ParsePrefix(block); err != nil {
-			return nil, fmt.Errorf("%s: the answer holds what is no range of addresses", call)
+			return nil, fmt.Errorf("%s: the answer holds an invalid range of addresses", call)
 		}
 	}
 	return ranges.CIDRs, nil

@@ -128,7 +128,7 @@ func TestFactoriesInManyShapes(t *testing.T) {
 	}
 }
 
-// TestAListOfFactoriesThatDoesNotEnd is given up: its pages count.
+// TestAListOfFactoriesThatDoesNotEnd: the number of its pages is bounded.
 func TestAListOfFactoriesThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	pages := 0
@@ -178,7 +178,8 @@ func TestListGoing(t *testing.T) {
 	assert.Empty(t, oz.Violations())
 }
 
-// TestListGoingOfAServerThatKnowsNoFilter: what has ended is left out, what nobody knows is not.
+// TestListGoingOfAServerThatKnowsNoFilter: runs that have ended are left out, runs in an unknown
+// state are not.
 func TestListGoingOfAServerThatKnowsNoFilter(t *testing.T) {
 	t.Parallel()
 	id := func(n int) string { return fmt.Sprintf("5f0c2b1e-0000-4000-8000-%012d", n) }
@@ -203,7 +204,7 @@ func TestListEgress(t *testing.T) {
 
 	for _, block := range []string{"", "34.1.2.3", "34.1.2.0/33", "everything", "::warning::x", "1.2.3.0/24\\n::error::"} {
 		list, err := against(t, says(`{"cidrs":["10.0.0.0/8","`+block+`"]}`)).ListEgress(t.Context())
-		require.EqualError(t, err, "GET /api/v1/networking/egress-ranges: the answer holds what is no range of addresses", block)
+		require.EqualError(t, err, "GET /api/v1/networking/egress-ranges: the answer holds an invalid range of addresses", block)
 		assert.Nil(t, list)
 	}
 	list, err = against(t, func(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +215,7 @@ func TestListEgress(t *testing.T) {
 	assert.Empty(t, list)
 }
 
-// TestAnAnswerWithoutAListIsNoEmptyList: a removal relies on each of them.
+// TestAnAnswerWithoutAListIsNoEmptyList: a removal relies on every list.
 func TestAnAnswerWithoutAListIsNoEmptyList(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{}`, `null`, `{"runs":null,"factories":null}`, `{"data":{"simpleIntegrations":{"__typename":"SimpleIntegrationsOutput","integrations":null}}}`} {

@@ -12,8 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// ListEnvironments returns every environment that the caller can see, of all
-// owners. Whether trashed ones are among them is not documented.
+// ListEnvironments returns every environment that the caller can see, of all owners. It
+// is not documented whether the list includes trashed ones.
 func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListing, error) {
 	answer, err := GetCloudEnvironments(ctx, c.queries, c.about)
 	list, err := output[*EnvironmentsGetCloudEnvironmentsOutput](answer.GetGetCloudEnvironments(), err)
@@ -45,15 +45,14 @@ func (c *Client) ListEnvironments(ctx context.Context) ([]warp.EnvironmentListin
 	return listings, nil
 }
 
-// GetEnvironment returns one environment with its whole model, trashed ones
-// too. One that does not exist or that the caller may not see is refused.
+// GetEnvironment returns one environment with its whole model, also a trashed one. It
+// is refused when the environment does not exist or the caller may not see it.
 func (c *Client) GetEnvironment(ctx context.Context, uid string) (warp.Environment, error) {
 	answer, err := GetCloudObject(ctx, c.queries, uid, c.about)
 	return c.whole(uid, answer.GetCloudObject(), err)
 }
 
-// whole is the environment that an answer holds, which has to be the one that was asked
-// for.
+// whole is the environment in an answer. It must be the requested one.
 func (c *Client) whole(uid string, answer Object, err error) (warp.Environment, error) {
 	found, err := output[*ObjectCloudObjectOutput](answer, err)
 	if err != nil {
@@ -84,8 +83,8 @@ func (c *Client) ListIntegrations(ctx context.Context, uid string) ([]string, er
 	return list.ProviderNames, nil
 }
 
-// CreateEnvironment creates an environment. Names are not unique: two calls
-// make two. One that was created but cannot be read counts as a lost answer.
+// CreateEnvironment creates an environment. Names are not unique: two calls create two.
+// When the created environment cannot be read, the answer counts as lost.
 func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model warp.Model) (warp.Environment, error) {
 	answer, err := CreateGenericStringObject(ctx, c.mutations, CreateGenericStringObjectInput{
 		GenericStringObject: GenericStringObjectInput{
@@ -107,9 +106,8 @@ func (c *Client) CreateEnvironment(ctx context.Context, of warp.Owner, model war
 	return stored, nil
 }
 
-// UpdateEnvironment replaces the model of an environment if it still has the
-// revision that was read. If not, nothing is written and newer is what is there
-// now.
+// UpdateEnvironment replaces the model of an environment if it still has the revision
+// that was read. Otherwise nothing is written, and newer is the present environment.
 func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, model warp.Model) (newer *warp.Environment, err error) {
 	answer, err := UpdateGenericStringObject(ctx, c.mutations, UpdateGenericStringObjectInput{
 		Uid:             uid,
@@ -133,16 +131,16 @@ func (c *Client) UpdateEnvironment(ctx context.Context, uid, revision string, mo
 		}
 		return &conflicting, nil
 	default:
-		return nil, lost(errors.New("the answer says neither that it was stored nor that it was rejected"))
+		return nil, lost(errors.New("the answer does not say whether the environment was stored or rejected"))
 	}
 }
 
-// DeleteEnvironment deletes an environment for good.
+// DeleteEnvironment deletes an environment permanently.
 func (c *Client) DeleteEnvironment(ctx context.Context, uid string) error {
 	answer, err := DeleteObject(ctx, c.mutations, uid, c.about)
 	deleted, err := output[*DeletedDeleteObjectOutput](answer.GetDeleteObject(), err)
 	if err == nil && !deleted.Success {
-		err = errors.New("the server says that it did not succeed")
+		err = errors.New("the server says that the request did not succeed")
 	}
 	return err
 }

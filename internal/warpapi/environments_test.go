@@ -13,8 +13,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// odd is a model with what a careless client would lose: spacing, keys that
-// nobody knows, a number that is no float64.
+// odd is a model with details that a careless client would lose: spacing, unknown keys,
+// a number that does not fit into a float64.
 const odd = "{ \"name\": \"ci\",\n \"future\": [1, {\"b\":2,\"a\":1}], \"n\": 12345678901234567890.10, \"t\": \"a\\u0026b<&>\u2028\" }"
 
 func TestEnvironmentIsStoredByteForByte(t *testing.T) {
@@ -155,7 +155,7 @@ func TestDeleteEnvironment(t *testing.T) {
 	require.ErrorAs(t, c.DeleteEnvironment(t.Context(), uid), &refusal)
 
 	c = answering(t, canned{200, nil, `{"data":{"deleteObject":{"__typename":"DeleteObjectOutput","success":false}}}`}, "")
-	require.EqualError(t, c.DeleteEnvironment(t.Context(), uid), "the server says that it did not succeed")
+	require.EqualError(t, c.DeleteEnvironment(t.Context(), uid), "the server says that the request did not succeed")
 }
 
 func TestListIntegrations(t *testing.T) {
@@ -180,7 +180,7 @@ func TestObjectsThatAreNoEnvironments(t *testing.T) {
 		return `{"__typename":"GenericStringObject","format":"` + format + `","serializedModel":` + model + `,
 			"metadata":{"uid":"` + uid + `","revisionTs":"r","trashedTs":null},"permissions":{"space":{"type":"Team","uid":"` + teamUID + `"}}}`
 	}
-	const neither = "the answer says neither that it was stored nor that it was rejected"
+	const neither = "the answer does not say whether the environment was stored or rejected"
 	tests := []struct{ name, object, says string }{
 		{"another format", stored("JsonRunner", `"{}"`, otherUID), "not an environment, but a JsonRunner"},
 		{"a model that is no JSON", stored("JsonCloudEnvironment", `"{name: x}"`, otherUID), "read the model of environment " + otherUID + ": not valid JSON"},

@@ -1,4 +1,4 @@
 package warpapi
 
-// Link is what a run's session_link becomes.
+// Link checks a run's session_link.
 var Link = link

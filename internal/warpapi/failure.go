@@ -15,14 +15,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// errRedirected marks an answer that sends us elsewhere: nothing was done.
+// errRedirected marks a redirect: the request had no effect.
 var errRedirected = errors.New("redirected")
 
-// keysPage says where a person makes a key: in Warp's settings, which have no address.
+// keysPage says how to make a key: in Warp's settings, which have no address.
 const keysPage = "https://docs.warp.dev/reference/cli/api-keys"
 
-// failure turns an answer other than 2xx into an error: a *warp.Refusal for a
-// 4xx but 408, which says nothing about what happened.
+// failure turns an answer other than 2xx into an error. It is a *warp.Refusal for a
+// 4xx, except for 408, after which it is unknown what happened.
 func failure(answer *http.Response, content []byte) error {
 	switch status := answer.StatusCode; {
 	case status/100 == 3:
@@ -71,8 +71,8 @@ func refusal(status int, content []byte) *warp.Refusal {
 	return &warp.Refusal{Status: status, Kind: beginning(code), Message: cmp.Or(beginning(message), excerpt(content))}
 }
 
-// beginning is as much of a server's words as people read. An answer may be megabytes
-// long, and what it becomes on its way to the log many times that.
+// beginning cuts a server's message to a readable length. An answer may be megabytes
+// long, and escaping it for the log would take many times that.
 func beginning(words string) string {
 	if len(words) > longestWords {
 		return strings.ToValidUTF8(words[:longestWords], "") + " ..."
@@ -87,7 +87,7 @@ func host(answer *http.Response) string {
 	return "another place"
 }
 
-// excerpt is the beginning of a foreign body on one line.
+// excerpt is the beginning of a server's answer on one line.
 func excerpt(content []byte) string {
 	const longest = 300
 	text := redact.OneLine(strings.ToValidUTF8(string(content[:min(len(content), longest)]), ""))

@@ -26,10 +26,10 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// told is what a call returned that goes into paths, outputs and mutations.
+// told are the results of a call that go into paths, outputs and mutations.
 type told struct {
 	objects []string // UIDs of environments, schedules and teams
-	plain   []string // IDs of what is not documented
+	plain   []string // IDs of objects that are not documented
 	owners  []warp.Owner
 	runs    []warp.Run
 	caller  *warp.Caller
@@ -57,10 +57,10 @@ func (t *told) seen(list []warp.Run, err error) error {
 	return err
 }
 
-// subject is what the calls are about.
+// subject holds the objects that the calls are about.
 type subject struct{ environment, schedule, run string }
 
-// calls are all that the client asks, in an order in which an honest server takes them.
+// calls are all calls of the client, in an order that a correct server accepts.
 var calls = []func(ctx context.Context, c *warpapi.Client, about *subject, t *told) error{
 	func(ctx context.Context, c *warpapi.Client, _ *subject, t *told) error {
 		caller, err := c.GetCaller(ctx)
@@ -199,9 +199,9 @@ var calls = []func(ctx context.Context, c *warpapi.Client, about *subject, t *to
 	},
 }
 
-// FuzzAnswers has Oz answer each call with anything, as raw bytes below the status line:
-// the client never panics, the call ends, what it returns is what the API says it is, and
-// no error holds the key. The seeds are what the simulator answers.
+// FuzzAnswers makes Oz answer each call with arbitrary bytes below the status line: the
+// client never panics, the call ends, its results have the form that the API documents,
+// and no error holds the key. The seeds are what the simulator answers.
 func FuzzAnswers(f *testing.F) {
 	about := new(subject)
 	seeds := record(f, about)
@@ -285,7 +285,7 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-// clientOf is a client that reports nothing.
+// clientOf is a client without a log.
 func clientOf(f *testing.F, root string) *warpapi.Client {
 	f.Helper()
 	at, err := url.Parse(root)

@@ -59,26 +59,25 @@ func (c graphqlClient) MakeRequest(ctx context.Context, request *graphql.Request
 	return nil
 }
 
-// lists are the bounds of the operations that answer lists.
+// lists are the bounds of the operations whose answer is a list.
 var lists = map[string]transport.Bound{
 	"GetCloudEnvironments": environments,
 	"GetCloudObjects":      batch,
 	"ListManagedSecrets":   secrets,
 }
 
-// rootFields decodes the data of an answer where it stands: a copy of it could be
-// large.
+// rootFields decodes the data of an answer in place: a copy could be large.
 type rootFields struct {
 	into     any
-	answered bool  // there is a value for every root field
-	err      error // why it cannot be decoded
+	answered bool  // every root field has a value
+	err      error // why the data cannot be decoded
 }
 
-// UnmarshalJSON implements json.Unmarshaler. The error is kept for later: an answer
-// without data may say why.
+// UnmarshalJSON implements json.Unmarshaler. It keeps an error for later, because the
+// rest of the answer may explain it.
 func (r *rootFields) UnmarshalJSON(data []byte) error {
 	var fields map[string]isNull
-	_ = json.Unmarshal(data, &fields) // what is no object has no fields
+	_ = json.Unmarshal(data, &fields) // only an object has fields
 	r.answered, r.err = len(fields) > 0, nil
 	for _, null := range fields {
 		r.answered = r.answered && !bool(null)
@@ -89,7 +88,7 @@ func (r *rootFields) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// isNull is whether a value is null.
+// isNull reports whether a value is null.
 type isNull bool
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -98,7 +97,7 @@ func (n *isNull) UnmarshalJSON(value []byte) error {
 	return nil
 }
 
-// refusalOf is the refusal behind the messages of an answer without data.
+// refusalOf turns the messages of an answer without data into a refusal.
 func refusalOf(messages string) *warp.Refusal {
 	if strings.Contains(messages, "User not in context: Not found") {
 		return &warp.Refusal{
@@ -109,14 +108,14 @@ func refusalOf(messages string) *warp.Refusal {
 	return &warp.Refusal{Status: http.StatusOK, Message: beginning(messages)}
 }
 
-// userFacingError is the error of a UserFacingError. Its kinds are an open list.
+// userFacingError is the error of a UserFacingError. Oz may add kinds.
 type userFacingError struct {
 	Kind    string `json:"__typename"`
 	Message string `json:"message"`
 }
 
-// output unpacks the union that every operation answers: its output, or the
-// server's refusal.
+// output unpacks the union that every operation returns: its output, or the server's
+// refusal.
 func output[T any](union any, err error) (T, error) {
 	var none T
 	if err != nil {

@@ -17,15 +17,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
-// canned answers every request in the same way. ROOT in the body stands for the
-// root field of the operation that answering is told of.
+// canned answers every request in the same way. ROOT in the body stands for the root
+// field of the operation.
 type canned struct {
 	status  int // 0 cuts the connection
 	headers []string
 	body    string
 }
 
-// answering is a client of a server that answers so.
+// answering is a client of a server with this canned answer.
 func answering(t *testing.T, a canned, root string) *warpapi.Client {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func answering(t *testing.T, a canned, root string) *warpapi.Client {
 	return newClient(t, server.URL)
 }
 
-// verdict is what a caller can tell of an error.
+// verdict is what a caller can learn from an error.
 type verdict struct {
 	refusal *warp.Refusal // nil when it is none
 	lost    bool          // the write may have happened
@@ -160,7 +160,7 @@ func TestWhatEveryOperationMakesOfAnAnswer(t *testing.T) {
 	}
 }
 
-// TestEvery2xxIsAnAnswer: what counts is what the answer holds.
+// TestEvery2xxIsAnAnswer: only the content of the answer counts.
 func TestEvery2xxIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	const (

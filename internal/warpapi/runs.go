@@ -64,7 +64,7 @@ func (c *Client) StartRun(ctx context.Context, r warp.RunRequest) (warp.Run, err
 	return run, nil
 }
 
-// GetRun reads a run. Its state is not empty, and it is the run that was asked for.
+// GetRun reads a run. The result has a state, and is the requested run.
 func (c *Client) GetRun(ctx context.Context, id string) (warp.Run, error) {
 	var found runItem
 	if err := c.send(ctx, call{method: http.MethodGet, path: runPath(id), out: &found}); err != nil {
@@ -120,8 +120,8 @@ func (c *Client) listRuns(ctx context.Context, filter url.Values) ([]warp.Run, e
 	return found, nil
 }
 
-// CancelRun asks a run to stop. It is refused with 400 when the run is over,
-// 409 while it is being prepared, and 422 where runs cannot be cancelled.
+// CancelRun asks a run to stop. It is refused with 400 when the run is over, 409 while
+// it is being prepared, and 422 when the run cannot be cancelled.
 func (c *Client) CancelRun(ctx context.Context, id string) error {
 	return c.send(ctx, call{method: http.MethodPost, path: runPath(id) + "/cancel", write: true})
 }
@@ -150,7 +150,7 @@ type runItem struct {
 	} `json:"request_usage"`
 }
 
-// run is the run, and where it names itself, by a UUID.
+// run is the run of an item. An ID, when there is one, must be a UUID.
 func (i runItem) run(root *url.URL) (warp.Run, error) {
 	id := cmp.Or(i.RunID, i.TaskID)
 	if id != "" && checkRun(id) != nil {
@@ -173,8 +173,8 @@ func (i runItem) run(root *url.URL) (warp.Run, error) {
 	}, nil
 }
 
-// runState is a state in REST's spelling; GraphQL has one of its own. What is
-// not a state becomes UNREADABLE, which nobody knows.
+// runState is a state in the spelling of REST; GraphQL has another one. A text that
+// cannot be a state becomes UNREADABLE, which counts as unknown.
 func runState(s warp.RunState) warp.RunState {
 	switch {
 	case s == "IN_PROGRESS":

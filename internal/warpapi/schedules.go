@@ -14,7 +14,7 @@ import (
 const schedulesPath = "/api/v1/agent/schedules"
 
 // ListSchedules returns every schedule that the caller can see, of all owners: the API
-// has no pages. The owner is the team that the request is made for.
+// has no pages. The request names the owner's team.
 //
 // Source: agent-api-openapi.yaml, /agent/schedules, here and below.
 func (c *Client) ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Schedule, error) {
@@ -36,27 +36,27 @@ func (c *Client) ListSchedules(ctx context.Context, of warp.Owner) ([]warp.Sched
 	return found, nil
 }
 
-// GetSchedule returns one schedule. One that does not exist or that the caller may not
-// see is refused with 404.
+// GetSchedule returns one schedule. It is refused with 404 when the schedule does not
+// exist or the caller may not see it.
 func (c *Client) GetSchedule(ctx context.Context, of warp.Owner, id string) (warp.Schedule, error) {
 	return c.scheduled(ctx, of, id, call{method: http.MethodGet, path: schedulePath(id)})
 }
 
 // CreateSchedule creates a schedule of the owner, which is a team. Names are not unique
-// and there is no idempotency key: two calls make two. It is live at once, unless the
-// model says that it is not enabled.
+// and there is no idempotency key: two calls create two. The schedule is active at
+// once, unless enabled is false.
 func (c *Client) CreateSchedule(ctx context.Context, of warp.Owner, model warp.Model) (warp.Schedule, error) {
 	model = model.With("team", of.Type == warp.TeamOwner)
 	return c.scheduled(ctx, of, "", call{method: http.MethodPost, path: schedulesPath, write: true, in: json.RawMessage(model.String())})
 }
 
-// ReplaceSchedule replaces a schedule. What the model leaves out may be cleared, and the
-// last writer wins: schedules have no revision. The owner cannot be changed.
+// ReplaceSchedule replaces a schedule. Keys that the model leaves out may be cleared.
+// The last writer wins: schedules have no revision. The owner cannot be changed.
 func (c *Client) ReplaceSchedule(ctx context.Context, of warp.Owner, id string, model warp.Model) (warp.Schedule, error) {
 	return c.scheduled(ctx, of, id, call{method: http.MethodPut, path: schedulePath(id), write: true, in: json.RawMessage(model.String())})
 }
 
-// EnableSchedule resumes or pauses a schedule and changes nothing else of it.
+// EnableSchedule resumes or pauses a schedule and changes nothing else.
 func (c *Client) EnableSchedule(ctx context.Context, of warp.Owner, id string, enabled bool) (warp.Schedule, error) {
 	verb := "/pause"
 	if enabled {
@@ -65,22 +65,22 @@ func (c *Client) EnableSchedule(ctx context.Context, of warp.Owner, id string, e
 	return c.scheduled(ctx, of, id, call{method: http.MethodPost, path: schedulePath(id) + verb, write: true})
 }
 
-// DeleteSchedule deletes a schedule. Runs that it has started go on. One that is gone is
-// refused with 404.
+// DeleteSchedule deletes a schedule. Runs that it has started go on. It is refused with
+// 404 when the schedule no longer exists.
 func (c *Client) DeleteSchedule(ctx context.Context, of warp.Owner, id string) error {
 	var deleted struct{ Success bool }
 	call := call{method: http.MethodDelete, path: schedulePath(id), write: true, out: &deleted}
 	err := c.For(of).send(ctx, call)
 	if err == nil && !deleted.Success {
-		err = fmt.Errorf("%s: the server says that it did not succeed", call)
+		err = fmt.Errorf("%s: the server says that the request did not succeed", call)
 	}
 	return err
 }
 
 func schedulePath(id string) string { return schedulesPath + "/" + url.PathEscape(id) }
 
-// scheduled makes a call that answers a schedule, the one with this ID unless that is
-// empty. A write whose answer cannot be read counts as lost.
+// scheduled makes a call whose answer is a schedule. Unless id is empty, it must be the
+// schedule with this ID. When the answer to a write cannot be read, it counts as lost.
 func (c *Client) scheduled(ctx context.Context, of warp.Owner, id string, call call) (warp.Schedule, error) {
 	var item json.RawMessage
 	call.out = &item
@@ -100,7 +100,7 @@ func (c *Client) scheduled(ctx context.Context, of warp.Owner, id string, call c
 	return found, nil
 }
 
-// schedule reads an item of the API.
+// schedule reads a schedule from an answer.
 func schedule(item json.RawMessage) (warp.Schedule, error) {
 	var known struct {
 		ID    string

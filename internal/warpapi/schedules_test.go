@@ -15,7 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// daily is what a request holds of a schedule, with keys that this program does not know.
+// daily is the schedule in a request, with keys that this program does not know.
 const daily = `{"name":"daily","cron_schedule":"0 4 * * *","prompt":"a & <b>","enabled":true,"mode":"plan",` +
 	`"agent_config":{"environment_id":"E","skills":["a/b"],"idle_timeout_minutes":5},"metadata":{"k":"v"},"from_the_future":[1.50]}`
 
@@ -92,7 +92,7 @@ func TestTwoCreatesMakeTwoSchedules(t *testing.T) {
 	assert.Len(t, oz.Schedules(), 2)
 }
 
-// TestSchedulesOfAllOwnersAreListed, as far as the caller sees them.
+// TestSchedulesOfAllOwnersAreListed: all those that the caller can see.
 func TestSchedulesOfAllOwnersAreListed(t *testing.T) {
 	t.Parallel()
 	oz, c := newOz(t)
@@ -192,7 +192,8 @@ func TestLostAnswerOfASchedule(t *testing.T) {
 	}
 }
 
-// TestItemsThatAreNoSchedules: of a write it was stored, so the answer is lost; of a read it is not.
+// TestItemsThatAreNoSchedules: after a write the schedule may be stored, so the answer counts as
+// lost; after a read it does not.
 func TestItemsThatAreNoSchedules(t *testing.T) {
 	t.Parallel()
 	const noID = "read a schedule: it has "
@@ -248,14 +249,14 @@ func TestDeleteSchedule(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"success":false}`, `{}`} {
 		err := against(t, says(body)).DeleteSchedule(t.Context(), team, "id")
-		require.EqualError(t, err, "DELETE /api/v1/agent/schedules/id: the server says that it did not succeed")
+		require.EqualError(t, err, "DELETE /api/v1/agent/schedules/id: the server says that the request did not succeed")
 		require.NotErrorIs(t, err, warp.ErrAnswerLost)
 	}
 	require.NoError(t, against(t, says(`{"success":true,"more":1}`)).DeleteSchedule(t.Context(), team, "id"))
 	require.ErrorIs(t, against(t, says(`done`)).DeleteSchedule(t.Context(), team, "id"), warp.ErrAnswerLost)
 }
 
-// TestAnIDStaysInItsPlaceOfThePath, whatever it is.
+// TestAnIDStaysInItsPlaceOfThePath: whatever the ID holds.
 func TestAnIDStaysInItsPlaceOfThePath(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"a/b", "../runs", "a?b=c", "a#b", "%2e%2e"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// GetCaller tells who the API key belongs to and which teams it sees.
+// GetCaller returns the owner of the API key and the teams that the owner sees.
 func (c *Client) GetCaller(ctx context.Context) (warp.Caller, error) {
 	answer, err := GetUser(ctx, c.queries, c.about)
 	user, err := output[*CallerUserOutput](answer.GetUser(), err)
@@ -21,7 +21,7 @@ func (c *Client) GetCaller(ctx context.Context) (warp.Caller, error) {
 		ServiceAccount: user.PrincipalType == PrincipalTypeServiceAccount,
 	}
 	if !userUID.MatchString(caller.UID) {
-		return warp.Caller{}, errors.New("the owner of warp_api_key has a UID that is none of a user's or a service account's")
+		return warp.Caller{}, errors.New("the owner of warp_api_key has a UID that is not a user's or a service account's")
 	}
 	for _, workspace := range user.User.Workspaces {
 		for _, team := range workspace.Teams {
@@ -87,8 +87,8 @@ func (c *Client) ListSecrets(ctx context.Context) ([]warp.Secret, error) {
 	return secrets, nil
 }
 
-// CreateSecret stores a new raw-value secret, and returns its UpdatedAt after
-// this write. It is refused when the owner has one of this name.
+// CreateSecret stores a new raw-value secret, and returns its UpdatedAt after this
+// write. It is refused when the owner already has a secret of this name.
 func (c *Client) CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error) {
 	answer, err := CreateManagedSecret(ctx, c.mutations, CreateManagedSecretInput{
 		Name:           name,
@@ -125,7 +125,7 @@ func owner(kind SpaceType, uid string) warp.Owner {
 	return warp.Owner{Type: warp.OwnerType(kind), UID: uid}
 }
 
-// ownerInput leaves a user's UID out: the server knows its caller.
+// ownerInput leaves out a user's UID: the server knows the caller.
 func ownerInput(o warp.Owner) Owner {
 	if o.Type == warp.UserOwner {
 		return Owner{Type: OwnerTypeUser}

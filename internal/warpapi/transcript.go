@@ -11,12 +11,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// GetReply returns the last text that the agent wrote, empty when it wrote
-// none. While there is no transcript yet the request is refused with 404, and
-// with 422 when there will never be one. An error never holds the agent's words;
-// it wraps warp.ErrTooLong when the transcript is longer than 64 MiB, or the text
-// longer than 4 MiB. Of several calls at the same time one asks, and the others wait:
-// four transcripts would not fit into the memory.
+// GetReply returns the last text that the agent wrote, empty when it wrote none. It is
+// refused with 404 while there is no transcript yet, and with 422 when there will never
+// be one. An error never holds the agent's words. It wraps warp.ErrTooLong when the
+// transcript is longer than 64 MiB, or the text longer than 4 MiB. Only one call at a
+// time sends its request, because four transcripts would not fit into the memory.
 //
 // Source: agent-api-openapi.yaml, GET /agent/runs/{runId}/conversation.
 func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
@@ -34,7 +33,7 @@ func (c *Client) GetReply(ctx context.Context, id string) (string, error) {
 	return lastReply(found.Steps)
 }
 
-// transcript is a conversation on the wire:
+// transcript is a conversation in the API:
 //
 //	{"steps":[{"messages":[{"role":"assistant","content":[{"type":"text","text":"..."}]}],"steps":[...]}]}
 type transcript struct{ Steps []step }
@@ -44,19 +43,19 @@ type step struct {
 	Steps    []step
 }
 
-// reply is a message as it stands in the transcript, of which only the last one with
-// text is needed: no copy is made.
+// reply is the JSON of a message in the transcript. It is not a copy, because only the
+// last message with text is needed.
 type reply []byte
 
-// UnmarshalJSON implements json.Unmarshaler. It keeps a piece of the answer, which
-// stays as it is: GetReply alone has it.
+// UnmarshalJSON implements json.Unmarshaler. It keeps a part of the answer, which only
+// GetReply holds and never changes.
 func (r *reply) UnmarshalJSON(message []byte) error {
 	*r = message
 	return nil
 }
 
-// text is the assistant's text in a message. It is empty when that is blank, when
-// the message is another's, and when it has another shape.
+// text is the assistant's text in a message. It is empty when the text is blank, when
+// someone else wrote the message, and when the message has another shape.
 func (r reply) text() (string, error) {
 	if len(r) > longestReply {
 		var said struct{ Role string }
@@ -69,7 +68,7 @@ func (r reply) text() (string, error) {
 		Role    string
 		Content []struct{ Type, Text string }
 	}
-	_ = json.Unmarshal(r, &said) // what has another shape has no text for us
+	_ = json.Unmarshal(r, &said) // content of another shape counts as no text
 	var text strings.Builder
 	for _, block := range said.Content {
 		if said.Role == "assistant" && block.Type == "text" {
@@ -82,8 +81,8 @@ func (r reply) text() (string, error) {
 	return text.String(), nil
 }
 
-// lastReply is the last reply in steps. A step's own messages come before those
-// of the steps nested in it: a delegate's words do not replace the agent's own.
+// lastReply is the last reply in steps. A step's own messages take precedence over
+// those of steps nested in it: a delegate's text does not replace the agent's own.
 func lastReply(steps []step) (string, error) {
 	for _, step := range slices.Backward(steps) {
 		for _, reply := range slices.Backward(step.Messages) {
