@@ -94,7 +94,7 @@ func TestEachCertificateHasItsWords(t *testing.T) {
 		{name: "not valid yet", given: acme.pem(), change: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) },
 			says: "is not valid yet; the clock of this machine may be wrong"},
 		{name: "a name only in CN", given: acme.pem(), change: func(c *x509.Certificate) { c.IPAddresses = nil },
-			says: `its only name is the common name (CN) "127.0.0.1", which does not count`},
+			says: `its only name is the common name (CN) "127.0.0.1", which clients ignore`},
 		{name: "a client certificate under TLS 1.2", given: acme.pem(), client: tls.RequireAnyClientCert, tls: tls.VersionTLS12, says: noClient},
 		{name: "a client certificate under TLS 1.3", given: acme.pem(), client: tls.RequireAnyClientCert, tls: tls.VersionTLS13, says: noClient},
 		{name: "a client certificate, as nginx", given: acme.pem(), client: tls.RequestClientCert, tls: tls.VersionTLS13, says: noClient},

@@ -76,7 +76,7 @@ func TestNobodyIsLedOutOfHTTP(t *testing.T) {
 			})
 			r, _ := w.start(w.inputs(map[string]string{"warp_server_url": at})).within(20 * time.Second)
 			assert.NotZero(t, r.code, r.log)
-			assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which nobody asked for")
+			assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which the request did not ask for")
 			w.requireClean()
 		})
 	}
@@ -134,7 +134,7 @@ func TestAWatchThatIsLedOutOfHTTPEnds(t *testing.T) {
 	j := w.start(w.inputs(map[string]string{"warp_server_url": at}))
 	w.await(func() bool { return polled.Load() >= 2 })
 	r := j.stop(syscall.SIGTERM)
-	assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which nobody asked for")
+	assert.Contains(t, r.log, "the server answers 101 Switching Protocols, which the request did not ask for")
 	assert.NotZero(t, r.code)
 	require.Len(t, w.oz.Runs(), 1)
 	assert.False(t, w.oz.Runs()[0].Going(), r.log)

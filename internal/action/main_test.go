@@ -211,8 +211,8 @@ func TestABrokenProxyIsNotNoProxy(t *testing.T) {
 	}
 	const (
 		https = "HTTPS_PROXY: is not the URL of a proxy"
-		http  = "http_proxy: has a scheme that is none of"
-		none  = "NO_PROXY: holds what is neither a host nor a range"
+		http  = "http_proxy: has a scheme other than"
+		none  = "NO_PROXY: holds an entry that is neither a host nor a range"
 	)
 	for _, test := range []struct{ more, want []string }{
 		{nil, []string{https, http, none}},

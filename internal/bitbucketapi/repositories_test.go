@@ -27,7 +27,7 @@ func TestAListOfRepositoriesIsBelievedWithCare(t *testing.T) {
 		"a path for a name": {`{"values":[{"slug":"../x"}],"isLastPage":true}`, "", "a name that none can have"},
 		"no name":           {`{"values":[{}],"isLastPage":true}`, "", "a name that none can have"},
 		"a page":            {`<html>`, "", "the answer is not Bitbucket's"},
-		"for ever":          {`{"values":[],"nextPageStart":%d}`, "", "does not end within 100 pages"},
+		"for ever":          {`{"values":[],"nextPageStart":%d}`, "", "has more than 100 pages"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

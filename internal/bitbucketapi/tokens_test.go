@@ -156,8 +156,8 @@ func TestAListThatDoesNotEndIsGivenUp(t *testing.T) {
 	}{
 		"one page for ever":      {`{"values":[` + item + `],"nextPageStart":7}`, 2, "the list does not move on: after 7 the next page begins at 7"},
 		"back to the first":      {`{"values":[` + item + `],"nextPageStart":-1}`, 1, "the list does not move on: after 0 the next page begins at -1"},
-		"one element repeated":   {`{"values":[` + item + `],"nextPageStart":%d}`, 100, "the list does not end within 100 pages"},
-		"no elements":            {`{"values":[],"nextPageStart":%d}`, 100, "the list does not end within 100 pages"},
+		"one element repeated":   {`{"values":[` + item + `],"nextPageStart":%d}`, 100, "the list has more than 100 pages"},
+		"no elements":            {`{"values":[],"nextPageStart":%d}`, 100, "the list has more than 100 pages"},
 		"more than was asked":    {`{"values":[` + many(900) + `],"nextPageStart":%d}`, 12, "the list holds more than 10000 elements"},
 		"more bytes than needed": {`{"values":[],"x":"` + strings.Repeat("x", 1000<<10) + `","nextPageStart":%d}`, 17, "the list is longer than 16 MiB"},
 		"one page without end":   {`{"values":[` + many(1100) + `],"isLastPage":true}`, 1, "the answer is too large: more than 1 MiB"},

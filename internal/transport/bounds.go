@@ -12,15 +12,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 )
 
-// Everything that comes from outside is bounded here, in a Bound of an API's room, or in
-// internal/shell, as a command that is parsed.
+// Everything that comes from outside has a bound: here, in the Bound of an API's package,
+// or, for commands that are parsed, in internal/shell.
 const (
 	// requestTimeout bounds one attempt, from dialling to the last byte of the
-	// body, however slowly it drips: Oz and Bitbucket answer within seconds. A
-	// request, its attempts and waits included, so ends within five minutes, and within
-	// six where others have made its host ask for more time (see gate).
+	// body, however slowly it arrives: Oz and Bitbucket answer within seconds. So a
+	// request with all its attempts and waits ends within five minutes, or within six when
+	// the answers to other requests make it wait for its host (see gate).
 	requestTimeout = 30 * time.Second
-	// dialTimeout bounds a connection, and once more its TLS handshake.
+	// dialTimeout bounds the dialling of a connection, and separately its TLS handshake.
 	dialTimeout = 10 * time.Second
 
 	// attempts bounds the tries of one request, the first included.
@@ -33,42 +33,43 @@ const (
 	// answered; an answer that breaks off earlier is tried again.
 	whole = 256 << 10
 
-	// mostIdle is how many connections to one host wait for their next request: as many as
-	// there are workers, so that none is closed that is about to be used again.
+	// mostIdle is how many idle connections to one host are kept: one for each worker, so
+	// that none is closed just before it is needed.
 	mostIdle = 64
-	// mostToGit is how many connections git's addresses of one host get: as many as are asked
-	// at the same time with a token that was taken. Without a bound, a request that finds a
-	// connection while it dials leaves one more.
+	// mostToGit is how many connections to git's addresses of one host are open at most: as
+	// many as there are requests at the same time with an accepted token. Without this bound,
+	// a request that gets a free connection while it dials leaves the dialled one open, too.
 	mostToGit = 16
-	// idleTimeout is how long one waits. What lies between often forgets it sooner or later.
+	// idleTimeout is how long an idle connection is kept. Devices on the way often drop it
+	// after some time.
 	idleTimeout = 90 * time.Second
 
 	// longestHeader bounds the header of an answer and the interim answers (1xx)
 	// before it, in bytes: real ones have a few thousand.
 	longestHeader = 256 << 10
 
-	// A list in pages: a server that serves no more than a hundred elements a page
-	// still shows ten thousand, and a list is kept as a whole.
+	// A list in pages. With a hundred elements a page, the pages hold ten thousand. The bytes
+	// are bounded because the whole list is kept in memory.
 	mostPages    = 100
 	mostElements = 10_000
 	mostBytes    = 16 << 20
-	listTimeout  = 5 * time.Minute // for all of them
+	listTimeout  = 5 * time.Minute // for all pages
 )
 
-// ErrTooLarge marks an answer, or a list in pages, that goes beyond its bound.
+// ErrTooLarge marks an answer, or a list in pages, that exceeds its bound.
 var ErrTooLarge = errors.New("the answer is too large")
 
-// Bound is how much an answer may come to. Bytes count after decompression. What a
-// few bytes become in memory depends on how many values they hold ("{}," can be a
-// structure of hundreds of bytes), so these are counted before they are made.
+// Bound is the largest answer that is read. Bytes count after decompression. How much
+// memory a few bytes of JSON take depends on how many values they hold ("{}," can be a
+// structure of hundreds of bytes), so the values are counted before they are decoded.
 type Bound struct {
 	Bytes    int64
 	Elements int // of all arrays together
 	Members  int // of all objects together
 }
 
-// Read reads the body of an answer. An error that wraps ErrTooLarge says which bound
-// it goes beyond; no more than that is read, or kept.
+// Read reads the body of an answer. An error that wraps ErrTooLarge names the bound that
+// the answer exceeds. Nothing beyond the bound is read or kept.
 func (b Bound) Read(body io.Reader) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(body, b.Bytes+1))
 	switch {
@@ -83,7 +84,7 @@ func (b Bound) Read(body io.Reader) ([]byte, error) {
 	return content, nil
 }
 
-// Check counts the values of JSON that stands in an answer as text.
+// Check fails when JSON that an answer holds as text has too many values.
 func (b Bound) Check(content []byte) error {
 	elements, members := tally(content)
 	switch {
@@ -95,11 +96,11 @@ func (b Bound) Check(content []byte) error {
 	return nil
 }
 
-// decoding is held by who makes values of a large answer: of several that arrive at
-// once, one at a time is in memory in both forms.
+// decoding is held while a large answer is decoded, so that only one such answer at a time
+// is in memory both as text and as values.
 var decoding = make(chan struct{}, 1)
 
-// small is what is decoded beside others.
+// small is the size in bytes up to which answers are decoded at the same time.
 const small = 64 << 10
 
 // Decode makes a value of the content of an answer, as json.Unmarshal does.
@@ -111,8 +112,8 @@ func Decode(content []byte, into any) error {
 	return json.Unmarshal(content, into)
 }
 
-// tally counts the elements of arrays and the members of objects in JSON. Of
-// anything else the count means nothing.
+// tally counts the elements of arrays and the members of objects in JSON. For any
+// other text the result has no meaning.
 func tally(content []byte) (elements, members int) {
 	var inObject []bool // by depth
 	empty := false      // nothing has followed the last bracket yet
@@ -170,13 +171,12 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-// Pages counts what a list in pages has come to. The zero value is one of which
-// nothing was read yet.
+// Pages counts the pages, elements and bytes of a list that is read in pages. The zero
+// value is ready for the first page.
 type Pages struct{ pages, elements, bytes int }
 
-// Add counts a page. It fails with an error that wraps ErrTooLarge when the list has
-// come to more than is read, or when more is to follow and this was the last page
-// that is asked for.
+// Add counts a page; last says that no other page follows. It fails with an error that
+// wraps ErrTooLarge when the list exceeds a bound, the number of pages included.
 func (p *Pages) Add(elements, bytes int, last bool) error {
 	p.pages++
 	p.elements += elements
@@ -187,27 +187,27 @@ func (p *Pages) Add(elements, bytes int, last bool) error {
 	case p.bytes > mostBytes:
 		return fmt.Errorf("%w: the list is longer than %s", ErrTooLarge, size(mostBytes))
 	case p.pages >= mostPages && !last:
-		return fmt.Errorf("%w: the list does not end within %s", ErrTooLarge, plural.Of(mostPages, "page"))
+		return fmt.Errorf("%w: the list has more than %s", ErrTooLarge, plural.Of(mostPages, "page"))
 	}
 	return nil
 }
 
 // ForList bounds the time for a list in pages.
 func ForList(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, listTimeout, errors.New("the list did not end within "+listTimeout.String()))
+	return context.WithTimeoutCause(ctx, listTimeout, errors.New("reading the list took longer than "+listTimeout.String()))
 }
 
-// switched is the error for an answer that leaves HTTP. net/http hands the bare
-// connection over as its body, which no timeout and no context ends.
+// switched is the error for an answer that leaves HTTP. net/http hands over the bare
+// connection as its body, which neither a timeout nor a context closes.
 //
 // Source: net/http, Response.Body and persistConn.readLoop.
 type switched struct{}
 
 func (switched) Error() string {
-	return "the server answers 101 Switching Protocols, which nobody asked for"
+	return "the server answers 101 Switching Protocols, which the request did not ask for"
 }
 
-// staying refuses to leave HTTP.
+// staying refuses answers that leave HTTP.
 type staying struct{ next http.RoundTripper }
 
 func (s staying) RoundTrip(request *http.Request) (*http.Response, error) {

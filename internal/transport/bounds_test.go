@@ -47,7 +47,7 @@ func TestNobodyLeavesHTTP(t *testing.T) {
 					}
 					began := time.Now()
 					got := send(t.Context(), client, "http://oz.test/path")
-					require.EqualError(t, got.err, "POST http://oz.test/path: the server answers 101 Switching Protocols, which nobody asked for")
+					require.EqualError(t, got.err, "POST http://oz.test/path: the server answers 101 Switching Protocols, which the request did not ask for")
 					assert.False(t, transport.NeverSent(got.err))
 					assert.Zero(t, time.Since(began))
 					assert.EqualValues(t, 1, arrived.Load())
@@ -57,8 +57,8 @@ func TestNobodyLeavesHTTP(t *testing.T) {
 	}
 }
 
-// TestADripEndsWithItsAttempt: a byte a second, before the header's end, in the
-// part that is waited for and after it.
+// TestADripEndsWithItsAttempt: a byte a second, in the header, in the part of the
+// body that Do waits for, and after it.
 func TestADripEndsWithItsAttempt(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]int{"the beginning": 0, "the rest": 300 << 10} {
@@ -203,7 +203,7 @@ func TestPages(t *testing.T) {
 	for range 99 {
 		require.NoError(t, endless.Add(0, 0, false))
 	}
-	require.EqualError(t, endless.Add(0, 0, false), "the answer is too large: the list does not end within 100 pages")
+	require.EqualError(t, endless.Add(0, 0, false), "the answer is too large: the list has more than 100 pages")
 	require.EqualError(t, crowded.Add(10_001, 0, true), "the answer is too large: the list holds more than 10000 elements")
 	require.NoError(t, long.Add(0, 16<<20, false))
 	require.EqualError(t, long.Add(0, 1, true), "the answer is too large: the list is longer than 16 MiB")

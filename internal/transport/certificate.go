@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// mendable is an error with what to do about it, which its text ends with.
+// mendable is an error that the user can fix. Its text ends with what to do.
 type mendable struct {
 	error
 	remedy string
@@ -27,10 +27,11 @@ type mendable struct {
 func (m mendable) Error() string { return m.error.Error() + "; " + m.remedy }
 func (m mendable) Unwrap() error { return m.error }
 
-// Remedy tells those who add what to do that it has been said.
+// Remedy says what to do. A caller that adds advice to errors leaves out its own when an
+// error has this method.
 func (m mendable) Remedy() string { return m.remedy }
 
-// explain adds what to do to an error that a user can mend. Given says that the
+// explain adds what to do to an error that a user can fix. Given says that the
 // inputs hold a ca_certificate.
 func explain(err error, given bool) error {
 	if remedy := remedyOf(err, given); remedy != "" {
@@ -39,21 +40,20 @@ func explain(err error, given bool) error {
 	return err
 }
 
-// remedyOf is what to do about an error of TLS. It is empty where Go's own words are
-// plain, and for every other error. Only an unknown authority is cured by
-// ca_certificate.
+// remedyOf is what to do about an error of TLS. It is empty when Go's text is clear, and
+// for all other errors. It names ca_certificate only where that can help.
 func remedyOf(err error, given bool) string {
 	if errors.As(err, &demandError{}) {
-		return wantsCertificate + "; have it let this job in without one"
+		return wantsCertificate + "; have it accept this job without one"
 	}
 	if errors.As(err, &closedError{}) {
 		return wantsCertificate + "; that may be why it closed the connection"
 	}
 	if header, found := errors.AsType[tls.RecordHeaderError](err); found {
 		if string(header.RecordHeader[:]) == "HTTP/" {
-			return "what answers there speaks plain HTTP; check the scheme and the port"
+			return "the server there speaks plain HTTP; check the scheme and the port"
 		}
-		return "what answers there does not speak TLS; check the port"
+		return "the server there does not speak TLS; check the port"
 	}
 	if host, found := errors.AsType[x509.HostnameError](err); found {
 		return wrongHost(host)
@@ -70,7 +70,7 @@ func remedyOf(err error, given bool) string {
 	return ""
 }
 
-// noRoots is what to do on a machine that trusts nobody.
+// noRoots is what to do on a machine without certificate authorities.
 const noRoots = "this machine has no certificate authorities; install them (the package ca-certificates), or set ca_certificate"
 
 func unknownAuthority(err error, unknown x509.UnknownAuthorityError, given bool) string {
@@ -84,7 +84,7 @@ func unknownAuthority(err error, unknown x509.UnknownAuthorityError, given bool)
 	remedy := fmt.Sprintf("its issuer is %s; set ca_certificate when the server or a proxy uses a private certificate authority", issuer)
 	chain, found := errors.AsType[*tls.CertificateVerificationError](err)
 	if found && len(chain.UnverifiedCertificates) == 1 && !bytes.Equal(unknown.Cert.RawIssuer, unknown.Cert.RawSubject) {
-		remedy += ", or have the server send its intermediate certificates, of which it sends none"
+		remedy += ", or have the server send its intermediate certificates; it sends none"
 	}
 	return remedy
 }
@@ -92,7 +92,7 @@ func unknownAuthority(err error, unknown x509.UnknownAuthorityError, given bool)
 func wrongHost(e x509.HostnameError) string {
 	names := len(e.Certificate.DNSNames) + len(e.Certificate.IPAddresses)
 	if common := e.Certificate.Subject.CommonName; names == 0 && common != "" {
-		return fmt.Sprintf("its only name is the common name (CN) %q, which does not count; have the certificate issued again with %q as a subject alternative name", shortened(common), e.Host)
+		return fmt.Sprintf("its only name is the common name (CN) %q, which clients ignore; have the certificate issued again with %q as a subject alternative name", shortened(common), e.Host)
 	}
 	return fmt.Sprintf("the certificate is for another host; check the address, or have the certificate issued for %q as well", e.Host)
 }
@@ -126,31 +126,32 @@ func shortened(name string) string {
 	return name
 }
 
-// wantsCertificate is what is wrong with a server that lets nobody in without one.
+// wantsCertificate says that a server requires a client certificate.
 const wantsCertificate = "the server, or a proxy in front of it, asks for a client certificate, which is not supported"
 
-// demandError marks the no of a server that wants a client certificate. It did not
-// look at the request.
+// demandError marks a refusal by a server that requires a client certificate. The server
+// did not process the request.
 type demandError struct{ error }
 
 func (d demandError) Unwrap() error { return d.error }
 
-// closedError marks a connection that ended without a word, where a client certificate
-// was asked for and nothing was ever answered.
+// closedError marks a connection that was closed without an alert, by a server that has
+// asked for a client certificate and has never answered a request.
 type closedError struct{ error }
 
 func (c closedError) Unwrap() error { return c.error }
 
-// host is what is known of one: whether it has asked for a client certificate in a
-// handshake, and whether it has answered a request. Many who ask can do without one.
+// host is what is known of a host: whether it has asked for a client certificate in a
+// handshake, and whether it has answered a request. Many servers that ask for a
+// certificate do not require one.
 type host struct{ asked, answered atomic.Bool }
 
-// hostKey carries, with one request and so with the handshake that it waits for, what
-// is known of its host.
+// hostKey is the context key under which a request carries its *host. The handshake that
+// the request waits for has the same context.
 type hostKey struct{}
 
-// withoutCertificate answers a server that asks for a client certificate: there is
-// none. It is a GetClientCertificate of tls.Config.
+// withoutCertificate sends no client certificate, and notes that the server asked for one.
+// It is a GetClientCertificate of tls.Config.
 func withoutCertificate(asking *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	if known, ok := asking.Context().Value(hostKey{}).(*host); ok {
 		known.asked.Store(true)
@@ -158,8 +159,8 @@ func withoutCertificate(asking *tls.CertificateRequestInfo) (*tls.Certificate, e
 	return new(tls.Certificate), nil
 }
 
-// noAlerts are how servers refuse a handshake without a client certificate. Before TLS
-// 1.3, which has "certificate required", each takes another one.
+// noAlerts are the alerts with which servers refuse a handshake without a client
+// certificate. TLS 1.3 has "certificate required"; for older versions each server chooses.
 //
 // Source: RFC 8446, section 6.2, and RFC 5246, section 7.4.6; the texts are those of
 // crypto/tls, which exports no type for them.
@@ -168,8 +169,8 @@ var noAlerts = []string{
 	"tls: unknown certificate authority", "tls: unsupported certificate", "tls: access denied", "tls: alert(41)",
 }
 
-// isNo reports whether err is such an alert. Under TLS 1.3 it arrives where the answer
-// would.
+// isNo reports whether err is one of noAlerts. Under TLS 1.3 the alert arrives in place of
+// the answer.
 func isNo(err error) bool {
 	alert, found := errors.AsType[*net.OpError](err)
 	return found && alert.Op == "remote error" && slices.Contains(noAlerts, alert.Err.Error())
@@ -193,15 +194,15 @@ func missed(answer *http.Response) bool {
 	return bytes.Contains(beginning, []byte("No required SSL certificate was sent"))
 }
 
-// isTimeout reports whether err is that nothing came in time.
+// isTimeout reports whether err is a timeout.
 func isTimeout(err error) bool {
 	network, found := errors.AsType[net.Error](err)
 	return found && network.Timeout()
 }
 
-// demanding finds out that a request failed for want of a client certificate. Servers
-// that demand one close the connection, and over HTTP/2 that can be quicker than their
-// alert: such a request may be tried again.
+// demanding recognises requests that failed because they had no client certificate.
+// Servers that require one send an alert and close the connection. Over HTTP/2 the close
+// can arrive before the alert; such a request may be tried again.
 type demanding struct {
 	next  http.RoundTripper
 	hosts *sync.Map // *host by name and port

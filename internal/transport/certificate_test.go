@@ -120,7 +120,7 @@ func TestEachCertificateThatIsRefusedHasItsWords(t *testing.T) {
 		says  string // at the end
 	}{
 		{"an unknown authority", sign(t, &root, "leaf", asItIs), nil,
-			`its issuer is "Acme Root"; ` + setCA + ", or have the server send its intermediate certificates, of which it sends none"},
+			`its issuer is "Acme Root"; ` + setCA + ", or have the server send its intermediate certificates; it sends none"},
 		{"an unknown authority, with its intermediate", chain, nil, `its issuer is "Acme Root"; ` + setCA},
 		{"itself", sign(t, nil, "Self", asItIs), nil, `its issuer is "Self"; ` + setCA},
 		{"another authority than the one given", sign(t, &root, "leaf", asItIs), stranger.pem(),
@@ -133,7 +133,7 @@ func TestEachCertificateThatIsRefusedHasItsWords(t *testing.T) {
 		{"another host", sign(t, &root, "leaf", func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"git.acme.test"} }), root.pem(),
 			`the certificate is for another host; check the address, or have the certificate issued for "127.0.0.1" as well`},
 		{"a name only in CN", sign(t, &root, "127.0.0.1", func(c *x509.Certificate) { c.IPAddresses = nil }), root.pem(),
-			`its only name is the common name (CN) "127.0.0.1", which does not count; have the certificate issued again with "127.0.0.1" as a subject alternative name`},
+			`its only name is the common name (CN) "127.0.0.1", which clients ignore; have the certificate issued again with "127.0.0.1" as a subject alternative name`},
 		{"expired", sign(t, &root, "leaf", expired), root.pem(), `the certificate of "leaf" has expired; have it renewed, unless the clock of this machine is wrong`},
 		{"expired, of an unknown authority", sign(t, &root, "leaf", expired), nil, `the certificate of "leaf" has expired; have it renewed, unless the clock of this machine is wrong`},
 		{"an authority that is expired", sign(t, &old, "leaf", asItIs), old.pem(), `the certificate of "Old Root" has expired; have it renewed, unless the clock of this machine is wrong`},
@@ -171,7 +171,7 @@ func TestAServersOwnCertificateMayBeGiven(t *testing.T) {
 // What is said about a client certificate, at the end.
 const (
 	notSupported = "; the server, or a proxy in front of it, asks for a client certificate, which is not supported; "
-	letIn        = notSupported + "have it let this job in without one"
+	letIn        = notSupported + "have it accept this job without one"
 	closed       = notSupported + "that may be why it closed the connection"
 )
 
@@ -280,8 +280,8 @@ func TestAStopIsNoWantOfACertificate(t *testing.T) {
 func TestAPortThatSpeaksNoTLS(t *testing.T) {
 	t.Parallel()
 	for first, says := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n\r\n": "; what answers there speaks plain HTTP; check the scheme and the port",
-		"SSH-2.0-SSHD-UNKNOWN\r\n":         "; what answers there does not speak TLS; check the port",
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "; the server there speaks plain HTTP; check the scheme and the port",
+		"SSH-2.0-SSHD-UNKNOWN\r\n":         "; the server there does not speak TLS; check the port",
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)

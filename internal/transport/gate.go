@@ -13,11 +13,13 @@ const (
 	//
 	// Source: https://confluence.atlassian.com/bitbucketserver0715/improving-instance-stability-with-rate-limiting-1082271237.html
 	firstApart = 200 * time.Millisecond
-	// longestApart is where further refusals stop to double it: much slower, and the bound
-	// on a request's wait would send the queue of 64 workers all at once.
+	// longestApart is the longest time between two requests: each refusal doubles the time
+	// up to this. If it were much longer, the requests of 64 workers would all reach the
+	// bound on their wait, and go out at once.
 	longestApart = time.Second
-	// shortestApart is where a host counts as one that never refused: each answer takes a
-	// tenth off, and eight workers, a sixth of a second an answer, ask as often by themselves.
+	// shortestApart is the shortest time between two requests: each good answer shortens the
+	// time by a tenth, and below this the host counts as one that never refused. Eight workers
+	// whose answers take a sixth of a second send requests as often without a gate.
 	shortestApart = 20 * time.Millisecond
 )
 
@@ -25,20 +27,20 @@ const (
 // wait. Its zero value is open to every host.
 type gate struct {
 	mu    sync.Mutex
-	hosts map[string]*pace // those that refused, and have not answered well for long enough since
+	hosts map[string]*pace // that refused and have not answered well for long enough since
 }
 
-// pace is how a host may be asked that refused.
+// pace is when, and how often, a host that refused may be asked.
 type pace struct {
-	until time.Time     // when its wait is over
-	next  time.Time     // when the next request may go, as far as the one before it tells
+	until time.Time     // when the wait that the host asked for is over
+	next  time.Time     // when the next request may go, counted from the one before it
 	apart time.Duration // between two requests
-	spent bool          // it asked for more than anybody waits, and has been given that
+	spent bool          // it asked for more than longestAskWait, and got longestAskWait
 }
 
 // wait returns when a request may go to a host, when ctx is done, or at the latest moment
-// for it. A request whose own time ends before the gate opens does not wait: that an agent
-// is to be cancelled is better said in vain than not at all.
+// for it. A request whose deadline is before the gate opens does not wait: it is better to
+// cancel an agent with a request that may be refused than to send none.
 func (g *gate) wait(ctx context.Context, host string, latest time.Time) {
 	ends, bounded := ctx.Deadline()
 	for {
@@ -60,8 +62,8 @@ func (g *gate) wait(ctx context.Context, host string, latest time.Time) {
 	}
 }
 
-// enter lets one request go when the gate is open to it, which is when the moment that it
-// returns is not after now. Else it is worth asking again then.
+// enter lets one request go if the gate is open. It returns the time at which the gate
+// opens: not after now when the request may go, else the time to ask again.
 func (g *gate) enter(host string, now time.Time) (opens time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,7 +80,7 @@ func (g *gate) enter(host string, now time.Time) (opens time.Time) {
 	return opens
 }
 
-// heed learns from an answer how its host may be asked.
+// heed updates the pace of a host from its answer.
 func (g *gate) heed(answer *http.Response) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,7 +94,7 @@ func (g *gate) heed(answer *http.Response) {
 			g.hosts = map[string]*pace{}
 		}
 		g.hosts[host] = h
-	case h == nil || h.until.After(now): // what was sent before the refusal says nothing more
+	case h == nil || h.until.After(now): // an answer to what was sent before the refusal says nothing new
 	case refused:
 		h.apart = min(2*h.apart, longestApart)
 	case answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests:
@@ -109,9 +111,9 @@ func (g *gate) heed(answer *http.Response) {
 	}
 }
 
-// asksAll reports whether an answer asks everybody to wait, and how long. One that is
-// about agents, which are too many or not paid for, is not about requests; one that says
-// to come back at once asks nothing.
+// asksAll reports whether an answer asks all requests to its host to wait, and how long. An
+// answer about too many agents or missing credits is not about requests. An answer that says
+// to come back at once asks for no wait.
 func asksAll(answer *http.Response) (wait time.Duration, asks bool) {
 	wait, told := RetryAfter(answer)
 	switch code := answer.Header.Get(errorCode); {

@@ -18,7 +18,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// crowd is a network whose hosts refuse as refuse says, and when which request arrived.
+// crowd is a network that refuses requests, and notes when each request arrived.
 type crowd struct {
 	clients transport.Clients
 	began   time.Time
@@ -33,7 +33,7 @@ type refusal struct {
 	code   string
 }
 
-// newCrowd is asked for the answer to the n-th request to a host.
+// newCrowd starts a crowd. Refuse gives the answer to the n-th request to a host.
 func newCrowd(t *testing.T, refuse func(host string, n int) refusal) *crowd {
 	c := &crowd{began: time.Now(), at: map[string][]time.Duration{}}
 	n := newNetwork(t, func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func newCrowd(t *testing.T, refuse func(host string, n int) refusal) *crowd {
 	return c
 }
 
-// arrived are the requests to a host, from one moment on.
+// arrived are the times of the requests to a host, those before from left out.
 func (c *crowd) arrived(host string, from time.Duration) []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

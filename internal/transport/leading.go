@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// longestLead is how long a first connection is waited for. A server that is slower, or
-// silent, is dialled as any other.
+// longestLead is how long requests wait for the first connection. When a server is slower,
+// each of them dials.
 const longestLead = time.Second
 
-// leading has one request dial a host that offers HTTP/2, and those that are sent meanwhile
-// wait for its connection, which they share. net/http dials for each of them until there is
-// one. Where HTTP/1.1 is spoken they wait in vain, once: it is for a host that is named.
+// leading lets one request dial a host that offers HTTP/2. Requests that are sent meanwhile
+// wait for that connection and share it; net/http would dial for each of them. When the
+// host speaks only HTTP/1.1, they wait once for nothing, so leading is for one named host.
 type leading struct {
 	next  http.RoundTripper
 	host  string
-	taken atomic.Bool   // a request dials, or has
-	ready chan struct{} // closed when there is a connection, or none came of it
+	taken atomic.Bool   // a request dials or has dialled
+	ready chan struct{} // closed when there is a connection, or dialling has failed
 }
 
 func (l *leading) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -30,13 +30,14 @@ func (l *leading) RoundTrip(request *http.Request) (*http.Response, error) {
 		select {
 		case <-l.ready:
 		case <-time.After(longestLead):
-		case <-request.Context().Done(): // as next will say
+		case <-request.Context().Done(): // next returns the error
 		}
 		return l.next.RoundTrip(request)
 	}
 	ready := sync.OnceFunc(func() { close(l.ready) })
 	defer ready()
-	// When a request has its connection, others may not find it yet; when it is on its way, they do.
+	// When a request gets its connection, others may not find it yet; once its headers are
+	// written, they do.
 	trace := &httptrace.ClientTrace{WroteHeaders: ready}
 	return l.next.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
 }

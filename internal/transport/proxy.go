@@ -14,8 +14,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// proxies are what httpproxy.FromEnvironment would find if environ were the
-// process's environment, and ALL_PROXY for what is not set, as git follows it.
+// proxies is what httpproxy.FromEnvironment would return if environ were the process's
+// environment. Where HTTP_PROXY or HTTPS_PROXY is not set, ALL_PROXY counts, as for git.
 //
 // Source: https://git-scm.com/docs/git-config, http.proxy, and
 // https://curl.se/docs/manpage.html, ENVIRONMENT.
@@ -29,7 +29,7 @@ func proxies(environ []string) *httpproxy.Config {
 	}
 }
 
-// either is the value of a variable, or of the same in lower case.
+// either is the value of a variable, or of the same name in lower case.
 func either(variables map[string]string, name string) string {
 	return cmp.Or(variables[name], variables[strings.ToLower(name)])
 }
@@ -50,10 +50,10 @@ type BadProxy struct{ Variable, Reason, Remedy string }
 // Error is "variable: reason; remedy".
 func (b BadProxy) Error() string { return b.Variable + ": " + b.Reason + "; " + b.Remedy }
 
-// BadProxies lists the variables, in both spellings and whether or not the other
-// counts, that httpproxy would ignore or take for something else: a request would
-// then go out without the proxy. ALL_PROXY is among them only where it counts, for
-// it may be meant for other programs.
+// BadProxies lists the variables that httpproxy would ignore or read in another way, so
+// that requests would go out without the proxy. Both spellings are checked, also the one
+// that does not count. ALL_PROXY is checked only where it counts, because it may be meant
+// for other programs.
 func BadProxies(environ []string) []BadProxy {
 	variables := variablesOf(environ)
 	names := []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
@@ -70,7 +70,7 @@ func BadProxies(environ []string) []BadProxy {
 	}
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		if slices.ContainsFunc(strings.Split(variables[name], ","), isNoHost) {
-			bad = append(bad, BadProxy{name, "holds what is neither a host nor a range of addresses", "give hosts, addresses and ranges such as 10.0.0.0/8, with commas between them"})
+			bad = append(bad, BadProxy{name, "holds an entry that is neither a host nor a range of addresses", "give hosts, addresses and ranges such as 10.0.0.0/8, with commas between them"})
 		}
 	}
 	return bad
@@ -89,13 +89,13 @@ func badProxy(value string) string {
 	port, err := strconv.ParseUint(cmp.Or(proxy.Port(), "80"), 10, 16)
 	switch {
 	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme):
-		return "has a scheme that is none of http, https, socks5 and socks5h"
+		return "has a scheme other than http, https, socks5 and socks5h"
 	case proxy.Hostname() == "":
-		return "names no host"
+		return "has no host"
 	case err != nil || port == 0, strings.HasSuffix(proxy.Host, ":"): // as in http:/host:port
-		return "has a port that is none"
+		return "has an impossible port"
 	case strings.Contains(proxy.Path+proxy.RawQuery+proxy.Fragment, "@"):
-		return "is not the URL of a proxy" // a password has ended the host
+		return "is not the URL of a proxy" // a character of a password has ended the host
 	}
 	return ""
 }
@@ -110,8 +110,8 @@ func isNoHost(element string) bool {
 	return strings.ContainsFunc(element, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// ProxyPasswords are the passwords in the proxy variables, also in those that are
-// bad or do not count: as they are, and unescaped.
+// ProxyPasswords are the passwords in the proxy variables, each as written and unescaped.
+// Variables that are bad or do not count are read, too.
 func ProxyPasswords(environ []string) []sensitive.String {
 	var passwords []sensitive.String
 	for _, entry := range environ {
@@ -122,7 +122,7 @@ func ProxyPasswords(environ []string) []sensitive.String {
 		if _, after, hasScheme := strings.Cut(value, "://"); hasScheme {
 			value = after
 		}
-		end := strings.LastIndex(value, "@") // of a bad one too, whose password holds another
+		end := strings.LastIndex(value, "@") // the last one: a bad password may hold another
 		_, password, _ := strings.Cut(value[:max(end, 0)], ":")
 		if password == "" {
 			continue

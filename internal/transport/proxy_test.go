@@ -208,9 +208,9 @@ func TestBadProxiesAreNotIgnored(t *testing.T) {
 	t.Parallel()
 	const (
 		noURL  = "is not the URL of a proxy"
-		scheme = "has a scheme that is none of http, https, socks5 and socks5h"
-		noHost = "names no host"
-		noPort = "has a port that is none"
+		scheme = "has a scheme other than http, https, socks5 and socks5h"
+		noHost = "has no host"
+		noPort = "has an impossible port"
 	)
 	for value, reason := range map[string]string{
 		"http://ann:MARKER%zz@proxy.test:3128": noURL,

@@ -35,7 +35,7 @@ type Options struct {
 	UserAgent      string // "oz-bitbucket/1.2.3"
 	Log            *slog.Logger
 
-	// Multiplexed is the host of a server that should offer HTTP/2, as a URL has it: requests
+	// Multiplexed is the host, as in a URL, of a server that should offer HTTP/2: requests
 	// that are sent together dial it once. Empty means none.
 	Multiplexed string
 
@@ -49,20 +49,20 @@ type Options struct {
 	Environ []string
 }
 
-// Clients are the ways to send a request. They differ in what they try again, and share
-// connections but for those to git's addresses, of which there are few. None tries again
-// when the answer asks to wait for more than 30 seconds. When a host asks one request to
-// wait, all to that host do, as long as it says but 30 seconds at most, and then go one
-// after another.
+// Clients are the ways to send a request. They differ in what they try again. Reads and
+// Writes share connections; Git has its own, a small number for each host. No client tries
+// again when an answer asks to wait for more than 30 seconds. When a host asks one request
+// to wait, all requests to that host wait as long as it says, at most 30 seconds, and then
+// go one after another.
 type Clients struct {
 	// Reads sends requests that change nothing: tried again on connection
 	// errors, 408, 429 and 5xx.
 	Reads *Client
 	// Writes sends requests that change something: tried again only when the
-	// server cannot have acted, which is when no connection was made and 429.
+	// server cannot have acted, because no connection was made or it answered 429.
 	Writes *Client
-	// Git sends what Reads does, to git's addresses, under the name of git. No answer of
-	// its may be held open while another one is waited for.
+	// Git is Reads for git's addresses, with git's User-Agent. Close an answer of it before
+	// you wait for another one: it has few connections.
 	Git *Client
 	// Beside sends what Reads does, over the connections of Git: to a server that has other
 	// addresses than git's, for answers that are short.
@@ -71,24 +71,24 @@ type Clients struct {
 	networks [2]*http.Transport
 }
 
-// Close ends the connections that carry no request, and the others after theirs. A
-// client can be used after it, over new ones.
+// Close ends idle connections at once, and busy ones after their request. The clients can
+// still be used: they open new connections.
 func (c Clients) Close() {
 	for _, network := range c.networks {
 		network.CloseIdleConnections()
 	}
 }
 
-// gitAgent is the name under which git's addresses are asked. bitbucket.org and some
-// proxies have given smart HTTP only to a client whose name begins with "git/". The
-// version is the first with all that a clone with a Bearer token needs.
+// gitAgent is the User-Agent for git's addresses. bitbucket.org and some proxies have
+// served smart HTTP only to a client whose name begins with "git/". The version is the
+// first with everything that a clone with a Bearer token needs.
 //
 // Source: https://github.com/mirage/ocaml-git/issues/66 and
 // https://github.com/jelmer/dulwich/issues/562
 const gitAgent = "git/2.46.0"
 
-// New builds the clients. It opens no connection yet. It fails when the
-// certificates hold no certificate, and with the first of BadProxies.
+// New builds the clients. It opens no connection yet. It fails when CACertificates
+// holds no certificate, and with the first of BadProxies.
 func New(o Options) (Clients, error) {
 	if err := check(o.CACertificates); err != nil {
 		return Clients{}, err
@@ -111,7 +111,7 @@ func newNetwork(o Options) *http.Transport {
 			meanwhile := group.New()
 			meanwhile.Go(func() error { trust(); return nil })
 			conn, err := dialer.DialContext(ctx, network, address)
-			_ = meanwhile.Wait() // the handshake, which comes next, needs it
+			_ = meanwhile.Wait() // the handshake, which comes next, needs the roots
 			return conn, err
 		},
 		TLSClientConfig:        settings,
@@ -156,8 +156,9 @@ func check(pem []byte) error {
 	return nil
 }
 
-// pool is whom to trust. The system's roots are hundreds of files, and net/http reads them
-// in the middle of the first handshake: called earlier, it takes no time from that.
+// pool is the authorities to trust; nil means the system's roots. These are hundreds of
+// files, which net/http would read during the first handshake: call pool earlier, so that
+// the handshake does not wait for them.
 func pool(pem []byte) *x509.CertPool {
 	roots, err := x509.SystemCertPool()
 	if len(pem) == 0 {
@@ -174,7 +175,7 @@ func pool(pem []byte) *x509.CertPool {
 type Client struct {
 	retrying  *retryablehttp.Client
 	userAgent string
-	given     bool // a ca_certificate
+	given     bool // the inputs hold a ca_certificate
 }
 
 func newClient(plain *http.Client, at *gate, o Options, again func(*http.Response, error) bool) *Client {
@@ -188,7 +189,7 @@ func newClient(plain *http.Client, at *gate, o Options, again func(*http.Respons
 	retrying.RetryWaitMin, retrying.RetryWaitMax = firstWait, longestWait
 	retrying.Backoff = wait
 	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	retrying.RequestLogHook = func(_ retryablehttp.Logger, r *http.Request, further int) { // before each attempt, outside of its time
+	retrying.RequestLogHook = func(_ retryablehttp.Logger, r *http.Request, further int) { // before each attempt, whose timeout does not run yet
 		latest := time.Duration(further+1) * (longestAskWait + requestTimeout)
 		at.wait(r.Context(), r.URL.Host, sendingOf(r.Context()).began.Add(latest))
 	}
@@ -231,7 +232,7 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// cause takes off what net/http puts around every error: the method and the
+// cause removes what net/http puts around every error: the method and the
 // URL, which Do writes itself.
 func cause(err error) error {
 	var told *url.Error
@@ -241,7 +242,7 @@ func cause(err error) error {
 	return err
 }
 
-// sending goes with one request through its attempts.
+// sending is the state of one request across its attempts.
 type sending struct {
 	began time.Time
 	again string // why it is tried again
@@ -251,13 +252,14 @@ type sendingKey struct{}
 
 func sendingOf(ctx context.Context) *sending { return ctx.Value(sendingKey{}).(*sending) }
 
-// arrive reads the beginning of an answer, so that one that breaks off counts as a
-// connection error. A longer answer stays a stream. One that is not longer has been read to
-// its end, so that its connection is used again whatever its reader leaves unread.
+// arrive reads the beginning of an answer, so that an answer that breaks off there counts
+// as a connection error. The rest of a longer answer stays a stream. A shorter answer is
+// read to its end, so that its connection can be used again even when the caller does not
+// read everything.
 func arrive(answer *http.Response) error {
 	var beginning bytes.Buffer
 	if told := answer.ContentLength; told > 0 {
-		beginning.Grow(int(min(told, whole)) + bytes.MinRead) // or ReadFrom makes it twice as large to find the end
+		beginning.Grow(int(min(told, whole)) + bytes.MinRead) // without MinRead, ReadFrom would double the buffer to find the end
 	}
 	if _, err := beginning.ReadFrom(io.LimitReader(answer.Body, whole)); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
@@ -295,7 +297,7 @@ func mayWriteAgain(answer *http.Response, err error) bool {
 	return code != outOfCredits && code != atCapacity
 }
 
-// What Oz says beside a 429 when waiting a few seconds does not cure it.
+// What Oz sends with a 429 when waiting a few seconds does not help.
 //
 // Source: the HTTP client of Warp's open-source client.
 const (
@@ -340,7 +342,7 @@ func distrusted(err error) bool {
 	return errors.As(err, &certificate)
 }
 
-// proxyError is a proxy's no to CONNECT. Repeating a 407 could lock an account.
+// proxyError is a proxy's refusal of CONNECT. Repeating a 407 could lock an account.
 type proxyError struct {
 	host, status string
 	code         int
@@ -364,8 +366,8 @@ func reason(answer *http.Response, err error) string {
 }
 
 // RetryAfter is how long an answer asks to wait: its header Retry-After, in
-// seconds or until a date. It is not negative, and at most 292 years. Without
-// an answer, or with a header that cannot be read, nothing is asked.
+// seconds or until a date. It is not negative, and at most 292 years. Asked is false
+// without an answer, and when the header cannot be read.
 //
 // Source: RFC 9110, section 10.2.3.
 func RetryAfter(answer *http.Response) (wait time.Duration, asked bool) {

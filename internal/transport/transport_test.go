@@ -185,8 +185,8 @@ func TestHowLongItWaits(t *testing.T) {
 	}
 }
 
-// TestAskedToWaitLongIsTheLastWord: waiting is then for whoever sent the
-// request.
+// TestAskedToWaitLongIsTheLastWord: whether to wait that long is for the caller
+// to decide.
 func TestAskedToWaitLongIsTheLastWord(t *testing.T) {
 	t.Parallel()
 	const forever = (1<<63 - 1) / time.Second * time.Second

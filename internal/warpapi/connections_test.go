@@ -142,7 +142,7 @@ func TestAListOfFactoriesThatDoesNotEnd(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"factories":[{"uid":"F"}],"page_info":{"has_next_page":true,"next_cursor":"c&%d"}}`, pages)
 	})
 	list, err := c.ListFactories(t.Context(), team)
-	require.EqualError(t, err, "GET /api/v1/factory: the answer is too large: the list does not end within 100 pages")
+	require.EqualError(t, err, "GET /api/v1/factory: the answer is too large: the list has more than 100 pages")
 	assert.Nil(t, list)
 	assert.Equal(t, 100, pages)
 }
