@@ -226,7 +226,7 @@ func TestTheNextPageIsOfTheSameList(t *testing.T) {
 		code, text, log := w.imported(map[string]string{"repo_url": "https://bitbucket.org/acme", "bitbucket_token": accessToken})
 		assert.Equal(t, 1, code)
 		assert.Empty(t, text)
-		assert.Contains(t, log, "the next page would not be of this list")
+		assert.Contains(t, log, "the next page is not a page of this list")
 		assert.Len(t, w.bitbucket.Journal.All(), 2, "the tunnel and one request")
 		w.requireClean()
 	}

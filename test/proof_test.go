@@ -39,7 +39,7 @@ func (w *world) refuses(inputs map[string]string) string {
 func TestAPublicRepositoryProvesNothing(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-		const fine, open = "is public: a clone works without the token\n", "so nothing proves that the token is good"
+		const fine, open = "is public: a clone works without the token\n", "so this does not prove that the token is good"
 		tests := []struct {
 			name  string
 			token bitbucketsim.Token
@@ -50,11 +50,11 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 			{"an API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken}, fine, 0, ""},
 			{"a dead API token", bitbucketsim.Token{Value: cloudToken, Kind: bitbucketsim.APIToken, State: bitbucketsim.Expired}, open, 0, ""},
 			{"an access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken}, fine, 0, ""},
-			{"an access token that may do more", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Write: true}, "scopes that its work here does not need: repository:write\n", 0, ""},
-			{"a dead access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1, ""},
+			{"an access token that may do more", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, Write: true}, "scopes that it does not need here: repository:write\n", 0, ""},
+			{"a dead access token", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, "the REST API refused the token: 401", 1, ""},
 			{"an access token, where the REST is gone", bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken, State: bitbucketsim.Revoked}, open + ": 410: CHANGE-2770 - Functionality has been deprecated (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770): this is not the token's fault", 0, bitbucketsim.CloudRepository},
 			{"a Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken}, fine, 0, ""},
-			{"a dead Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: bitbucketsim.Revoked}, "the REST refused: 401", 1, ""},
+			{"a dead Data Center token", bitbucketsim.Token{Value: dcToken, Kind: bitbucketsim.HTTPAccessToken, State: bitbucketsim.Revoked}, "the REST API refused the token: 401", 1, ""},
 		}
 		cloud := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "open", Public: true, Unchecked: true})
 		dc := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.DataCenter, Owner: "~jane", Slug: "open", Public: true, Unchecked: true})

@@ -13,21 +13,21 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// API asks Bitbuckets with any number of secrets. It keeps, for each of them, how
-// often it was refused: what more than mostFailures answers of 401 might come to
-// is not asked, which is an error that wraps bitbucket.ErrNotAsked. One of them
-// is for a whole job. Safe for concurrent use.
+// API sends requests to Bitbucket servers with any number of secrets. For each secret
+// it counts the answers of 401. A request that could draw more than mostFailures of
+// them is not sent, and its error wraps bitbucket.ErrNotAsked. One API serves a whole
+// job. Safe for concurrent use.
 type API struct {
 	clients transport.Clients
 
 	mu    sync.Mutex
-	known map[[sha256.Size]byte]*known // by the secret's hash: a key can be printed
+	known map[[sha256.Size]byte]*known // by the secret's hash, because a key can be printed
 }
 
 // known is what is kept of one secret.
 type known struct {
 	attempts *Attempts
-	user     atomic.Pointer[string] // as whom it signs in, where an answer has told
+	user     atomic.Pointer[string] // the name that it signs in with; nil until an answer has told it
 
 	mu    sync.Mutex // of what FindSelf has found
 	asked bool
@@ -64,12 +64,12 @@ type presenter struct {
 	clients transport.Clients
 	secret  sensitive.String
 	known   *known
-	spare   bool // nothing depends on what it asks
+	spare   bool // its requests are optional: nothing depends on the answers
 	again   bool // it asks for no more than an answer has just allowed
 }
 
 // send sends a request. One that presents the secret takes an attempt first. No
-// error repeats the secret; one that is unsent left before the request did.
+// error repeats the secret. An error of the type unsent says that nothing was sent.
 func (p presenter) send(client *transport.Client, request *http.Request) (*http.Response, error) {
 	if request.Header.Get("Authorization") == "" {
 		return client.Do(request)

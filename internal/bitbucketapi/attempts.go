@@ -14,25 +14,27 @@ import (
 // few of them, five by default. Which 401 does count cannot be told from outside:
 // a known token without the permission gets one from some versions, and so does a
 // good token as Basic where only Bearer works. So each of them counts here,
-// whoever asked and whatever for:
+// whatever the request was for:
 //
 //   - the primary repository refuses the token: 1, and when its kind was a guess,
 //     the other kind is tried: 2
 //   - Data Center refuses the token as Basic: 1
-//   - another repository refuses it, or any of them to push, or the REST: 1 each
+//   - another repository refuses it, any repository refuses a push, or the REST API
+//     refuses it: 1 each
 //   - a token may not see its own record at one of its possible owners: 1 each
 //
-// Nothing depends on the last two, unless the inputs ask for pushes. Such
-// questions leave one for what comes later, such as where a branch is now.
+// The last two are optional: nothing depends on them, unless the inputs ask for
+// pushes. Optional requests leave one attempt for later needs, such as where a branch
+// is now.
 //
 // Source: https://confluence.atlassian.com/bitbucketserverkb/ ("How to configure
 // CAPTCHA")
 const mostFailures = 2
 
-// mostOnCloud is how many questions are under way once Cloud has taken the secret. To a
-// token that it knows it answers what that may not do with 403 or 404, and no lock of
-// accounts is documented for it. A token that is revoked at that very moment can draw as
-// many answers of 401 as are under way; after the second nothing more is asked.
+// mostOnCloud is how many requests may be under way once Cloud has accepted the secret.
+// Cloud answers a known token that lacks a permission with 403 or 404, and documents no
+// lock of accounts. When a token is revoked at that very moment, each request under way
+// can draw a 401; after the second one no further request is sent.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 const mostOnCloud = 16
@@ -45,20 +47,20 @@ const mostOnCloud = 16
 const mostAgain = 2
 
 // Attempts are the answers of 401 that one secret may still draw. A request that
-// presents it holds one while it is under way, so no two requests can spend the
-// same one, and not more requests than attempts are left are under way, but for those
-// that Widen and Trust allow to a secret that was taken. Safe for concurrent use.
+// presents the secret holds one attempt while it is under way. So no two requests can
+// spend the same attempt. Until Widen or Trust, which follow when a server has taken the
+// secret, no more requests are under way than attempts are left. Safe for concurrent use.
 type Attempts struct {
 	free  chan struct{}
-	spare chan struct{} // as many as may be spent on what nothing depends on
+	spare chan struct{} // one, for optional requests
 	spent atomic.Int32
 	last  chan struct{} // closed when one is left
 	none  chan struct{} // closed when all are spent
 	again chan struct{} // places of TakeAgain
 
 	mu      sync.Mutex // of what follows
-	extra   int        // may be under way beyond what is left
-	surplus int        // are under way, and are not given back
+	extra   int        // requests that may be under way beyond the attempts left
+	surplus int        // requests under way whose attempts are not given back
 	trusted bool       // again was filled
 }
 
@@ -72,10 +74,9 @@ func NewAttempts() *Attempts {
 	return a
 }
 
-// Take waits for an attempt, which Settle ends. A question on which nothing
-// depends takes a spare one: of these one at a time is under way, and the last
-// attempt is none of them. It fails with bitbucket.ErrNotAsked when none is left,
-// and when the context ends.
+// Take waits for an attempt, which Settle ends. Spare is true for an optional request:
+// one of these at a time is under way, and they never get the last attempt. Take fails
+// with bitbucket.ErrNotAsked when no attempt is left, and when the context ends.
 func (a *Attempts) Take(ctx context.Context, spare bool) error {
 	if !spare {
 		return a.take(ctx)
@@ -99,7 +100,7 @@ func (a *Attempts) Take(ctx context.Context, spare bool) error {
 }
 
 func (a *Attempts) take(ctx context.Context) error {
-	if ctx.Err() != nil { // where an attempt is free too, select would toss a coin
+	if ctx.Err() != nil { // select picks randomly when an attempt is free, too
 		return ctx.Err()
 	}
 	select {
@@ -112,9 +113,9 @@ func (a *Attempts) take(ctx context.Context) error {
 	}
 }
 
-// Widen lets more questions be under way than may be refused, because a server has taken
-// the secret. It returns how many may be. After an answer of 401 it is no more than are
-// left, one at least.
+// Widen lets more requests be under way than may be refused, because a server has accepted
+// the secret. It returns how many may be under way: at most most, and after an answer of
+// 401 no more than attempts are left, but at least one.
 func (a *Attempts) Widen(most int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -189,7 +190,7 @@ func (a *Attempts) refused() {
 	}
 }
 
-// Settle gives an attempt back, unless the answer, a 401, has spent it. Spare is
+// Settle gives an attempt back, unless the answer was a 401, which spends it. Spare is
 // what Take was told.
 func (a *Attempts) Settle(spare, unauthorized bool) {
 	a.mu.Lock()
@@ -207,8 +208,8 @@ func (a *Attempts) Settle(spare, unauthorized bool) {
 	}
 }
 
-// narrow takes back what Widen and Trust have given: at once what is free, and the rest
-// when it is settled.
+// narrow takes back the attempts and places that Widen and Trust have added: free ones at
+// once, the others when they are settled.
 func (a *Attempts) narrow() {
 	for drained := false; !drained; {
 		select {

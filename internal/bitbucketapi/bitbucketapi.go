@@ -1,16 +1,16 @@
-// Package bitbucketapi asks Bitbucket as git will, by smart HTTP, with the same
-// host, user and credential, and where git cannot tell, its REST. It reveals one
-// sensitive value, the token, in one header.
+// Package bitbucketapi asks Bitbucket over smart HTTP as git will, with the same
+// host, user and credential. What git cannot tell, it asks Bitbucket's REST API. It
+// reveals one sensitive value, the token, in one header.
 //
-// What it sends to git's addresses is what git sends, its User-Agent and its
-// version 2 of the protocol included. It differs in four ways:
+// It sends to git's addresses what git sends, with git's User-Agent and version 2 of
+// the protocol. It differs in four ways:
 //
 //   - The credential goes out with the first request. Git asks without one first,
 //     so it never presents the token for a public repository.
 //   - A redirect is an error. Git follows the first one, and may take the
 //     credential along; here a credential goes to the host that it is meant for.
 //   - Git's own configuration (http.proxy, http.sslCAInfo, http.extraHeader) is not
-//     read. The agents' git runs on another machine and has another one.
+//     read. The agents' git runs on another machine with its own configuration.
 //   - TLS is Go's. It trusts the system's roots and ca_certificate, where git trusts
 //     what its libcurl was built with.
 package bitbucketapi
@@ -31,14 +31,14 @@ import (
 // Client asks Bitbucket with one token. It is safe for concurrent use.
 type Client struct{ presenter }
 
-// ListRefs asks for the refs of a repository as `git fetch` does for the
-// service git-upload-pack and `git push` for git-receive-pack. Of the first it
-// reads until it knows HEAD and the wanted ref (a short name of a branch or
-// tag, or empty); of the second only that there is a list, and Refs is empty.
-// The credential is sent at once, for a public repository never asks for it.
-// A refusal is a *bitbucket.Refusal: that holds for a login page, a proxy's page
-// and a redirect too, which prove nothing. Its text never holds the token, even
-// when the server says the request back.
+// ListRefs asks for the refs of a repository: for the service git-upload-pack as
+// `git fetch` does, for git-receive-pack as `git push` does. For git-upload-pack it
+// reads until it knows HEAD and the wanted ref (a short name of a branch or tag, or
+// empty). For git-receive-pack it only checks that there is a list, and Refs is empty.
+// The credential is sent at once, because a public repository never asks for it.
+// A refusal is a *bitbucket.Refusal. A login page, a proxy's page and a redirect are
+// refusals, too: they prove nothing. The text of a refusal never holds the token, even
+// when the server repeats the request.
 //
 // Source: https://git-scm.com/docs/http-protocol
 func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service bitbucket.Service, as bitbucket.Login, wanted string) (bitbucket.Refs, error) {
@@ -49,7 +49,7 @@ func (c *Client) ListRefs(ctx context.Context, r bitbucket.Repository, service b
 	return c.refs(ctx, r, as, wanted, offered)
 }
 
-// Offer is the first half of ListRefs for a clone: it tells whether a clone is let in.
+// Offer is the first half of ListRefs for a clone: it tells whether a clone is allowed.
 func (c *Client) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
 	offered, err := c.discover(ctx, r, bitbucket.UploadPack, as, wanted)
 	return bitbucket.Offer{
@@ -58,7 +58,7 @@ func (c *Client) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket
 	}, err
 }
 
-// refs are those that a repository has told, or tells when it is asked.
+// refs returns the refs that the first answer held, or asks for them.
 func (c *Client) refs(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string, offered advertised) (bitbucket.Refs, error) {
 	if offered.version2 == nil {
 		return offered.refs, nil
@@ -75,14 +75,15 @@ func (c *Client) refs(ctx context.Context, r bitbucket.Repository, as bitbucket.
 	return refs, err
 }
 
-// CheckClone asks whether a clone would be let in. It does not ask for the refs.
+// CheckClone asks whether a clone would be allowed. It does not ask for the refs.
 func (c *Client) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
 	_, err := c.discover(ctx, r, bitbucket.UploadPack, as, "")
 	return err
 }
 
-// CheckPush asks whether a push would be taken. One that is not needed is not
-// asked when it could draw the last answer of 401 that the token may draw.
+// CheckPush asks whether a push would be allowed. When the answer is not needed, the
+// request is optional: it is not sent if it could draw the last 401 that the token may
+// draw.
 func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
 	asking := *c
 	asking.spare = !needed
@@ -90,9 +91,9 @@ func (c *Client) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbu
 	return err
 }
 
-// Accepted is told that a server has taken the token, which it asks for. It returns how
-// many questions that present the token may be under way from now on, one at least. What
-// only asks for more of what was just allowed may be beside them: the refs of an Offer.
+// Accepted is told that a server that requires the token has accepted it. It returns how
+// many requests that present the token may be under way from now on, at least one. The refs
+// of an Offer may be asked for beside them, because the server has just allowed the clone.
 func (c *Client) Accepted(by bitbucket.Flavor) int {
 	if by == bitbucket.Cloud {
 		return c.known.attempts.Widen(mostOnCloud)
@@ -110,7 +111,7 @@ func (c *Client) discover(ctx context.Context, r bitbucket.Repository, service b
 	}
 	request.Header.Set("Accept", "*/*")
 	request.Header.Set("Pragma", "no-cache")
-	if service == bitbucket.UploadPack { // there is no version 2 of a push
+	if service == bitbucket.UploadPack { // a push has no version 2
 		request.Header.Set("Git-Protocol", "version=2")
 	}
 	answer, err := c.send(c.clients.Git, c.present(request, as))
@@ -142,8 +143,8 @@ func (c *Client) post(ctx context.Context, r bitbucket.Repository, as bitbucket.
 	return following.send(c.clients.Git, c.present(request, as))
 }
 
-// readAs reads an answer of git's, which has a type of its own. The type may have
-// parameters, as in remote-curl.c of git.
+// readAs reads an answer of git's server, which must have the wanted media type. The type
+// may have parameters, as in remote-curl.c of git.
 func readAs[T any](c *Client, answer *http.Response, r bitbucket.Repository, wanted string, read func(*bufio.Reader) (T, error)) (T, error) {
 	var none T
 	if answer.StatusCode/100 != 2 {
@@ -151,7 +152,7 @@ func readAs[T any](c *Client, answer *http.Response, r bitbucket.Repository, wan
 	}
 	said := answer.Header.Get("Content-Type")
 	if kind, _, err := mime.ParseMediaType(said); err != nil || kind != wanted {
-		return none, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.safeText(answer, fmt.Sprintf("the answer is %q, not git's", said))}
+		return none, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: c.safeText(answer, fmt.Sprintf("the answer has the type %q, not git's", said))}
 	}
 	content, err := read(bufio.NewReader(answer.Body))
 	var refused *bitbucket.Refusal
@@ -161,7 +162,7 @@ func readAs[T any](c *Client, answer *http.Response, r bitbucket.Repository, wan
 	return content, err
 }
 
-// get sends a request to the REST that presents the token, or nothing.
+// get sends a request to the REST API, with the token or without a credential.
 func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
@@ -170,7 +171,7 @@ func (c *Client) get(ctx context.Context, at string, as bitbucket.Login) (*http.
 	return c.send(c.clients.Reads, c.present(request, as))
 }
 
-// present adds the token to a request, or nothing.
+// present adds the token to a request in the way that as says; the zero Login adds nothing.
 func (c *Client) present(request *http.Request, as bitbucket.Login) *http.Request {
 	switch {
 	case as.Bearer:
@@ -184,8 +185,8 @@ func (c *Client) present(request *http.Request, as bitbucket.Login) *http.Reques
 }
 
 // refusal reads an answer other than 2xx. Bitbucket gives git its reasons in
-// plain text: a page instead comes from somebody in front of it, or from another
-// path of the server. But a missing repository may be a page on Cloud.
+// plain text. A page of HTML comes from a proxy in front of it, or from another
+// path of the server. On Cloud, a page can also mean a missing repository.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 func (c *Client) refusal(answer *http.Response, from bitbucket.Repository) *bitbucket.Refusal {

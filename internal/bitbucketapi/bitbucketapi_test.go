@@ -196,9 +196,9 @@ func TestRefusals(t *testing.T) {
 		"the REST's words":           {says(410, "application/json", `{"type":"error","error":{"message":"Gone.","data":{"announcement_url":"https://x#y"}}}`), bitbucket.Refusal{Status: 410, Text: "Gone. (announcement_url: https://x#y)"}},
 		"a page of a firewall":       {says(403, "text/html", "<html>"), bitbucket.Refusal{Status: 403, NotGit: true, Text: "a page of HTML"}},
 		"a page for bad credentials": {says(401, "text/html", "<html>"), bitbucket.Refusal{Status: 401, Text: "a page of HTML"}},
-		"a login page with 200":      {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html", not git's`}},
-		"the other service's type":   {git(bitbucket.ReceivePack, advertisement(bitbucket.ReceivePack)), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "application/x-git-receive-pack-advertisement", not git's`}},
-		"the dumb protocol":          {says(200, "text/plain", one+"\trefs/heads/main\n"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/plain", not git's`}},
+		"a login page with 200":      {says(200, "text/html", "<html>"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer has the type "text/html", not git's`}},
+		"the other service's type":   {git(bitbucket.ReceivePack, advertisement(bitbucket.ReceivePack)), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer has the type "application/x-git-receive-pack-advertisement", not git's`}},
+		"the dumb protocol":          {says(200, "text/plain", one+"\trefs/heads/main\n"), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer has the type "text/plain", not git's`}},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example/login?next=/x", http.StatusFound)
 		}, bitbucket.Refusal{Status: 302, NotGit: true, Text: "redirected to https://sso.example"}},
@@ -415,8 +415,8 @@ func TestTheRESTTellsOfALogin(t *testing.T) {
 	}{
 		"accepted":                   {"PRJ", 200, yes, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", nil},
 		"of a personal repository":   {"~jane.doe", 200, yes, "/bitbucket/rest/api/latest/users/jane.doe/repos/app", nil},
-		"a login page with 200":      {"PRJ", 200, "<html>", "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer is not a repository's"}},
-		"somebody else's JSON":       {"PRJ", 200, `{"state": "RUNNING"}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer is not a repository's"}},
+		"a login page with 200":      {"PRJ", 200, "<html>", "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer does not describe a repository"}},
+		"somebody else's JSON":       {"PRJ", 200, `{"state": "RUNNING"}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 200, NotGit: true, Text: "the answer does not describe a repository"}},
 		"refused by Data Center":     {"PRJ", 401, `{"errors":[{"context":null,"message":"Authentication failed.","exceptionName":"com.atlassian.bitbucket.auth.IncorrectPasswordAuthenticationException"}]}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 401, Text: "Authentication failed. (bitbucket.auth.IncorrectPasswordAuthenticationException)"}},
 		"refused by Cloud":           {"PRJ", 403, `{"type":"error","error":{"message":"You lack scopes.","detail":{"required":["repository"],"granted":["pipeline","runner"]}}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 403, Text: "You lack scopes. (required: repository; granted: pipeline, runner)"}},
 		"refused with other details": {"PRJ", 404, `{"type":"error","error":{"message":"gone","detail":"There is no API hosted at this URL."}}`, "/bitbucket/rest/api/latest/projects/PRJ/repos/app", &bitbucket.Refusal{Status: 404, Text: "gone"}},

@@ -2,13 +2,13 @@ package bitbucketapi
 
 import "github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 
-// one is how much an answer of the REST may come to, a page of a hundred tokens or
-// users included: these are about a kilobyte each.
+// one bounds one answer of the REST API. A page of a hundred tokens or users fits: each is
+// about a kilobyte.
 var one = transport.Bound{Bytes: 1 << 20, Elements: 10_000, Members: 50_000}
 
-// longestToken is several times what any token of Bitbucket's is long.
+// longestToken is several times the length of any Bitbucket token.
 const longestToken = 1024
 
-// A list of refs needs no bound beside the transport's time: it is read line by line,
-// a line is at most 64 KiB by its nature, and nothing but three hashes is kept. Of an
-// answer that is not 2xx, beginning reads the first of it.
+// A list of refs needs no bound but the transport's timeout: it is read line by line, the
+// format limits a line to 64 KiB, and only three hashes are kept. Of an answer other than
+// 2xx only the first part is read, by the function beginning.

@@ -7,9 +7,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// ListPermitted asks a Data Center which repositories the token may read, or push to. The
-// server is that of any of its repositories; the answer holds them in their folded form.
-// Nothing depends on the list: one that draws 401 leaves one for what is needed.
+// ListPermitted asks a Data Center which repositories the token may read, or push to. Server
+// is any repository of that server. The result holds repositories in their folded form.
+// The request is optional: it never takes the last attempt of the token.
 //
 // Source: https://developer.atlassian.com/server/bitbucket/rest/, GET /api/latest/repos,
 // parameter permission. A page has at most 1,000.

@@ -13,13 +13,13 @@ import (
 )
 
 // advertised is what a server answers to git's first request: in version 0 the
-// refs themselves, in version 2 what may be asked for.
+// refs themselves, in version 2 its capabilities.
 type advertised struct {
 	refs     bitbucket.Refs
 	version2 *capabilities // nil: version 0
 }
 
-// capabilities are what a server of version 2 can do that matters here.
+// capabilities are those of a server of version 2 that matter here.
 type capabilities struct{ objectFormat string }
 
 // readAdvertisement reads the answer to git's first request:
@@ -80,13 +80,13 @@ const (
 	version2 = "version 2"
 )
 
-// finding is a list of refs under way.
+// finding collects refs while a list is read.
 type finding struct {
 	refs   bitbucket.Refs
 	wanted string
 }
 
-// take notes a ref, and reports whether there is no need to read on: HEAD comes
+// take notes a ref, and reports whether everything that is needed is known: HEAD comes
 // first when it exists, and the commit of an annotated tag right after the tag.
 func (f *finding) take(name, hash string) (enough bool) {
 	tagged := f.refs.Tag != ""
@@ -220,7 +220,7 @@ func isHash(text string) bool {
 }
 
 // notRefs is the error for an answer that cannot be read as a list of refs. A
-// refusal stays what it is.
+// refusal is returned as it is.
 func notRefs(err error) error {
 	var refused *bitbucket.Refusal
 	switch {

@@ -120,8 +120,8 @@ func TestRefusalsOfVersion2(t *testing.T) {
 		"ERR":                        {smart + can + flush, result(line("ERR Repository not found\n")), bitbucket.Refusal{Status: 200, Text: "Repository not found"}},
 		"ERR with the token":         {smart + can + flush, result(line("ERR no: " + token)), bitbucket.Refusal{Status: 200, Text: "no: ***"}},
 		"a status":                   {smart + can + flush, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no way", http.StatusForbidden) }, bitbucket.Refusal{Status: 403, Text: "no way"}},
-		"a page":                     {smart + can + flush, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "text/html; charset=utf-8", not git's`}},
-		"the wrong type":             {smart + can + flush, git(bitbucket.UploadPack, lines(one+" HEAD")), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer is "application/x-git-upload-pack-advertisement", not git's`}},
+		"a page":                     {smart + can + flush, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer has the type "text/html; charset=utf-8", not git's`}},
+		"the wrong type":             {smart + can + flush, git(bitbucket.UploadPack, lines(one+" HEAD")), bitbucket.Refusal{Status: 200, NotGit: true, Text: `the answer has the type "application/x-git-upload-pack-advertisement", not git's`}},
 		"no hash":                    {smart + can + flush, result(lines("unborn HEAD")), notRefs},
 		"no name":                    {smart + can + flush, result(lines(one)), notRefs},
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// Listed is a repository of a place.
+// Listed is a repository of a workspace or project.
 type Listed struct {
 	bitbucket.Repository
-	Unusable string // why nobody can work in it; empty: it can be cloned over HTTPS
+	Unusable string // why agents cannot work in it; empty: it can be cloned over HTTPS
 }
 
-// ListRepositories lists what the token sees of a place. Names come from the server, the
-// address from the place: what the server says of other hosts is not followed.
+// ListRepositories lists the repositories of a workspace or project that the token may
+// see. The server gives only their names; links to other hosts are not followed.
 //
 // Source: https://developer.atlassian.com/server/bitbucket/rest/, Repository, and
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/.
@@ -28,7 +28,7 @@ func (c *Client) ListRepositories(ctx context.Context, of bitbucket.Place, as bi
 	err := c.eachRepository(ctx, of, as, func(i repositoryItem) error {
 		r, ok := of.Named(i.Slug)
 		if !ok {
-			return fmt.Errorf("the list holds a repository with a name that none can have: %q", oneLine(i.Slug))
+			return fmt.Errorf("the list holds a repository with an impossible name: %q", oneLine(i.Slug))
 		}
 		listed = append(listed, Listed{r, i.unusable(of.Home.Flavor)})
 		return nil
@@ -48,7 +48,7 @@ type repositoryItem struct {
 	}
 }
 
-// unusable is why a repository is of no use to agents.
+// unusable is why agents cannot work in a repository, empty when they can.
 func (i repositoryItem) unusable(flavor bitbucket.Flavor) string {
 	isHTTP := func(link struct{ Name, Href string }) bool { return link.Name == "http" || link.Name == "https" }
 	switch {
@@ -80,8 +80,8 @@ func (c *Client) eachRepository(ctx context.Context, of bitbucket.Place, as bitb
 	return nil
 }
 
-// ofCloud bounds a page of Cloud's, whose repositories are several kilobytes each where
-// the server does not heed the fields that are asked for.
+// ofCloud bounds a page of Cloud's list. A repository takes several kilobytes when the
+// server ignores the parameter fields.
 var ofCloud = transport.Bound{Bytes: 4 << 20, Elements: 20_000, Members: 100_000}
 
 func (c *Client) eachOnCloud(ctx context.Context, of bitbucket.Place, as bitbucket.Login, visit func(repositoryItem) error) error {
@@ -111,16 +111,16 @@ func (c *Client) eachOnCloud(ctx context.Context, of bitbucket.Place, as bitbuck
 				return err
 			}
 		}
-		// The token goes with it, so it has to be a page of the same list.
+		// The next request presents the token, so it has to be for a page of the same list.
 		if next, _, _ := strings.Cut(page.Next, "?"); page.Next != "" && !strings.EqualFold(strings.TrimSuffix(next, "/"), home) {
-			return fmt.Errorf("the next page would not be of this list: it is at %q", oneLine(next))
+			return fmt.Errorf("the next page is not a page of this list: it is at %q", oneLine(next))
 		}
 		at = page.Next
 	}
 	return nil
 }
 
-// getPage reads one page, and says how long it is.
+// getPage reads one page and returns its length.
 func (c *Client) getPage(ctx context.Context, at string, as bitbucket.Login, of bitbucket.Place, page any) (bytes int, err error) {
 	answer, err := c.get(ctx, at, as)
 	if err != nil {

@@ -24,8 +24,8 @@ func TestAListOfRepositoriesIsBelievedWithCare(t *testing.T) {
 		"archived":          {`{"values":[{"slug":"app","archived":true,` + link + `}],"isLastPage":true}`, "http://HOST/bitbucket/scm/PRJ/app.git it is archived", ""},
 		"over SSH alone":    {`{"values":[{"slug":"app","links":{"clone":[{"name":"ssh","href":"x"}]}}],"isLastPage":true}`, "http://HOST/bitbucket/scm/PRJ/app.git the server offers no clone over HTTPS", ""},
 		"none":              {`{"values":[],"isLastPage":true}`, "", ""},
-		"a path for a name": {`{"values":[{"slug":"../x"}],"isLastPage":true}`, "", "a name that none can have"},
-		"no name":           {`{"values":[{}],"isLastPage":true}`, "", "a name that none can have"},
+		"a path for a name": {`{"values":[{"slug":"../x"}],"isLastPage":true}`, "", "an impossible name"},
+		"no name":           {`{"values":[{}],"isLastPage":true}`, "", "an impossible name"},
 		"a page":            {`<html>`, "", "the answer is not Bitbucket's"},
 		"for ever":          {`{"values":[],"nextPageStart":%d}`, "", "has more than 100 pages"},
 	} {

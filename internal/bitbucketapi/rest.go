@@ -10,14 +10,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// cloudREST is where Bitbucket Cloud serves its REST.
+// cloudREST is the address of Bitbucket Cloud's REST API.
 const cloudREST = "https://api.bitbucket.org/2.0"
 
-// CheckREST asks the REST for a repository. It tells a good token from a bad one
-// even where everybody may read the repository. No error means that the login was
-// accepted, and scopes are the token's where Cloud tells them; every other answer
-// of the server is a *bitbucket.Refusal, and a page that is not the REST's has
-// NotGit.
+// CheckREST asks the REST API for a repository. It tells a good token from a bad one
+// even when the repository is public. No error means that the login was accepted;
+// scopes are then the token's, if Cloud tells them. Every other answer of the server
+// is a *bitbucket.Refusal. NotGit marks a page that is not from the REST API.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/
 // and https://developer.atlassian.com/server/bitbucket/rest/, Repository.
@@ -37,12 +36,12 @@ func (c *Client) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbu
 		return nil, err
 	}
 	if json.Unmarshal(content, &repository) != nil || repository.Slug == "" {
-		return nil, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer is not a repository's"}
+		return nil, &bitbucket.Refusal{Status: answer.StatusCode, NotGit: true, Text: "the answer does not describe a repository"}
 	}
 	return c.scopes(answer), nil
 }
 
-// scopes are the token's scopes. The REST tells them; whether git's addresses do
+// scopes are the token's scopes. The REST API tells them; whether git's addresses do
 // is not documented.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/kb/how-to-fetch-the-scope-of-a-token-via-command-line/
@@ -55,7 +54,7 @@ func (c *Client) scopes(answer *http.Response) []string {
 	return strings.Split(strings.ReplaceAll(header, " ", ""), ",")
 }
 
-// restURL is where the REST describes a repository.
+// restURL is the address of a repository in the REST API.
 func restURL(r bitbucket.Repository) string {
 	if r.Flavor == bitbucket.Cloud {
 		return cloudREST + "/repositories/" + url.PathEscape(r.Owner) + "/" + url.PathEscape(r.Slug)
@@ -73,7 +72,8 @@ func restURL(r bitbucket.Repository) string {
 //	{"type": "error", "error": {"message": "...", "detail": {"required": ["..."], "granted": ["..."]}}}
 //	{"type": "error", "error": {"message": "...", "detail": "...", "data": {"announcement_url": "..."}}}
 //
-// The last is of an address that was removed. It is empty for everything else.
+// The last one is for an address that was removed. For any other content the result is
+// empty.
 //
 // Source: https://github.com/ktrysmt/go-bitbucket/issues/357 for the last.
 func reasonOf(content []byte) string {

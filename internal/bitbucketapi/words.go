@@ -15,8 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// hiding knows the credential that a request presents: the server may say it
-// back.
+// hiding redacts the credential that a request presents: the server may repeat it.
 func (p presenter) hiding(request *http.Request) *redact.Redactor {
 	_, sent, _ := strings.Cut(request.Header.Get("Authorization"), " ")
 	if sent == "" {
@@ -25,8 +24,9 @@ func (p presenter) hiding(request *http.Request) *redact.Redactor {
 	return redact.New(p.secret, sensitive.New(sent))
 }
 
-// beginning reads the beginning of a body, at least 4 KB where there is as much.
-// Where reading ends a credential may be cut, so the last 4 KB are left out then.
+// beginning reads the beginning of a body: all of it when it is short, else at least
+// 4 KB. Reading a long body may end within a credential, so the last 4 KB that were read
+// are then left out.
 func beginning(body io.Reader, hiding *redact.Redactor) string {
 	const enough = 4 << 10
 	content, _ := io.ReadAll(io.LimitReader(body, 2*enough))
@@ -47,8 +47,8 @@ func origin(answer *http.Response, hiding *redact.Redactor) string {
 	return at.Scheme + "://" + at.Host
 }
 
-// moved is the clone URL to which a redirect leads from a repository's, empty when
-// it leads to another host or to what is no repository.
+// moved is the clone URL to which a redirect leads from a repository's. It is empty when
+// the redirect leads to another host or not to a repository.
 func moved(answer *http.Response, from bitbucket.Repository, hiding *redact.Redactor) string {
 	at := location(answer, hiding)
 	if at == nil || !strings.EqualFold(at.Hostname(), answer.Request.URL.Hostname()) {
@@ -73,7 +73,7 @@ func location(answer *http.Response, hiding *redact.Redactor) *url.URL {
 	return at
 }
 
-// without is an error whose text lost the credential: net/http quotes what it
+// without removes the credential from an error's text: net/http quotes what it
 // could not read as HTTP.
 func without(err error, hiding *redact.Redactor) error {
 	if err == nil || hiding.Redact(err.Error()) == err.Error() {
@@ -82,7 +82,7 @@ func without(err error, hiding *redact.Redactor) error {
 	return reworded{err, hiding.Redact(err.Error())}
 }
 
-// wordless is an error that quotes nothing of an answer.
+// wordless is an error whose text quotes nothing of an answer.
 func wordless(err error) error {
 	_, ofNetwork := errors.AsType[net.Error](err)
 	switch {
@@ -102,11 +102,11 @@ type reworded struct {
 func (r reworded) Error() string { return r.text }
 func (r reworded) Unwrap() error { return r.err }
 
-// page stands for a text that is for browsers.
+// page replaces a text that is meant for browsers.
 const page = "a page of HTML"
 
-// oneLine is a foreign text on one line, at most 300 characters and without its
-// full stop, nothing of a page of HTML.
+// oneLine is a server's text on one line, at most 300 characters of it, without its last
+// full stop. A page of HTML becomes page.
 func oneLine(text string) string {
 	text = redact.OneLine(strings.ToValidUTF8(text, ""))
 	if strings.HasPrefix(text, "<") {

@@ -56,7 +56,7 @@ func TestDemandsOfEnvironments(t *testing.T) {
 		},
 		"another kind than the token's is not asked": {
 			demands: []preflight.Demand{of("one", "a", "", acc), of("two", "b", "", api)}, token: access,
-			findings: []string{"", "environment two: it clones acme/b with the user x-bitbucket-api-token-auth of an api_token, and the new token is an access_token: run apply for this environment"},
+			findings: []string{"", "environment two: it clones acme/b with the user x-bitbucket-api-token-auth, which is for an api_token, but the new token is an access_token; run apply for this environment"},
 			asked:    []string{"a clone " + asAccess},
 		},
 		"nor is what the token must not be shown to": {

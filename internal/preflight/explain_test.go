@@ -165,8 +165,8 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			"301: redirected to https://bitbucket.org/new/app.git: the repository has moved, and a token is not sent after a redirect; give https://bitbucket.org/new/app.git in repo_url, or in the environment that clones it",
 		},
 		"a proxy in front of Cloud": {
-			apiToken, stranger(200, `the answer is "text/html", not git's`),
-			`200: the answer is "text/html", not git's: that is not a git server's answer but a login page's or a proxy's; let bitbucket.org through the proxy of this network`,
+			apiToken, stranger(200, `the answer has the type "text/html", not git's`),
+			`200: the answer has the type "text/html", not git's: that is not a git server's answer but a login page's or a proxy's; let bitbucket.org through the proxy of this network`,
 		},
 		"a proxy that drops the credential": {
 			httpToken, no(401, "Authentication is required to access this resource. (plugins.rest.api.security.exception.AuthenticationRequiredException)"),

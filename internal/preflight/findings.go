@@ -22,9 +22,9 @@ func isKnown(err error) bool {
 	return err == nil || errors.As(err, &refused) && refused.Status == 403 && !refused.NotGit
 }
 
-// isOfRepository reports whether a refusal says that the token is known and
-// stands against one repository. A locked or unlicensed owner is refused
-// everywhere, and asking on could prolong the lock.
+// isOfRepository reports whether a server that knows the token has refused one
+// repository. A locked or unlicensed owner is refused everywhere, and further
+// requests could prolong the lock.
 func isOfRepository(err error) bool {
 	var refused *bitbucket.Refusal
 	if !errors.As(err, &refused) || refused.NotGit || refused.Status != 200 && refused.Status != 403 && refused.Status != 404 {
@@ -33,7 +33,7 @@ func isOfRepository(err error) bool {
 	return !hasAny(refused, "captcha", "licensed")
 }
 
-// isOutage tells an error that says nothing of the token from a refusal.
+// isOutage reports whether an error says nothing about the token.
 func isOutage(err error) bool {
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) {
@@ -42,8 +42,8 @@ func isOutage(err error) bool {
 	return err != nil && !errors.Is(err, bitbucket.ErrNotAsked)
 }
 
-// IsRefusal reports whether an error is Bitbucket's own no to the token or to the
-// repository: no outage, no removed address, and no proxy's page.
+// IsRefusal reports whether Bitbucket itself has refused the token or the repository.
+// An outage, a removed address and a proxy's page are not refusals.
 func IsRefusal(err error) bool {
 	var refused *bitbucket.Refusal
 	if errors.As(err, &refused) {
@@ -66,13 +66,13 @@ func IsAddressRefused(err error) bool {
 	return false
 }
 
-// against is what stands against the token as a whole, nil when nothing does.
+// against is why the token as a whole is not good enough, nil when it is.
 func (c *check) against() error {
 	primary := c.asked[c.primary].Repository
 	switch {
 	case isUnauthorized(c.rest):
-		return explain(primary, c.token.Kind, fmt.Errorf("everybody may clone it, and the REST refused: %w", c.rest))
-	case errors.Is(c.basic, context.Canceled): // by an outage elsewhere
+		return explain(primary, c.token.Kind, fmt.Errorf("the repository is public, but the REST API refused the token: %w", c.rest))
+	case errors.Is(c.basic, context.Canceled): // because of an outage elsewhere
 		return nil
 	case isOutage(c.basic):
 		return fmt.Errorf("ask %s whether it takes the token as Basic: %w", primary.CloneURL(), c.basic)
@@ -104,7 +104,7 @@ func (c *check) find(d Demand) Finding {
 	case d.Never != nil:
 		f.Err = inWords(d, d.Never)
 	case !c.admits(d):
-		f.Err = inWords(d, fmt.Errorf("it clones %s with the user %s of an %s, and the new token is an %s: run apply for this environment with the new token",
+		f.Err = inWords(d, fmt.Errorf("it clones %s with the user %s, which is for an %s, but the new token is an %s; run apply for this environment with the new token",
 			d.Repository, d.As.User(), d.As, c.token.Kind))
 	case c.reads[i].err != nil:
 		f.Err = c.explained(i, d, c.reads[i].err)
@@ -121,7 +121,7 @@ func (c *check) find(d Demand) Finding {
 // explained is what an answer to one demand means.
 func (c *check) explained(i int, d Demand, err error) error {
 	switch {
-	case errors.Is(err, bitbucket.ErrNotAsked), errors.Is(err, context.Canceled): // the latter by an outage elsewhere
+	case errors.Is(err, bitbucket.ErrNotAsked), errors.Is(err, context.Canceled): // the latter because of an outage elsewhere
 		return err
 	case c.reads[i].err == nil:
 		err = explainPush(d.Repository, c.token.Kind, err)
@@ -139,7 +139,7 @@ func inWords(d Demand, err error) error {
 	return fmt.Errorf("environment %s: %w", d.For, err)
 }
 
-// explainREST is what the REST's answer to the token means.
+// explainREST is what the REST API's answer to the token means.
 func (c *check) explainREST() error {
 	var refused *bitbucket.Refusal
 	if !errors.As(c.rest, &refused) || refused.NotGit {
@@ -148,7 +148,7 @@ func (c *check) explainREST() error {
 	return explained(c.asked[c.primary].Repository, c.token.Kind, readPermission(c.token.Kind), c.rest)
 }
 
-// judge turns the answers to a token that is good enough into warnings.
+// judge adds the warnings about a token that is good enough.
 func (c *check) judge(p Proof) Proof {
 	primary := c.asked[c.primary].Repository.CloneURL()
 	if c.asked[c.primary].Branch == "" && c.reads[c.primary].head == "" {
@@ -158,7 +158,7 @@ func (c *check) judge(p Proof) Proof {
 	case c.public && (isKnown(c.rest) || isKnown(c.pushes[c.primary]) && !c.token.ReadOnly):
 		p.Warnings = append(p.Warnings, primary+" is public: a clone works without the token")
 	case c.public:
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so nothing proves that the token is good: %v", primary, c.explainREST()))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s is public: a clone works without the token, so this does not prove that the token is good: %v", primary, c.explainREST()))
 	}
 	for i, d := range c.asked {
 		switch push := c.pushes[i]; {
@@ -166,12 +166,12 @@ func (c *check) judge(p Proof) Proof {
 		case push == nil && !c.requireWrite:
 			p.Warnings = append(p.Warnings, fmt.Sprintf("the token can push to %s; a token with %s is enough", d.Repository.CloneURL(), readPermission(p.Kind)))
 		case isOutage(push):
-			p.Warnings = append(p.Warnings, fmt.Sprintf("nobody knows whether the token can push to %s: %v", d.Repository.CloneURL(), push))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("it is not known whether the token can push to %s: %v", d.Repository.CloneURL(), push))
 		}
 	}
 	if surplus := bitbucket.Surplus(slices.Concat(c.scopes, c.granted), c.requireWrite); len(surplus) > 0 {
 		slices.Sort(surplus)
-		p.Warnings = append(p.Warnings, "the token has scopes that its work here does not need: "+strings.Join(slices.Compact(surplus), ", "))
+		p.Warnings = append(p.Warnings, "the token has scopes that it does not need here: "+strings.Join(slices.Compact(surplus), ", "))
 	}
 	if p.BearerOnly = c.basic != nil; p.BearerOnly {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the server takes this token as Bearer only, so git in the image must be 2.46 or newer (as Basic: %v)", c.basic))

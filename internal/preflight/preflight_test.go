@@ -315,12 +315,12 @@ func TestATokenThatIsGoodEnough(t *testing.T) {
 		"a token that has to push, and can": {repositories: cloud("a", "b"), token: apiToken, write: true, kind: bitbucket.APIToken},
 		"nobody knows whether it can push": {
 			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": busy}, kind: bitbucket.APIToken,
-			warnings: []string{"nobody knows whether the token can push to https://bitbucket.org/acme/a.git: 503"},
+			warnings: []string{"it is not known whether the token can push to https://bitbucket.org/acme/a.git: 503"},
 		},
 		"a branch": {repositories: cloud("a"), token: apiToken, answers: readOnly, wanted: "main", kind: bitbucket.APIToken, head: commit},
 		"nor does it at an address that was removed": {
 			repositories: cloud("a"), token: apiToken, answers: map[string]error{"push": removed}, kind: bitbucket.APIToken,
-			warnings: []string{"nobody knows whether the token can push to https://bitbucket.org/acme/a.git: 410"},
+			warnings: []string{"it is not known whether the token can push to https://bitbucket.org/acme/a.git: 410"},
 		},
 		"an empty repository": {
 			repositories: cloud("a"), token: apiToken, answers: readOnly, empty: true, kind: bitbucket.APIToken, head: "-",
@@ -478,7 +478,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 // not look at the token.
 func TestAPublicRepositoryProvesNothing(t *testing.T) {
 	t.Parallel()
-	const fine, open = "is public: a clone works without the token", "so nothing proves that the token is good: "
+	const fine, open = "is public: a clone works without the token", "so this does not prove that the token is good: "
 	tests := map[string]struct {
 		repositories []bitbucket.Repository
 		token        preflight.Token
@@ -505,10 +505,10 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 		"a page stands for the REST": {
 			cloud("a"), access, map[string]error{"push": unauthorized, "rest": &bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}}, open + "404: a page of HTML", "", "a rest",
 		},
-		"Cloud's REST refuses":       {cloud("a"), access, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://bitbucket.org/acme/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
-		"Data Center's REST refuses": {dataCenter("a"), httpToken, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://git.example/scm/PRJ/a.git: everybody may clone it, and the REST refused: 401: Invalid credentials", "a rest"},
+		"Cloud's REST refuses":       {cloud("a"), access, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://bitbucket.org/acme/a.git: the repository is public, but the REST API refused the token: 401: Invalid credentials", "a rest"},
+		"Data Center's REST refuses": {dataCenter("a"), httpToken, map[string]error{"push": unauthorized, "rest": unauthorized}, "", "https://git.example/scm/PRJ/a.git: the repository is public, but the REST API refused the token: 401: Invalid credentials", "a rest"},
 		"whoever else refuses, the REST is asked": {
-			dataCenter("a", "b", "c", "d"), httpToken, map[string]error{"push": unauthorized, "clone " + asAccess: unauthorized, "rest": unauthorized}, "", "the REST refused: 401", "a rest",
+			dataCenter("a", "b", "c", "d"), httpToken, map[string]error{"push": unauthorized, "clone " + asAccess: unauthorized, "rest": unauthorized}, "", "the REST API refused the token: 401", "a rest",
 		},
 	}
 	for name, tt := range tests {
@@ -562,7 +562,7 @@ func TestScopesThatAreTooMuchAreNamed(t *testing.T) {
 				return
 			}
 			require.Len(t, proof.Warnings, 2)
-			assert.Equal(t, "the token has scopes that its work here does not need: "+tt.want, proof.Warnings[1])
+			assert.Equal(t, "the token has scopes that it does not need here: "+tt.want, proof.Warnings[1])
 		})
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Finding is what came of a demand.
+// Finding is the result of one demand.
 type Finding struct {
 	Demand
 	Head string // the commit of the branch; empty where there is none
-	Err  error  // why the token does not serve; nil: it does
+	Err  error  // why the token does not serve the demand; nil: it does
 }
 
 // Proof is what the checks learnt. The zero value is no proof.
@@ -24,10 +24,10 @@ type Proof struct {
 	Findings   []Finding           // by demand
 	Warnings   []string
 
-	served map[bitbucket.Repository]bool // by the whole that this is a part of, folded
+	served map[bitbucket.Repository]bool // by the proof that this one is a part of; folded
 }
 
-// Err joins what the repositories refuse, in order; nil when they refuse nothing.
+// Err joins the errors of the findings, in order; nil when there is none.
 func (p Proof) Err() error {
 	var list []error
 	var notAsked []string
@@ -77,13 +77,13 @@ func (p Proof) Served() int {
 	return served
 }
 
-// Serves reports whether nothing was found against an environment.
+// Serves reports whether no finding for an environment has an error.
 func (p Proof) Serves(environment string) bool {
 	return !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.For == environment && f.Err != nil })
 }
 
-// Open are the demands that this proof, or the whole that it is a part of, does not
-// answer with yes.
+// Open are the demands that are not served, neither in this proof nor in the one that it
+// is a part of.
 func (p Proof) Open(demands []Demand) []Demand {
 	served := p.served
 	if served == nil {
@@ -104,8 +104,8 @@ func (p Proof) serves() map[bitbucket.Repository]bool {
 	return served
 }
 
-// Parts are the proofs of the first demands, of those that follow, and so on, by how many
-// they are.
+// Parts splits a proof: its first part has the first sizes[0] demands, the second the next
+// sizes[1], and so on.
 func (p Proof) Parts(sizes ...int) []Proof {
 	list := make([]Proof, len(sizes))
 	p.served = p.serves()
