@@ -291,7 +291,7 @@ func TestDestroyFindsTheSecret(t *testing.T) {
 		assert.Equal(t, []string{"NPM_TOKEN", "BITBUCKET_API_TOKEN"}, names)
 		again := w.leavesAlone(0, inputs)
 		assert.Equal(t, "false", again.outputs["changed"])
-		assert.Contains(t, again.log, "nothing says which secret is meant")
+		assert.Contains(t, again.log, "neither the inputs nor an environment name a secret")
 	})
 }
 
@@ -486,10 +486,10 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 				for _, f := range tt.faults {
 					w.oz.Script.Add(f)
 				}
-				w.refusesTwice(w.removal(nil), "nobody knows what uses", tt.says, "force: true")
+				w.refusesTwice(w.removal(nil), "could not be read", tt.says, "force: true")
 				forced := w.removal(map[string]string{"force": "true"})
 				r := w.destroys(forced)
-				assert.Contains(t, r.log, "is deleted although nobody knows all that uses it")
+				assert.Contains(t, r.log, "is deleted although not everything that uses it could be read")
 				assert.Contains(t, r.log, tt.says)
 				w.isGone(forced)
 			})
@@ -696,7 +696,7 @@ func TestDestroyKeepsASecretThatOthersRead(t *testing.T) {
 				before := w.oz.Environments()
 				r := w.destroys(w.whole())
 				assert.Equal(t, "keep", r.outputs["secret_change"])
-				assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN" stays, because something else reads it: `)
+				assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN" is kept, because something else uses it: `)
 				assert.Contains(t, r.log, word)
 				w.requireSecret(team, secret, cloudToken)
 				assert.Equal(t, slices.DeleteFunc(before, func(e warpsim.Environment) bool { return e.UID == environment.UID }), w.oz.Environments())
@@ -859,7 +859,7 @@ func TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows(t *testing.T) {
 		for _, change := range []string{"delete", "keep"} {
 			r := w.must(forced)
 			assert.Equal(t, []string{change, "keep"}, []string{r.outputs["environment_change"], r.outputs["secret_change"]})
-			assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN" stays, because nobody knows all that reads it: list schedules`)
+			assert.Contains(t, r.log, `secret "BITBUCKET_API_TOKEN" is kept, because not everything that uses it could be read: list schedules`)
 			assert.Empty(t, w.oz.Environments())
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
 		}
@@ -889,7 +889,7 @@ func TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository(t *testing.T) {
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		w.oz.AddSecret(team, "SOMEBODYS", "x")
 		w.oz.AddEnvironment(team, `{"name":"acme-sample","setup_commands":["git clone https://x:$SOMEBODYS@bitbucket.org/other/thing.git"],"secrets":[{"name":"SOMEBODYS"}]}`)
-		w.refusesTwice(w.whole(), "does not clone "+w.cloud.CloneURL()+", so it may be somebody else's", "set environment_id")
+		w.refusesTwice(w.whole(), "does not clone "+w.cloud.CloneURL()+", so it may belong to someone else", "set environment_id")
 	})
 }
 

@@ -372,7 +372,7 @@ func TestAnOutageIsAnErrorThatSaysWhatWasWritten(t *testing.T) {
 		w.oz.Script.Add(fault.Fault{Operation: "GetCloudEnvironments", Status: 500, Header: http.Header{"Retry-After": {"0"}}, Skip: 1, Times: -1})
 		r := w.run(w.inputs(nil))
 		assert.Equal(t, 1, r.code)
-		assert.Contains(t, r.log, "the secret is written, the environment is not known to be")
+		assert.Contains(t, r.log, "the secret is written, but it is not known whether the environment is")
 		assert.Equal(t, "create", r.outputs["secret_change"])
 		assert.Empty(t, r.outputs["environment_change"])
 		w.oz.Script.Clear()

@@ -394,7 +394,7 @@ func TestALostAnswerIsNotForgotten(t *testing.T) {
 		w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", Status: 403, Body: `{"error":"no"}`, Times: -1})
 		r := w.run(inputs)
 		assert.Equal(t, 1, r.code, r.log)
-		assert.Contains(t, r.log, "nobody knows which value is stored now")
+		assert.Contains(t, r.log, "it is not known which value is stored now")
 		assert.NotContains(t, r.log, "is stored still")
 		assert.True(t, w.alive(), "it is what is stored")
 		w.oz.Script.Clear()

@@ -179,7 +179,7 @@ func TestRotateRefuses(t *testing.T) {
 		changes     map[string]string
 		says        string
 	}{
-		{"a secret that does not exist", "", map[string]string{"secret_name": "NO_SUCH_SECRET"}, "rotation creates none"},
+		{"a secret that does not exist", "", map[string]string{"secret_name": "NO_SUCH_SECRET"}, "a rotation does not create it"},
 		{"an environment that does not use it", "", map[string]string{"environment_name": "nobody"}, "does not use secret"},
 		{"several servers", clone("https://x:$BITBUCKET_API_TOKEN@git.example.com/scm/PRJ/app.git"), map[string]string{"trusted_hosts": "https://git.example.com"}, "several servers"},
 		{"another kind of token than the commands present", clone("https://x-token-auth:$BITBUCKET_API_TOKEN@bitbucket.org/acme/app-0.git"), nil, "run apply for this environment"},

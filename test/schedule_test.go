@@ -496,7 +496,7 @@ func TestScheduleOutageSaysWhatWasWritten(t *testing.T) {
 			w.oz.Script.Add(fault.Fault{Operation: operation, Status: 500, Times: -1})
 			r := w.run(inputs)
 			assert.Equal(t, 1, r.code)
-			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, its schedule is not known to be; run again to converge")
+			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, but it is not known whether its schedule is; run again to converge")
 			assert.LessOrEqual(t, len(w.oz.Schedules()), 1)
 			w.oz.Script.Clear()
 			r = w.must(inputs)
@@ -610,7 +610,7 @@ func TestScheduleWithoutPermission(t *testing.T) {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may")
-			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, its schedule is not\n")
+			assert.Contains(t, r.log, "the secret and environment "+w.onlyEnvironment().UID+" are written, but its schedule is not\n")
 			assert.Equal(t, []string{change, ""}, []string{r.outputs["environment_change"], r.outputs["schedule_id"]})
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
 			assert.Empty(t, w.oz.Schedules())
@@ -639,14 +639,14 @@ func TestScheduleThatThePlanOfTheTeamDoesNotInclude(t *testing.T) {
 			r := w.run(w.scheduled(nil))
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "feature_not_available")
-			assert.Contains(t, r.log, "the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out")
+			assert.Contains(t, r.log, "the team's Warp plan does not include scheduled agents: change the plan, or leave schedule_cron out")
 			assert.Contains(t, r.log, "nothing was written")
 			w.requireNothingWritten()
 		}
 		w.must(w.inputs(map[string]string{"smoke_test": "false"}))
 		w.keeps(w.inputs(map[string]string{"smoke_test": "false"}))
 		r := w.must(w.inputs(map[string]string{"smoke_test": "false"}))
-		assert.Contains(t, r.log, "note: nobody knows all that starts agents in environment")
+		assert.Contains(t, r.log, "note: not everything that starts agents could be read for environment")
 		assert.Empty(t, w.scheduleWrites())
 	})
 }
@@ -750,7 +750,7 @@ func TestTickWithoutTheSecretDoesNotFindTheCode(t *testing.T) {
 		test := w.inputs(map[string]string{"mode": "test"})
 		for range 2 {
 			r := w.must(inputs, "plan")
-			assert.Contains(t, r.log, warning+environment+"): its list of secrets does not name \"BITBUCKET_API_TOKEN\"")
+			assert.Contains(t, r.log, warning+environment+"): its setup commands clone with secret \"BITBUCKET_API_TOKEN\", which is not in its list of secrets")
 			assert.Contains(t, r.log, "    + BITBUCKET_API_TOKEN\n")
 
 			run := w.ticked(id)
@@ -762,7 +762,7 @@ func TestTickWithoutTheSecretDoesNotFindTheCode(t *testing.T) {
 			r = w.run(test)
 			assert.Equal(t, 3, r.code, r.log)
 			assert.Contains(t, r.log, warning)
-			assert.Contains(t, r.log, "run apply, which names it again")
+			assert.Contains(t, r.log, "run apply, which adds it again")
 			assert.Empty(t, w.onlySchedule().Config["secrets"], "a test writes nothing")
 		}
 		r := w.must(inputs)
@@ -837,7 +837,7 @@ func TestConnectedIntegrationsThatAreUnknownDisturbNobody(t *testing.T) {
 				w.oz.Script.Add(fault.Fault{Operation: "GetIntegrationsUsingEnvironment", Status: 403, Times: -1})
 				for range 2 {
 					r = w.must(inputs)
-					assert.Contains(t, r.log, "note: nobody knows all that starts agents in environment \"acme-sample\" ("+w.onlyEnvironment().UID+"): list ")
+					assert.Contains(t, r.log, "note: not everything that starts agents could be read for environment \"acme-sample\" ("+w.onlyEnvironment().UID+"): list ")
 					assert.Contains(t, r.log, tt.says)
 					assert.NotContains(t, r.log, "uses it")
 					assert.Equal(t, "keep", r.outputs["environment_change"])

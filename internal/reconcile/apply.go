@@ -89,7 +89,7 @@ func (a Applied) Words(mode Mode) string {
 	case mode == Rotation && stored:
 		return "the new value is stored"
 	case mode == Rotation && lost:
-		return "nobody knows which value is stored now; both work at Bitbucket; run again to converge"
+		return "it is not known which value is stored now; both work at Bitbucket; run again to converge"
 	case mode == Rotation:
 		return "the stored value is unchanged"
 	case !stored && !lost:
@@ -99,14 +99,14 @@ func (a Applied) Words(mode Mode) string {
 	case len(a.Environments) == 0:
 		return "the secret is written; run again to converge"
 	case a.Environments[0].Change == "":
-		return "the secret is written, the environment is not known to be; run again to converge"
+		return "the secret is written, but it is not known whether the environment is; run again to converge"
 	}
 	for _, s := range a.Environments[0].Schedules {
 		switch {
 		case isLost(s.Err):
-			return fmt.Sprintf("the secret and environment %s are written, its schedule is not known to be; run again to converge", a.Environments[0].UID)
+			return fmt.Sprintf("the secret and environment %s are written, but it is not known whether its schedule is; run again to converge", a.Environments[0].UID)
 		case s.Change == "":
-			return fmt.Sprintf("the secret and environment %s are written, its schedule is not", a.Environments[0].UID)
+			return fmt.Sprintf("the secret and environment %s are written, but its schedule is not", a.Environments[0].UID)
 		}
 	}
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)

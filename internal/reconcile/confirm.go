@@ -12,7 +12,7 @@ import (
 
 // ErrRaced marks an error after which the plan is out of date: someone else was at
 // work at the same time. Observe and plan again.
-var ErrRaced = errors.New("someone else was at work at the same time")
+var ErrRaced = errors.New("someone else changed Oz at the same time")
 
 // Confirm judges, after a plan was applied, what another job did meanwhile. It
 // fails with ErrRaced when an environment that the plan does not know read a
@@ -25,7 +25,7 @@ func (p Plan) Confirm(done Applied) error {
 		return nil
 	}
 	if done.unseen != nil {
-		return fmt.Errorf("look for what others did meanwhile: list environments: %w", done.unseen)
+		return fmt.Errorf("check what others changed meanwhile: list environments: %w", done.unseen)
 	}
 	for i, s := range p.Secrets {
 		if newcomer, found := p.newcomer(s, done); found {

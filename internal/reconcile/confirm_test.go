@@ -92,7 +92,7 @@ func TestConfirmNeedsToKnowWhoElseIsThere(t *testing.T) {
 	o.script["ListEnvironments"] = []step{func(context.Context, func() error) error { return errors.New("connection refused") }}
 	done := o.applier(o).Apply(t.Context(), plan, []reconcile.Token{{Value: sensitive.New("token")}})
 	require.NoError(t, done.Err())
-	require.EqualError(t, plan.Confirm(done), "look for what others did meanwhile: list environments: connection refused")
+	require.EqualError(t, plan.Confirm(done), "check what others changed meanwhile: list environments: connection refused")
 }
 
 func TestAfter(t *testing.T) {
@@ -138,14 +138,14 @@ func TestWordsOfWhatWasWritten(t *testing.T) {
 		done reconcile.Applied
 	}{
 		"nothing was written": {reconcile.Provision, reconcile.Applied{}},
-		"nothing is known to be written; run again to converge":                            {reconcile.Provision, reconcile.Applied{Secrets: secret("", lost), Environments: one}},
-		"the secret is written, the environment is not known to be; run again to converge": {reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: one}},
+		"nothing is known to be written; run again to converge":                                        {reconcile.Provision, reconcile.Applied{Secrets: secret("", lost), Environments: one}},
+		"the secret is written, but it is not known whether the environment is; run again to converge": {reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: one}},
 		"the secret is written, and environment a too; run again to converge": {reconcile.Provision, reconcile.Applied{
 			Secrets: secret(reconcile.Create, nil), Environments: []reconcile.StoredEnvironment{{Change: reconcile.Keep, UID: "a"}},
 		}},
 		"the new value is stored":       {reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}},
 		"the stored value is unchanged": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("403"))}},
-		"nobody knows which value is stored now; both work at Bitbucket; run again to converge": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}},
+		"it is not known which value is stored now; both work at Bitbucket; run again to converge": {reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}},
 	} {
 		assert.Equal(t, want, tt.done.Words(tt.mode))
 	}

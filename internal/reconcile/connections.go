@@ -43,7 +43,7 @@ func (p *Plan) connect(e *EnvironmentPlan, w World, current *Object) {
 		unknown = append(unknown, err)
 	}
 	for _, err := range unknown {
-		p.Notes = append(p.Notes, fmt.Sprintf("nobody knows all that starts agents in environment %s: %v", e.User, err))
+		p.Notes = append(p.Notes, fmt.Sprintf("not everything that starts agents could be read for environment %s: %v", e.User, err))
 	}
 	e.Integrations = slices.Concat(e.Integrations, w.integrationsOf(e.UID))
 	_, foreign := w.schedulesOf(e.Owner, e.UID, e.scheduleName())

@@ -41,7 +41,7 @@ func Diff(mode Mode, desired []Desired, w World) Plan {
 		}
 		for _, user := range s.Others {
 			listed, _ := w.Objects[user.UID].Model.Secrets()
-			plan.Warnings = append(plan.Warnings, unlisted(user, listed, s.Name, "run apply for it, which names it again")...)
+			plan.Warnings = append(plan.Warnings, unlisted(user, listed, s.Name, "run apply for it, which adds it again")...)
 		}
 		plan.Warnings = append(plan.Warnings, s.warnings(w)...)
 	}
@@ -92,7 +92,7 @@ func (p *Plan) rotate(d Desired, w World) {
 	}
 	at, err := p.addSecret(d, owner, w)
 	if err == nil && w.secret(owner, d.SecretName) == nil {
-		err = fmt.Errorf("secret %q does not exist for this owner (%s), and rotation creates none; check secret_name, scope and team, or run apply first", d.SecretName, ownerWords(owner))
+		err = fmt.Errorf("secret %q does not exist for this owner (%s), and a rotation does not create it; check secret_name, scope and team, or run apply first", d.SecretName, ownerWords(owner))
 	}
 	if err != nil {
 		p.Secrets = nil
@@ -111,7 +111,7 @@ func (p *Plan) rotate(d Desired, w World) {
 		p.Environments = append(p.Environments, w.keep(user, at, d))
 		listed, _ := w.Objects[user.UID].Model.Secrets()
 		p.Warnings = append(p.Warnings, user.Warnings(d.SecretName)...)
-		p.Warnings = append(p.Warnings, unlisted(user, listed, d.SecretName, "run apply, which names it again")...)
+		p.Warnings = append(p.Warnings, unlisted(user, listed, d.SecretName, "run apply, which adds it again")...)
 	}
 	switch {
 	case len(in)+len(out) == 0:
@@ -193,7 +193,7 @@ func (p *Plan) addSecret(d Desired, owner warp.Owner, w World) (int, error) {
 // warnings are what a personal secret of the same name means for runs.
 func (s SecretPlan) warnings(w World) []string {
 	if s.Hidden {
-		return []string{fmt.Sprintf("your personal secret %q hides the team's of the same name in your own runs, so the smoke test proves nothing of the team's; rename or delete the personal one, or use an agent's API key", s.Name)}
+		return []string{fmt.Sprintf("your personal secret %q hides the team's secret of the same name in your own runs, so the smoke test proves nothing about the team's; rename or delete the personal one, or use an agent's API key", s.Name)}
 	}
 	if s.Owner.Type != warp.UserOwner {
 		return nil
@@ -205,7 +205,7 @@ func (s SecretPlan) warnings(w World) []string {
 	if len(teams) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("this personal secret %q takes the place of a team's in your own runs in these environments of your teams: %s", s.Name, list(teams))}
+	return []string{fmt.Sprintf("in your own runs, this personal secret %q replaces the team's secret of the same name in these environments of your teams: %s", s.Name, list(teams))}
 }
 
 // warnings are what a plan does to an environment that may not be meant.
@@ -219,7 +219,7 @@ func (e EnvironmentPlan) warnings(w World, owner warp.Owner, current *Object) []
 	}
 	for _, name := range e.variables() {
 		if name != e.desired.SecretName && w.secret(owner, name) != nil && !slices.Contains(e.Secrets, name) {
-			warn("a setup command reads $%s, and this owner has a secret of that name, which runs in this environment will not see; name it in environment_secrets if it is meant", name)
+			warn("a setup command reads $%s, and this owner has a secret of that name, but runs in this environment will not see it; if they need it, name it in environment_secrets", name)
 		}
 	}
 	if current == nil {
@@ -228,7 +228,7 @@ func (e EnvironmentPlan) warnings(w World, owner warp.Owner, current *Object) []
 	names, had := current.Model.Secrets()
 	before := credential.User{UID: e.UID, Name: e.Name, Usage: setup.UsageOf(current.Model.SetupCommands(), e.desired.SecretName)}
 	if had {
-		found = append(found, unlisted(before, names, e.desired.SecretName, "this plan names it again")...)
+		found = append(found, unlisted(before, names, e.desired.SecretName, "this plan adds it again")...)
 	} else {
 		warn("the environment had no list of secrets; from now on its runs see only the listed ones: %s", strings.Join(e.Secrets, ", "))
 	}
@@ -272,7 +272,7 @@ func chooseByID(d Desired, owner warp.Owner, current Object, namesakes []Object)
 	case current.Trashed:
 		return nil, fmt.Errorf("environment %s is in the trash; restore it, or leave environment_id out", d.EnvironmentID)
 	case !owns(owner, current.Owner):
-		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
+		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than the one that scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
 	case d.EnvironmentName != "" && d.EnvironmentName != current.Model.Name() && len(others) > 0:
 		return nil, fmt.Errorf("environment %s cannot be renamed to %q: %s has that name already", d.EnvironmentID, d.EnvironmentName, strings.Join(uidsOf(others), ", "))
 	}
@@ -321,7 +321,7 @@ func (e *EnvironmentPlan) compare(d Desired, owner warp.Owner, current *Object) 
 // field has a shape that would be lost.
 func edit(d Desired, m warp.Model) (warp.Model, []Field, error) {
 	if err := m.Check(); err != nil {
-		return m, nil, fmt.Errorf("%w, so it is left alone; mend it in Oz, or look for a newer version of this program", err)
+		return m, nil, fmt.Errorf("%w, so it is not changed; fix it in Oz, or look for a newer version of this program", err)
 	}
 	var fields []Field
 	text := func(key, old, desired string) {

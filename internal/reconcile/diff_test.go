@@ -115,7 +115,7 @@ func situations() []situation {
 		{
 			name: "a command that reads an unlisted secret", arrange: environment(acme, model("setup_commands", []string{"clone", "a $NPM_TOKEN $TOKEN $HOME", "b $NPM_TOKEN"})),
 			desired: desired(), want: keep("acme-api"),
-			warn: []string{"a setup command reads $NPM_TOKEN, and this owner has a secret of that name, which runs in this environment will not see; name it in environment_secrets if it is meant"},
+			warn: []string{"a setup command reads $NPM_TOKEN, and this owner has a secret of that name, but runs in this environment will not see it; if they need it, name it in environment_secrets"},
 		},
 		{
 			name: "one that reads a listed secret", arrange: environment(acme, model("setup_commands", []string{"clone", "a $NPM_TOKEN"})),
@@ -156,9 +156,9 @@ func situations() []situation {
 		{name: "by ID, renamed to a name that is taken", arrange: func(o *oz) { o.add(acme, converged); o.add(acme, model("name", "renamed")) }, desired: desired(rename),
 			wantErr: `environment En00000000000000000001 cannot be renamed to "renamed": En00000000000000000002 has that name already`},
 		{name: "by ID, of another owner", arrange: environment(other, converged), desired: desired(byID),
-			wantErr: "environment En00000000000000000001 belongs to another owner (team Tm0000000000000000000B) than scope and team name (team Tm0000000000000000000A)"},
+			wantErr: "environment En00000000000000000001 belongs to another owner (team Tm0000000000000000000B) than the one that scope and team name (team Tm0000000000000000000A)"},
 		{name: "by ID, of a user", arrange: environment(jane, converged), desired: desired(byID),
-			wantErr: "environment En00000000000000000001 belongs to another owner (user jane) than scope and team name (team Tm0000000000000000000A)"},
+			wantErr: "environment En00000000000000000001 belongs to another owner (user jane) than the one that scope and team name (team Tm0000000000000000000A)"},
 		{name: "by ID, in the trash", arrange: func(o *oz) {
 			o.edit(o.add(acme, converged), func(e *warp.Environment) { e.Trashed = true })
 		}, desired: desired(byID), wantErr: "environment En00000000000000000001 is in the trash; restore it, or leave environment_id out"},

@@ -153,7 +153,7 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 		if try == tries || !isLost(err) && !conflicting(err) {
 			return warp.Environment{}, "", staysLost(err, lost)
 		}
-		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		w.Log.Info(fmt.Sprintf("reading what Oz holds now: %v", err))
 		live, lookErr := w.rivals(ctx, e, warp.Environment{})
 		switch {
 		case lookErr != nil:

@@ -49,7 +49,7 @@ func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 		e.takeAsIs(*current, d)
 		e.Change = Delete
 		if err := e.isForeign(); err != nil && d.EnvironmentID == "" && !d.Force {
-			return fmt.Errorf("environment %s %w, so it may be somebody else's; set environment_id to delete exactly this one, or force: true", e.User, err)
+			return fmt.Errorf("environment %s %w, so it may belong to someone else; set environment_id to delete exactly this one, or force: true", e.User, err)
 		}
 	}
 	ours, foreign := w.schedulesToRemove(*e)
@@ -79,7 +79,7 @@ func (w World) chooseAsIs(d Desired, owner warp.Owner) (*Object, error) {
 	case !read:
 		return nil, nil
 	case !owns(owner, current.Owner):
-		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
+		return nil, fmt.Errorf("environment %s belongs to another owner (%s) than the one that scope and team name (%s)", d.EnvironmentID, ownerWords(current.Owner), ownerWords(owner))
 	case d.EnvironmentName != "" && d.EnvironmentName != current.Model.Name():
 		return nil, fmt.Errorf("environment %s is named %q and not %q; give one of environment_id and environment_name, or both of the same environment", d.EnvironmentID, current.Model.Name(), d.EnvironmentName)
 	}
@@ -90,7 +90,7 @@ func (w World) chooseAsIs(d Desired, owner warp.Owner) (*Object, error) {
 func (e EnvironmentPlan) isForeign() error {
 	switch own := e.desired.Repositories; {
 	case len(e.Usage.Uses) == 0:
-		return errors.New("clones nothing with a secret that this program recognises")
+		return errors.New("does not clone with a secret in a way that this program recognises")
 	case len(own) > 0 && !e.Clones(own):
 		return fmt.Errorf("does not clone %s", own[0].CloneURL())
 	}
@@ -125,15 +125,15 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 			p.warn("environment %s is deleted although it is used by %s", e.User, uses)
 		}
 		for _, err := range unknown {
-			p.warn("environment %s is deleted although nobody knows all that uses it: %v", e.User, err)
+			p.warn("environment %s is deleted although not everything that uses it could be read: %v", e.User, err)
 		}
 		return nil
 	}
 	if uses != "" {
-		return fmt.Errorf("environment %s is used by %s; take them off it first, set schedule_name where a schedule is this program's, or set force: true", e.User, uses)
+		return fmt.Errorf("environment %s is used by %s; remove these uses first, set schedule_name if a schedule is this program's, or set force: true", e.User, uses)
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("nobody knows what uses environment %s: %w; run again, or set force: true", e.User, errors.Join(unknown...))
+		return fmt.Errorf("what uses environment %s could not be read: %w; run again, or set force: true", e.User, errors.Join(unknown...))
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 	}
 	if name == "" {
 		if d.DeleteSecret {
-			p.warn("nothing says which secret is meant, so none is deleted; set secret_name")
+			p.warn("neither the inputs nor an environment name a secret, so none is deleted; set secret_name")
 		}
 		return nil
 	}
@@ -229,12 +229,12 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 		}
 		s.Change, s.Was = Delete, ReadNote(found.Description)
 		if err := w.unknownReaders(e.Owner); err != nil {
-			s.Change, s.Why = Keep, "nobody knows all that reads it"
-			p.warn("secret %q stays, because nobody knows all that reads it: %v", name, err)
+			s.Change, s.Why = Keep, "not everything that uses it could be read"
+			p.warn("secret %q is kept, because not everything that uses it could be read: %v", name, err)
 		}
 		if e.Change != Delete && !d.SecretGiven && s.Was.Rotated.IsZero() {
 			s.Change, s.Why = Keep, "this program has not written it"
-			p.warn("secret %q stays: no environment tells that it is meant, and this program has not written it; set secret_name", name)
+			p.warn("secret %q is kept: there is no environment that names it, and this program has not written it; to delete it, set secret_name", name)
 		}
 		s.Others = slices.DeleteFunc(w.users(s.Credential), func(u credential.User) bool { return u.UID == e.UID })
 		readers := w.otherReaders(s.Credential, *e)
@@ -245,8 +245,8 @@ func (p *Plan) removeSecret(e *EnvironmentPlan, w World) error {
 			}
 		}
 		if len(readers) > 0 {
-			s.Change, s.Why = Keep, "something else reads it"
-			p.warn("secret %q stays, because something else reads it: %s", name, strings.Join(readers, ", "))
+			s.Change, s.Why = Keep, "something else uses it"
+			p.warn("secret %q is kept, because something else uses it: %s", name, strings.Join(readers, ", "))
 		}
 	}
 	e.Secret, p.Secrets = len(p.Secrets), append(p.Secrets, s)
@@ -362,7 +362,7 @@ func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 		return named("list the runs in environment "+e.UID, err)
 	})
 	if err := reads.Wait(); err != nil {
-		return fmt.Errorf("look once more for what uses environment %s: %w", e.User, err)
+		return fmt.Errorf("check again what uses environment %s: %w", e.User, err)
 	}
 	var schedules []string
 	for _, s := range now.Connections[e.Owner].Schedules {
@@ -372,7 +372,7 @@ func (a Applier) lookAgain(ctx context.Context, e EnvironmentPlan) error {
 		}
 	}
 	if uses := e.uses(integrations, schedules, now.factoriesOf(e.Owner, e.UID), going); uses != "" {
-		return fmt.Errorf("environment %s is used by %s since the plan was made; take them off it first, or set force: true", e.User, uses)
+		return fmt.Errorf("environment %s is used by %s since the plan was made; remove these uses first, or set force: true", e.User, uses)
 	}
 	return nil
 }
@@ -385,10 +385,10 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 	}
 	reader, err := a.newReader(ctx, p, s)
 	if err != nil {
-		return StoredSecret{Err: fmt.Errorf("look once more for what reads secret %q: %w", s.Name, err)}
+		return StoredSecret{Err: fmt.Errorf("check again what uses secret %q: %w", s.Name, err)}
 	}
 	if reader != "" {
-		a.Log.Warn(fmt.Sprintf("secret %q stays, because something reads it since the plan was made: %s", s.Name, reader))
+		a.Log.Warn(fmt.Sprintf("secret %q is kept, because something has begun to use it since the plan was made: %s", s.Name, reader))
 		return StoredSecret{Change: Keep}
 	}
 	err = a.until(ctx, fmt.Sprintf("delete secret %q", s.Name),
@@ -470,5 +470,5 @@ func (s StoredEnvironment) removalWords() string {
 	if len(parts) == 0 {
 		return "nothing is known to be deleted"
 	}
-	return strings.Join(parts, "; ") + "; run again to go on"
+	return strings.Join(parts, "; ") + "; run again to continue"
 }

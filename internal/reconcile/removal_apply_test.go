@@ -144,7 +144,7 @@ func TestARemovalThatFails(t *testing.T) {
 	const (
 		schedules = `schedule "acme-api" (Sc00000000000000000004)`
 		paused    = `schedule "paused" (Sc00000000000000000005)`
-		again     = "; run again to go on"
+		again     = "; run again to continue"
 	)
 	for _, test := range []struct {
 		method  string
@@ -237,7 +237,7 @@ func TestWhatBeginsToUseAnEnvironment(t *testing.T) {
 		deed    func(*oz)
 		wantErr string // with SC for the schedule's ID
 	}{
-		"an integration":       {func(o *oz) { o.integrations[uid] = []string{"slack"} }, "is used by the integration slack since the plan was made; take them off it first, or set force: true"},
+		"an integration":       {func(o *oz) { o.integrations[uid] = []string{"slack"} }, "is used by the integration slack since the plan was made; remove these uses first, or set force: true"},
 		"a schedule":           {func(o *oz) { o.schedule(acme, foreignSchedule("new", uid, "")) }, `is used by the schedule "new" (SC) since the plan was made`},
 		"a schedule of a user": {func(o *oz) { o.schedule(jane, foreignSchedule("new", uid, "")) }, `is used by the schedule "new" (SC) since the plan was made`},
 		"a factory":            {func(o *oz) { o.factories = []warp.Factory{{UID: "Fa1", Name: "f", EnvironmentID: uid}} }, `is used by the factory "f" (Fa1) since the plan was made`},
@@ -262,7 +262,7 @@ func TestWhatBeginsToUseAnEnvironment(t *testing.T) {
 			require.ErrorContains(t, done.Err(), want)
 			require.ErrorContains(t, done.Err(), "environment "+whole)
 			assert.Equal(t, []string{"EnableSchedule"}, o.begun, "ours is paused meanwhile")
-			assert.Equal(t, "paused and not deleted: schedule "+plan.Environments[0].Schedules[0].String()+"; run again to go on", done.Words(reconcile.Removal))
+			assert.Equal(t, "paused and not deleted: schedule "+plan.Environments[0].Schedules[0].String()+"; run again to continue", done.Words(reconcile.Removal))
 			assert.Equal(t, []string{uid}, o.live(acme, "acme-api"))
 
 			if len(o.script) > 0 {
@@ -357,7 +357,7 @@ func TestALookForReadersThatFails(t *testing.T) {
 			o.script[method] = steps
 			done := o.applier(o).Apply(t.Context(), plan, nil)
 			assert.Equal(t, reconcile.Delete, done.Environments[0].Change, method)
-			require.ErrorContains(t, done.Err(), `look once more for what reads secret "TOKEN": `)
+			require.ErrorContains(t, done.Err(), `check again what uses secret "TOKEN": `)
 			require.ErrorContains(t, done.Err(), wantErr)
 			assert.Empty(t, done.Secrets[0].Change)
 			assert.NotNil(t, o.secret(acme, "TOKEN"))

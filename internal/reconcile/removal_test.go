@@ -74,7 +74,7 @@ func TestWhichEnvironmentARemovalIsAbout(t *testing.T) {
 		"of another owner": {arrange: environment(other, clones("acme-api")), desired: desired(), want: environmentPlan{Name: "acme-api", Change: reconcile.Keep},
 			notes: []string{`environment "acme-api" does not exist for this owner (team ` + acme.UID + `)`}},
 		"by ID, of another owner": {arrange: environment(other, clones("acme-api")), desired: desired(byID),
-			wantErr: `environment ` + uid + ` belongs to another owner (team ` + other.UID + `) than scope and team name (team ` + acme.UID + `)`},
+			wantErr: `environment ` + uid + ` belongs to another owner (team ` + other.UID + `) than the one that scope and team name (team ` + acme.UID + `)`},
 		"by ID, of another owner, forced": {arrange: environment(other, clones("acme-api")), desired: desired(byID, force), wantErr: "belongs to another owner"},
 		"in the trash": {arrange: trashed(acme, clones("acme-api")), desired: desired(), want: environmentPlan{Name: "acme-api", Change: reconcile.Keep},
 			notes: []string{`environment "acme-api" does not exist for this owner (team ` + acme.UID + `)`}},
@@ -91,7 +91,7 @@ func TestWhichEnvironmentARemovalIsAbout(t *testing.T) {
 		"two of one name": {arrange: func(o *oz) { o.add(acme, clones("acme-api")); o.add(acme, clones("acme-api")) }, desired: desired(force),
 			wantErr: `2 environments are named "acme-api": En00000000000000000001, En00000000000000000002; set environment_id to the one to manage, or delete the others`},
 		"one that is not recognised": {arrange: environment(acme, makes), desired: desired(),
-			wantErr: `environment ` + whole + ` clones nothing with a secret that this program recognises, so it may be somebody else's; set environment_id to delete exactly this one, or force: true`},
+			wantErr: `environment ` + whole + ` does not clone with a secret in a way that this program recognises, so it may belong to someone else; set environment_id to delete exactly this one, or force: true`},
 		"one that is not recognised, by ID":  {arrange: environment(acme, makes), desired: desired(byID), want: environmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Delete}},
 		"one that is not recognised, forced": {arrange: environment(acme, makes), desired: desired(force), want: environmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Delete}},
 		"one that clones with another secret": {
@@ -99,7 +99,7 @@ func TestWhichEnvironmentARemovalIsAbout(t *testing.T) {
 			want: environmentPlan{ID: uid, Name: "acme-api", Change: reconcile.Delete}},
 		"one that clones with another secret than the given one": {
 			arrange: environment(acme, strings.ReplaceAll(clones("acme-api"), "TOKEN", "OTHER")), desired: desired(func(d *reconcile.Desired) { d.SecretGiven = true }),
-			wantErr: "clones nothing with a secret that this program recognises"},
+			wantErr: "does not clone with a secret in a way that this program recognises"},
 		"no owner": {desired: desired(func(d *reconcile.Desired) { d.Team = "nobody" }), wantErr: `team "nobody" is not among the teams`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 					warnings = append(warnings, "environment "+whole+" is deleted although it is used by "+uses)
 				}
 				for _, why := range test.unknown {
-					warnings = append(warnings, "environment "+whole+" is deleted although nobody knows all that uses it: "+why)
+					warnings = append(warnings, "environment "+whole+" is deleted although not everything that uses it could be read: "+why)
 				}
 				switch {
 				case forced || len(warnings) == 0:
@@ -205,9 +205,9 @@ func TestWhatStandsInTheWayOfARemoval(t *testing.T) {
 					assert.Equal(t, warnings, plan.Warnings)
 					assert.Equal(t, reconcile.Delete, plan.Environments[0].Change)
 				case uses != "":
-					require.EqualError(t, plan.Err(), "environment "+whole+" is used by "+uses+"; take them off it first, set schedule_name where a schedule is this program's, or set force: true")
+					require.EqualError(t, plan.Err(), "environment "+whole+" is used by "+uses+"; remove these uses first, set schedule_name if a schedule is this program's, or set force: true")
 				default:
-					require.EqualError(t, plan.Err(), "nobody knows what uses environment "+whole+": "+strings.Join(test.unknown, "\n")+"; run again, or set force: true")
+					require.EqualError(t, plan.Err(), "what uses environment "+whole+" could not be read: "+strings.Join(test.unknown, "\n")+"; run again, or set force: true")
 				}
 				if plan.Err() != nil {
 					assert.Empty(t, plan.Warnings)
@@ -333,7 +333,7 @@ func TestWhoKeepsASecret(t *testing.T) {
 				assert.Equal(t, reconcile.Delete, done.Environments[0].Change)
 				if readers != "" {
 					assert.Equal(t, reconcile.Keep, secret.Change)
-					assert.Equal(t, []string{`secret "TOKEN" stays, because something else reads it: ` + readers}, plan.Warnings)
+					assert.Equal(t, []string{`secret "TOKEN" is kept, because something else uses it: ` + readers}, plan.Warnings)
 					assert.Equal(t, reconcile.Keep, done.Secrets[0].Change)
 					assert.Len(t, o.secrets, secrets)
 					return
@@ -375,7 +375,7 @@ func TestWhichSecretARemovalIsAbout(t *testing.T) {
 		"the one, without a default":     {model: another, desired: desired(ask, nameless), want: secretPlan{"NPM_TOKEN", reconcile.Delete}},
 		"of an environment that is gone": {desired: desired(ask), note: "rotated by oz-bitbucket on 2026-11-24", want: secretPlan{"TOKEN", reconcile.Delete}},
 		"of an environment that is gone, and never ours": {desired: desired(ask), want: secretPlan{"TOKEN", reconcile.Keep},
-			warn: []string{`secret "TOKEN" stays: no environment tells that it is meant, and this program has not written it; set secret_name`}},
+			warn: []string{`secret "TOKEN" is kept: there is no environment that names it, and this program has not written it; to delete it, set secret_name`}},
 		"of an environment that is gone, the given one": {desired: desired(withSecretToo), want: secretPlan{"TOKEN", reconcile.Delete}},
 		"several, and none is the default": {model: several, desired: desired(ask, nameless),
 			warn: []string{"environment " + whole + " clones with several secrets (NPM_TOKEN, OTHER_TOKEN), so none is deleted; set secret_name"}},
@@ -383,7 +383,7 @@ func TestWhichSecretARemovalIsAbout(t *testing.T) {
 		"of another type":                  {model: clones("acme-api"), kind: "DOTENVX", desired: desired(ask), wantErr: `secret "TOKEN" has the type DOTENVX, which this program does not write, so it is not deleted; leave delete_secret out, or check secret_name`},
 		"of another type, not asked for":   {model: clones("acme-api"), kind: "DOTENVX", desired: desired(), want: secretPlan{"TOKEN", reconcile.Keep}},
 		"none, and none is asked for":      {desired: desired(nameless)},
-		"none, though one is asked for":    {desired: desired(ask, nameless), warn: []string{"nothing says which secret is meant, so none is deleted; set secret_name"}},
+		"none, though one is asked for":    {desired: desired(ask, nameless), warn: []string{"neither the inputs nor an environment name a secret, so none is deleted; set secret_name"}},
 		"one that is not there":            {desired: desired(ask, func(d *reconcile.Desired) { d.SecretName = "NONE" }), want: secretPlan{"NONE", reconcile.Keep}},
 		"one that is not there, of others": {desired: desired(ask, func(d *reconcile.Desired) { d.Scope = warp.UserOwner }), want: secretPlan{"TOKEN", reconcile.Keep}},
 	} {
@@ -429,7 +429,7 @@ func TestWhoReadsTheSecretOfTheEnvironment(t *testing.T) {
 		want    reconcile.Change
 	}{
 		"another environment": {environment(acme, npm("web")),
-			[]string{`secret "NPM_TOKEN" stays, because something else reads it: environment "web" (En00000000000000000002)`}, reconcile.Keep},
+			[]string{`secret "NPM_TOKEN" is kept, because something else uses it: environment "web" (En00000000000000000002)`}, reconcile.Keep},
 		"one in the trash":   {trashed(acme, npm("web")), nil, reconcile.Delete},
 		"one of the default": {environment(acme, clones("web")), nil, reconcile.Delete},
 	} {

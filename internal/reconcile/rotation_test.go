@@ -106,7 +106,7 @@ func TestARotationIsNarrowed(t *testing.T) {
 
 func TestWhatARotationRefuses(t *testing.T) {
 	t.Parallel()
-	require.ErrorContains(t, newOz().diff(t, reconcile.Rotation, all()).Err(), "rotation creates none")
+	require.ErrorContains(t, newOz().diff(t, reconcile.Rotation, all()).Err(), "a rotation does not create it")
 	o := withSecret()
 	o.keys = warp.UploadKeys{}
 	require.ErrorContains(t, o.diff(t, reconcile.Rotation, all()).Err(), "no upload key")

@@ -166,7 +166,7 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 	exists := s.ID != ""
 	if exists {
 		if err := s.Check(); err != nil {
-			return request, nil, fmt.Errorf("schedule %s: %w, so it is left alone; mend it in Oz, or look for a newer version of this program", s, err)
+			return request, nil, fmt.Errorf("schedule %s: %w, so it is not changed; fix it in Oz, or look for a newer version of this program", s, err)
 		}
 	}
 	m := s.Request()
@@ -279,7 +279,7 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 		case len(fields) == 0:
 			return now, Keep, nil
 		case try > tries:
-			return now, "", fmt.Errorf("update schedule %s: it does not take what it is sent (%s), or someone else keeps changing it", now, fieldNames(fields))
+			return now, "", fmt.Errorf("update schedule %s: Oz does not store what it is sent (%s), or someone else keeps changing it", now, fieldNames(fields))
 		}
 		now, err = w.send(ctx, current, request, fields)
 		if err == nil {
@@ -288,7 +288,7 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 			case err == nil && len(left) == 0:
 				return now, Update, nil
 			case err == nil && len(left) == 1 && left[0].Name == warp.KeySecrets:
-				w.Log.Warn(fmt.Sprintf("Oz keeps no list of secrets for schedule %s; its runs get those that the environment lists", now))
+				w.Log.Warn(fmt.Sprintf("Oz does not store a list of secrets for schedule %s; its runs get those that the environment lists", now))
 				return now, Update, nil
 			}
 			continue
@@ -298,7 +298,7 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 		if again := isLost(err) || onlyEnables(fields) && isAlready(err); try == tries || !again {
 			return current, "", staysLost(err, lost)
 		}
-		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		w.Log.Info(fmt.Sprintf("reading what Oz holds now: %v", err))
 	}
 }
 
@@ -355,7 +355,7 @@ func (w scheduleWrite) create(ctx context.Context) (warp.Schedule, Change, error
 		if try == tries || !isLost(err) {
 			return warp.Schedule{}, "", staysLost(err, lost)
 		}
-		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		w.Log.Info(fmt.Sprintf("reading what Oz holds now: %v", err))
 		found, lookErr := w.find(ctx)
 		switch {
 		case lookErr != nil:
@@ -397,7 +397,7 @@ func created(s warp.Schedule) time.Time {
 func (w scheduleWrite) yield(ctx context.Context, own warp.Schedule) (warp.Schedule, Change, error) {
 	found, err := w.find(ctx)
 	if err != nil {
-		return own, Create, fmt.Errorf("look for others of schedule %s: %w", own, err)
+		return own, Create, fmt.Errorf("look for duplicates of schedule %s: %w", own, err)
 	}
 	if len(found) == 0 || older(own, found[0]) <= 0 { // the list may not show it yet
 		return own, Create, nil
@@ -453,7 +453,7 @@ func whyNot(err error) string {
 	case !refused:
 		return ""
 	case refusal.Kind == "feature_not_available":
-		return "; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out"
+		return "; the team's Warp plan does not include scheduled agents: change the plan, or leave schedule_cron out"
 	case refusal.Status == 403:
 		return "; warp_api_key may not manage schedules of this team: use an agent key of the team, or the key of a member who may"
 	}

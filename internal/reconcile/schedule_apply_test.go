@@ -75,7 +75,7 @@ func TestTroubleWithTheWriteOfASchedule(t *testing.T) {
 		{name: "create, forbidden", method: "CreateSchedule", steps: []step{refuse(403, "not_authorized")},
 			wantErr: `create schedule "acme-api": 403: not_authorized: no` + forbidden, writes: 1},
 		{name: "create, not in the plan", method: "CreateSchedule", steps: []step{refuse(403, "feature_not_available")},
-			wantErr: `create schedule "acme-api": 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out`, writes: 1},
+			wantErr: `create schedule "acme-api": 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change the plan, or leave schedule_cron out`, writes: 1},
 		{name: "create, refused", method: "CreateSchedule", steps: []step{refuse(400, "invalid_request")}, wantErr: `create schedule "acme-api": 400: invalid_request: no`, writes: 1},
 		{name: "create, broken", method: "CreateSchedule", steps: []step{broken}, wantErr: `create schedule "acme-api": connection refused`, writes: 1},
 		{name: "create, lost, then refused", method: "CreateSchedule", steps: []step{lostBefore, refuse(400, "x")},
@@ -180,7 +180,7 @@ func TestSomeoneElseWritesAtTheSameTime(t *testing.T) {
 			assert.JSONEq(t, request(uid), o.requests()[0])
 			continue
 		}
-		require.EqualError(t, err, `update schedule "acme-api" (`+id+`): it does not take what it is sent (prompt), or someone else keeps changing it`)
+		require.EqualError(t, err, `update schedule "acme-api" (`+id+`): Oz does not store what it is sent (prompt), or someone else keeps changing it`)
 		require.NotErrorIs(t, err, warp.ErrAnswerLost)
 		assert.Empty(t, done.Change)
 		assert.Equal(t, 5, writes, "five tries")
@@ -377,7 +377,7 @@ func TestTroubleAfterACreate(t *testing.T) {
 	o.script["ListSchedules"] = []step{broken}
 	done, err := o.store(t, plan)
 	id := o.schedules[0].ID
-	require.EqualError(t, err, `look for others of schedule "acme-api" (`+id+`): list schedules: connection refused`)
+	require.EqualError(t, err, `look for duplicates of schedule "acme-api" (`+id+`): list schedules: connection refused`)
 	assert.Equal(t, []any{id, reconcile.Create}, []any{done.ID, done.Change})
 
 	for name, steps := range map[string][]step{"refused": {refused}, "always lost": slices.Repeat([]step{lostBefore}, 9)} {
@@ -488,25 +488,25 @@ func TestWordsOfAFailure(t *testing.T) {
 		{reconcile.Verification, reconcile.Applied{Secrets: secret(reconcile.Keep, nil)}, "nothing was written"},
 		{reconcile.Removal, reconcile.Applied{}, "nothing was written"},
 		{reconcile.Rotation, reconcile.Applied{Secrets: secret(reconcile.Rotate, nil)}, "the new value is stored"},
-		{reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}, "nobody knows which value is stored now; both work at Bitbucket; run again to converge"},
+		{reconcile.Rotation, reconcile.Applied{Secrets: secret("", lost)}, "it is not known which value is stored now; both work at Bitbucket; run again to converge"},
 		{reconcile.Rotation, reconcile.Applied{Secrets: secret("", errors.New("no"))}, "the stored value is unchanged"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret("", nil), Environments: environment(reconcile.StoredEnvironment{})}, "nothing was written"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{})},
-			"the secret is written, the environment is not known to be; run again to converge"},
+			"the secret is written, but it is not known whether the environment is; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one("", false)})},
-			"the secret and environment " + uid + " are written, its schedule is not"},
+			"the secret and environment " + uid + " are written, but its schedule is not"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: []reconcile.StoredSchedule{{Err: lost}}})},
-			"the secret and environment " + uid + " are written, its schedule is not known to be; run again to converge"},
+			"the secret and environment " + uid + " are written, but it is not known whether its schedule is; run again to converge"},
 		{reconcile.Provision, reconcile.Applied{Secrets: secret(reconcile.Create, nil), Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Keep, Schedules: one(reconcile.Create, false)})},
 			"the secret is written, and environment " + uid + " too; run again to converge"},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{})}, "nothing is known to be deleted"},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{Schedules: one("", false)})}, "nothing is known to be deleted"},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{Schedules: one("", true)})},
-			`paused and not deleted: schedule "daily" (Sc1); run again to go on`},
+			`paused and not deleted: schedule "daily" (Sc1); run again to continue`},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{Schedules: one(reconcile.Delete, false)})},
-			`deleted: schedule "daily" (Sc1); run again to go on`},
+			`deleted: schedule "daily" (Sc1); run again to continue`},
 		{reconcile.Removal, reconcile.Applied{Environments: environment(reconcile.StoredEnvironment{Change: reconcile.Delete, Schedules: append(one(reconcile.Delete, false), one("", true)...)})},
-			`deleted: schedule "daily" (Sc1), environment "acme-api" (` + uid + `); paused and not deleted: schedule "daily" (Sc1); run again to go on`},
+			`deleted: schedule "daily" (Sc1), environment "acme-api" (` + uid + `); paused and not deleted: schedule "daily" (Sc1); run again to continue`},
 	} {
 		assert.Equal(t, test.want, test.in.Words(test.mode))
 	}

@@ -382,7 +382,7 @@ func TestAScheduleOfAnUnknownShapeIsLeftAlone(t *testing.T) {
 	odd := configured(with(request(uid), "prompt", "old"), `{"environment_id":"`+uid+`","secrets":["TOKEN"]}`)
 	o := scheduled(odd)
 	id := o.schedules[0].ID
-	want := `schedule "acme-api" (` + id + `): secrets of agent_config is not a list of objects with a name, so it is left alone; mend it in Oz, or look for a newer version of this program`
+	want := `schedule "acme-api" (` + id + `): secrets of agent_config is not a list of objects with a name, so it is not changed; fix it in Oz, or look for a newer version of this program`
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
 	require.EqualError(t, plan.Err(), want)
 	assert.Empty(t, plan.Environments[0].Schedules)
@@ -405,12 +405,12 @@ func TestWithoutTheListOfSchedules(t *testing.T) {
 	o := scheduled()
 	o.script["ListSchedules"] = []step{broken}
 	plan := o.diff(t, reconcile.Provision, desired(daily()))
-	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change it, or leave schedule_cron out`)
+	require.EqualError(t, plan.Err(), `environment "acme-api" (`+uid+`): its schedule cannot be planned: list schedules: 403: feature_not_available: no; the team's Warp plan does not include scheduled agents: change the plan, or leave schedule_cron out`)
 
 	o.script["ListSchedules"] = []step{broken}
 	plan = o.diff(t, reconcile.Provision, desired())
 	require.NoError(t, plan.Err())
-	assert.Equal(t, []string{`nobody knows all that starts agents in environment "acme-api" (` + uid + `): list schedules: 403: feature_not_available: no`}, plan.Notes)
+	assert.Equal(t, []string{`not everything that starts agents could be read for environment "acme-api" (` + uid + `): list schedules: 403: feature_not_available: no`}, plan.Notes)
 	assert.Empty(t, plan.Warnings)
 }
 

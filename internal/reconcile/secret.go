@@ -61,7 +61,7 @@ func (w *secretWrite) persist(ctx context.Context) (change Change, stamp string,
 		if try == tries || !lost && !conflicting(err) {
 			return "", "", err
 		}
-		w.Log.Info(fmt.Sprintf("looking at what is there: %v", err))
+		w.Log.Info(fmt.Sprintf("reading what Oz holds now: %v", err))
 		secret, lookErr := w.find(ctx)
 		created = created || change == Create && lost
 		switch {

@@ -37,10 +37,10 @@ func (p *Plan) verify(d Desired, w World) {
 			s.Was = ReadNote(stored.Description)
 		}
 		e.Secret, p.Secrets = len(p.Secrets), append(p.Secrets, s)
-		p.Warnings = append(p.Warnings, unlisted(e.User, e.Secrets, secret, "run apply, which names it again")...)
+		p.Warnings = append(p.Warnings, unlisted(e.User, e.Secrets, secret, "run apply, which adds it again")...)
 	}
 	if len(d.Repositories) > 0 && !e.Clones(d.Repositories) {
-		p.warn("environment %s does not clone %s of repo_url; what it clones is tested", e.User, d.Repositories[0].CloneURL())
+		p.warn("environment %s does not clone %s, which repo_url names; the test uses what it clones", e.User, d.Repositories[0].CloneURL())
 	}
 	p.Environments = append(p.Environments, e)
 }
@@ -103,5 +103,5 @@ func unlisted(user credential.User, listed []string, secret, remedy string) []st
 	if len(user.Usage.Uses) == 0 || slices.Contains(listed, secret) {
 		return nil
 	}
-	return []string{fmt.Sprintf("runs cannot clone in environment %s: its list of secrets does not name %q, with which its setup commands clone; %s", user, secret, remedy)}
+	return []string{fmt.Sprintf("runs cannot clone in environment %s: its setup commands clone with secret %q, which is not in its list of secrets; %s", user, secret, remedy)}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-const unlistedHere = `runs cannot clone in environment ` + whole + `: its list of secrets does not name "TOKEN", with which its setup commands clone; `
+const unlistedHere = `runs cannot clone in environment ` + whole + `: its setup commands clone with secret "TOKEN", which is not in its list of secrets; `
 
 // TestAVerification leaves one environment as it is, with the secrets that it lists.
 func TestAVerification(t *testing.T) {
@@ -50,9 +50,9 @@ func TestAVerification(t *testing.T) {
 		},
 		"one that is given":                     {clones("acme-api"), desired(given("TOKEN")), "TOKEN", []string{"TOKEN"}, nil},
 		"one that is given, and does not clone": {clones("acme-api"), desired(given("OTHER")), "OTHER", []string{"TOKEN"}, nil},
-		"one that is not listed":                {listing(clones("acme-api"), "A"), desired(), "TOKEN", []string{"A"}, []string{unlistedHere + "run apply, which names it again"}},
-		"without a list":                        {parsed(clones("acme-api")).With("secrets", nil).String(), desired(), "TOKEN", nil, []string{unlistedHere + "run apply, which names it again"}},
-		"one that only a command reads":         {listing(with("OTHER"), "A"), desired(), "OTHER", []string{"A"}, []string{strings.ReplaceAll(unlistedHere, `"TOKEN"`, `"OTHER"`) + "run apply, which names it again"}},
+		"one that is not listed":                {listing(clones("acme-api"), "A"), desired(), "TOKEN", []string{"A"}, []string{unlistedHere + "run apply, which adds it again"}},
+		"without a list":                        {parsed(clones("acme-api")).With("secrets", nil).String(), desired(), "TOKEN", nil, []string{unlistedHere + "run apply, which adds it again"}},
+		"one that only a command reads":         {listing(with("OTHER"), "A"), desired(), "OTHER", []string{"A"}, []string{strings.ReplaceAll(unlistedHere, `"TOKEN"`, `"OTHER"`) + "run apply, which adds it again"}},
 		"one with which nothing clones":         {`{"name":"acme-api","setup_commands":["echo $A"],"secrets":[{"name":"A"}]}`, desired(), "TOKEN", []string{"A"}, nil},
 		"none":                                  {`{"name":"acme-api","setup_commands":["echo $A"],"secrets":[{"name":"A"}]}`, desired(nameless), "", []string{"A"}, nil},
 		"what else needs a change":              {with("TOKEN"), desired(func(d *reconcile.Desired) { d.DockerImage, d.Description, d.Secrets = "new", "new", []string{"NEW"} }), "TOKEN", []string{"TOKEN"}, nil},
@@ -164,7 +164,7 @@ func TestRunsThatCannotClone(t *testing.T) {
 	t.Parallel()
 	without := parsed(clones("acme-api")).With("secrets", []string{}).WithSecret("NPM_TOKEN").String()
 	for mode, remedy := range map[reconcile.Mode]string{
-		reconcile.Provision: "this plan names it again", reconcile.Rotation: "run apply, which names it again", reconcile.Verification: "run apply, which names it again",
+		reconcile.Provision: "this plan adds it again", reconcile.Rotation: "run apply, which adds it again", reconcile.Verification: "run apply, which adds it again",
 	} {
 		for name, test := range map[string]struct {
 			model string
@@ -195,7 +195,7 @@ func TestRunsThatCannotClone(t *testing.T) {
 func TestWhatElseStartsAgents(t *testing.T) {
 	t.Parallel()
 	broken := refuses(errors.New("connection refused"))
-	const nobody = "nobody knows all that starts agents in environment " + whole + ": "
+	const nobody = "not everything that starts agents could be read for environment " + whole + ": "
 	for name, test := range map[string]struct {
 		arrange      func(*oz)
 		integrations []string

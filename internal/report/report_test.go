@@ -233,7 +233,7 @@ func runs() map[string]report.Facts {
 		"kept":         base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), Verdict: smoketest.Verdict{Result: smoketest.Skipped}}),
 		"half-written": base(report.Facts{
 			Plan: create(), Applied: applied(reconcile.Create, ""), ExitCode: 1,
-			Err: errors.New("create environment \"acme-api\": 500 ```\nthe secret is written, the environment is not known to be; run again to converge"),
+			Err: errors.New("create environment \"acme-api\": 500 ```\nthe secret is written, but it is not known whether the environment is; run again to converge"),
 		}),
 		"setup-failed": base(report.Facts{
 			Plan: create(), Applied: applied(reconcile.Create, reconcile.Create), ExitCode: 3,
