@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// tries bounds how often a write is taken up again after a lost answer or a
+	// tries bounds how often a write is tried after a lost answer or a
 	// lost race.
 	tries = 5
 	// writeGrace is how long a write under way may take to finish when the program
@@ -23,26 +23,26 @@ const (
 )
 
 // Applied is what is known to be written, filled as far as Apply got, in the
-// order of the plan. A change that was not made, or of which nobody knows whether
-// it was, is empty.
+// order of the plan. A change is empty when it was not made, or when it is not
+// known whether it was.
 type Applied struct {
 	Secrets      []StoredSecret
 	Environments []StoredEnvironment
 
 	// What Confirm judges: the environments after the secrets were stored, or why
-	// nobody knows them.
+	// they could not be read.
 	listings []warp.EnvironmentListing
 	unseen   error
 }
 
-// StoredSecret is what came of one secret.
+// StoredSecret is the result for one secret.
 type StoredSecret struct {
 	Change Change
 	Stamp  string // the secret's UpdatedAt after this write; empty where Oz does not tell
 	Err    error
 }
 
-// StoredEnvironment is what came of one environment.
+// StoredEnvironment is the result for one environment.
 type StoredEnvironment struct {
 	Change    Change
 	UID, Name string // of one that is known to exist, or to have existed
@@ -76,7 +76,7 @@ func (e StoredEnvironment) Failure() error {
 }
 
 // Words say what was and what was not written before a failure, as the end of a
-// message. Of several entries they are about the first.
+// message. With several entries they are about the first.
 func (a Applied) Words(mode Mode) string {
 	switch {
 	case mode == Removal && len(a.Environments) > 0:
@@ -112,10 +112,10 @@ func (a Applied) Words(mode Mode) string {
 	return fmt.Sprintf("the secret is written, and environment %s too; run again to converge", a.Environments[0].UID)
 }
 
-// After is what came of two plans of the same entries with the same tokens, this
-// one after another: what the first one created is created, and what it wrote
-// stays written when this one fails. A rotation may have found more environments
-// since; it writes none.
+// After is the result of two plans for the same entries with the same tokens: of first
+// and then of this one. What the first plan created counts as created, and what it wrote
+// stays written when this one fails. A rotation may have found more environments since;
+// it writes none.
 func (a Applied) After(first Applied) Applied {
 	for i, s := range first.Secrets {
 		switch now := &a.Secrets[i]; {
@@ -166,15 +166,15 @@ type Applier struct {
 	Slots  Slots         // for the secrets and environments that are written at the same time
 	Limit  time.Duration // how long one of them may take; 0: as long as the context
 
-	// Step, unless nil, is called when the work on an environment is over: somebody counts
-	// them. The log then leaves out those that are kept.
+	// Step, unless nil, is called when the work on an environment is over, to count them.
+	// The log then leaves out those that are kept.
 	Step func()
 
-	later bool // what others did is looked at when everything is written
+	later bool // See looks for changes by others, after everything is written
 }
 
-// Slots bound how much is written at the same time, by all that share them. Nil ones let
-// everything go at once.
+// Slots bound how much is written at the same time by all appliers that share them. Nil
+// sets no bound.
 type Slots chan struct{}
 
 // slot does something while it holds a slot, for as long as one thing may take.
@@ -194,8 +194,8 @@ func (a Applier) slot(ctx context.Context, do func(context.Context)) {
 // Apply writes each secret once, then the environments that refer to them, each with its
 // schedule; or it removes, in the opposite order. After
 // a lost answer it looks at what is there and goes on from that; after a lost race
-// it merges again. What fails ends with its own: an environment whose secret was
-// not stored is not written. Told to stop, it finishes the write under way and
+// it merges again. A failure ends only what depends on it: an environment whose secret
+// was not stored is not written. Told to stop, it finishes the write under way and
 // begins no other. Tokens are those of the plan's secrets, in their order. It also
 // reads what Confirm judges.
 func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
@@ -211,16 +211,16 @@ func (a Applier) Apply(ctx context.Context, p Plan, tokens []Token) Applied {
 	return done
 }
 
-// Write is Apply without a look at what others did, which See has to follow before
-// anything is said of the outcome: plans that are applied together share it.
+// Write is Apply without the look for changes by others. Call See after it, before you
+// report the result: plans that are applied together share that look.
 func (a Applier) Write(ctx context.Context, p Plan, tokens []Token) Applied {
 	a.later = true
 	return a.write(ctx, p, tokens, func(*group.Group) {})
 }
 
-// See looks what others did since Write, and finishes what depends on it: of environments
-// that were created twice one goes, and the other gets its schedules. What is looked at is
-// shared. Told to stop, it still looks.
+// See looks for changes by others since Write, and finishes what depends on them: of an
+// environment that was created twice it deletes one, and the other gets its schedules. The
+// plans share what is read. Told to stop, it still looks.
 func (a Applier) See(ctx context.Context, share *Shared, p Plan, done Applied) Applied {
 	if p.Mode == Removal || p.Mode == Verification {
 		return done
@@ -239,8 +239,8 @@ func (a Applier) See(ctx context.Context, share *Shared, p Plan, done Applied) A
 	return done
 }
 
-// write carries out a plan. When its secrets are stored, meanwhile adds what is to go on
-// while the environments are written.
+// write carries out a plan. Once its secrets are stored, meanwhile adds work to do while
+// the environments are written.
 func (a Applier) write(ctx context.Context, p Plan, tokens []Token, meanwhile func(*group.Group)) Applied {
 	done := Applied{Secrets: make([]StoredSecret, len(p.Secrets)), Environments: make([]StoredEnvironment, len(p.Environments))}
 	switch p.Mode {
@@ -296,7 +296,7 @@ func (a Applier) persist(ctx context.Context, p Plan, e EnvironmentPlan, stored 
 	return stored
 }
 
-// stored is what came of the write, which it logs.
+// stored is the result of the write, which it logs.
 func (w *environmentWrite) stored(p Plan, stored StoredEnvironment, written warp.Environment, change Change, err error) StoredEnvironment {
 	if written.UID != "" {
 		stored.UID, stored.Name = written.UID, written.Model.Name()
@@ -320,7 +320,7 @@ func (w *environmentWrite) schedule(ctx context.Context, stored StoredEnvironmen
 	return stored
 }
 
-// kept is what comes of a plan that changes nothing.
+// kept is the result of a plan that changes nothing.
 func (p Plan) kept(done Applied) Applied {
 	for i := range p.Secrets {
 		done.Secrets[i].Change = Keep
@@ -338,11 +338,11 @@ func conflicting(err error) bool {
 	return errors.As(err, &refusal) && (refusal.Status == 200 || refusal.Status == 409)
 }
 
-// isLost reports whether nobody knows what came of a write.
+// isLost reports whether the result of a write is not known.
 func isLost(err error) bool { return errors.Is(err, warp.ErrAnswerLost) }
 
-// staysLost is an error after which nobody knows what came of a write, when the
-// answer to an earlier try was lost: what is refused now may have happened then.
+// staysLost marks err as lost when the answer to an earlier try was lost: what is
+// refused now may have happened then.
 func staysLost(err error, lost bool) error {
 	if err == nil || !lost || isLost(err) {
 		return err
@@ -361,9 +361,9 @@ func write(ctx context.Context, change func(context.Context) error) error {
 	return change(under)
 }
 
-// until makes a change until it is answered. After a lost answer, and after a refusal,
-// isDone looks whether things are as they were to be all the same: somebody else may have
-// been faster. What names the change in errors.
+// until tries a change until it is answered. After a lost answer, and after a refusal,
+// isDone reports whether Oz is in the desired state anyway: someone else may have been
+// faster. What names the change in errors.
 func (a Applier) until(ctx context.Context, what string, change func(context.Context) error, isDone func(lost bool) bool) error {
 	lost := false // an answer
 	for try := 1; ; try++ {

@@ -10,15 +10,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// ErrRaced marks an error after which the plan is out of date: someone else was at
-// work at the same time. Observe and plan again.
+// ErrRaced marks an error after which the plan is out of date: someone else changed Oz
+// at the same time. Observe and plan again.
 var ErrRaced = errors.New("someone else changed Oz at the same time")
 
 // Confirm judges, after a plan was applied, what another job did meanwhile. It
 // fails with ErrRaced when an environment that the plan does not know read a
 // secret after it was stored, or when a secret was written again before others
 // could see that an environment of this plan reads it. So, of two jobs that
-// overwrite one secret at the same time, one knows of everyone who reads it. It is
+// overwrite one secret at the same time, at least one knows all of its readers. It is
 // pure.
 func (p Plan) Confirm(done Applied) error {
 	if p.Mode != Provision && p.Mode != Rotation {
@@ -41,8 +41,8 @@ func (p Plan) Confirm(done Applied) error {
 }
 
 // newcomer is an environment that reads the secret and is not known to the plan.
-// One with the name and owner of a planned one is its twin, which its maker
-// deletes.
+// One with the name and owner of a planned one is its twin: the job that made it
+// deletes it.
 func (p Plan) newcomer(s SecretPlan, done Applied) (credential.User, bool) {
 	now := World{Listings: done.listings}
 	for _, listing := range now.naming(s.Name, func(of warp.Owner) bool { return reaches(s.Owner, of, s.Hidden) }) {

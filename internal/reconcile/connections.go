@@ -9,8 +9,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// readConnections reads what starts agents in the environments of one owner. What
-// cannot be read is no error: only a removal depends on it.
+// readConnections reads what starts agents in the environments of one owner. It does
+// not fail: what cannot be read is noted, because only a removal depends on it.
 func readConnections(ctx context.Context, r Reader, mode Mode, owner warp.Owner) Connections {
 	var c Connections
 	reads := group.New()

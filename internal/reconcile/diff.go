@@ -12,8 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Diff compares the desired state with the world. It is pure. An entry for which
-// a choice would be a guess has an Err: two environments of one name, a secret of
+// Diff compares the desired state with the world. It is pure. An entry has an Err
+// when the program would have to guess: two environments of one name, a secret of
 // another type, an environment of another owner. A rotation never creates a
 // secret, and leaves environments as they are. A verification changes nothing. A
 // removal deletes nothing that something else uses, unless it is forced.
@@ -132,8 +132,8 @@ func (w World) keep(user credential.User, secret int, d Desired) EnvironmentPlan
 	return e
 }
 
-// outside are the users that the plan does not write: it has no entry for them, or one
-// that failed, whose environment goes on as it is.
+// outside are the users that the plan does not write: it has no entry for them, or their
+// entry has failed, so that the environment stays as it is.
 func (p *Plan) outside(users []credential.User) []credential.User {
 	return slices.DeleteFunc(users, func(u credential.User) bool {
 		return slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.UID == u.UID && e.Err == nil })
@@ -149,7 +149,7 @@ func (w World) users(c credential.Credential) []credential.User {
 			continue
 		}
 		usage := setup.UsageOf(o.Model.SetupCommands(), c.Name)
-		if o.Model.Check() != nil { // the list can be read all the same
+		if o.Model.Check() != nil { // the list can still be read
 			usage = setup.UsageOf(listing.SetupCommands, c.Name)
 		}
 		users = append(users, credential.User{UID: o.UID, Name: o.Model.Name(), Owner: o.Owner, Usage: usage})
@@ -208,7 +208,7 @@ func (s SecretPlan) warnings(w World) []string {
 	return []string{fmt.Sprintf("in your own runs, this personal secret %q replaces the team's secret of the same name in these environments of your teams: %s", s.Name, list(teams))}
 }
 
-// warnings are what a plan does to an environment that may not be meant.
+// warnings name effects on an environment that the user may not expect.
 func (e EnvironmentPlan) warnings(w World, owner warp.Owner, current *Object) []string {
 	var found []string
 	warn := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
@@ -292,7 +292,7 @@ func ambiguous(name string, uids []string) error {
 	return fmt.Errorf("%s are named %q: %s; set environment_id to the one to manage, or delete the others", plural.Of(len(uids), "environment"), name, strings.Join(uids, ", "))
 }
 
-// compare plans one environment, nil being one that does not exist.
+// compare plans one environment; current is nil when it does not exist.
 func (e *EnvironmentPlan) compare(d Desired, owner warp.Owner, current *Object) error {
 	e.desired, e.Owner, e.Change = d, owner, Create
 	before := warp.NewModel(d.EnvironmentName)
@@ -317,8 +317,8 @@ func (e *EnvironmentPlan) compare(d Desired, owner warp.Owner, current *Object) 
 }
 
 // edit brings the managed fields of a model to the desired state and says which
-// ones changed. Every other byte of the model stays. It fails where a managed
-// field has a shape that would be lost.
+// ones changed. Every other byte of the model stays. It fails when a managed
+// field has a form that this program would destroy.
 func edit(d Desired, m warp.Model) (warp.Model, []Field, error) {
 	if err := m.Check(); err != nil {
 		return m, nil, fmt.Errorf("%w, so it is not changed; fix it in Oz, or look for a newer version of this program", err)

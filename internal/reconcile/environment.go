@@ -17,15 +17,15 @@ type environmentWrite struct {
 	Applier
 	plan  EnvironmentPlan
 	reads bool   // its runs read the secret before
-	after *World // the secrets, after a write since which its runs read ours; nil without one
+	after *World // the secrets, read after the write that made its runs read ours; nil without one
 
-	// open looks what others did meanwhile and says what the environment is then; nil: it
-	// was looked already, or nothing depends on it.
+	// open looks for changes by others and returns the environment after them; nil: that
+	// was done already, or nothing depends on it.
 	open looking
 }
 
-// looking looks what others did, for as long as its second context allows. What it begins
-// besides taking back what this process has created it begins while the first one lasts.
+// looking looks for changes by others until its second context ends. Until then it may also
+// delete what this process has just created; other writes begin only under the first one.
 type looking func(ctx, longer context.Context) (warp.Environment, Change, error)
 
 // persist creates, updates or keeps the environment and returns it as it is now,
@@ -64,8 +64,8 @@ func (w *environmentWrite) bring(ctx context.Context, current warp.Environment) 
 	return w.settle(ctx, w.plan.desired, whole)
 }
 
-// see looks what others did meanwhile, now or later; until then the environment is as it
-// was written.
+// see looks for changes by others, now or later; until then the environment counts as
+// it was written.
 func (w *environmentWrite) see(ctx context.Context, written warp.Environment, change Change, look looking) (warp.Environment, Change, error) {
 	if w.later {
 		w.open = look
@@ -82,7 +82,7 @@ func (w *environmentWrite) look(ctx context.Context) error {
 }
 
 // update writes the model that current carries if the environment still has
-// the revision that current carries, and merges onto the newer object when not.
+// the revision that current carries; if not, it merges onto the newer object.
 // It keeps an environment that someone else has brought to the desired state.
 func (a Applier) update(ctx context.Context, d Desired, current warp.Environment) (warp.Environment, Change, error) {
 	lost := false // an answer; so a newer object may be our own
@@ -173,8 +173,8 @@ func (w *environmentWrite) create(ctx context.Context) (warp.Environment, Change
 }
 
 // yield keeps the environment that this process has just created if none of
-// its rivals is older; else it deletes it and settles on the oldest, whose maker
-// looks at the secrets as this process does at the same time.
+// its rivals is older; else it deletes it and settles on the oldest. The job that made
+// that one looks at the secrets at the same time.
 func (w *environmentWrite) yield(ctx, longer context.Context, own warp.Environment) (warp.Environment, Change, error) {
 	var live []rival
 	reads, within := group.WithContext(longer)
@@ -207,15 +207,15 @@ func (a Applier) settle(ctx context.Context, d Desired, current warp.Environment
 	return a.update(ctx, d, current)
 }
 
-// deleteEnvironment deletes an environment; one that is gone is no error.
+// deleteEnvironment deletes an environment. It is not an error when it is gone already.
 func (a Applier) deleteEnvironment(ctx context.Context, uid string) error {
 	return a.until(ctx, "delete environment "+uid,
 		func(ctx context.Context) error { return a.Writer.DeleteEnvironment(ctx, uid) },
 		func(lost bool) bool { return a.hasGone(ctx, uid, lost) })
 }
 
-// hasGone reports whether an environment is deleted: it is not listed and, unless a
-// delete of ours may have been what took it away, cannot be read either. A list may lag
+// hasGone reports whether an environment is deleted: it is not listed and cannot be read.
+// After a delete of ours whose answer was lost, not being listed is enough. A list may lag
 // behind.
 func (a Applier) hasGone(ctx context.Context, uid string, lost bool) bool {
 	listings, err := a.Reader.ListEnvironments(ctx)
@@ -232,7 +232,7 @@ func (a Applier) hasGone(ctx context.Context, uid string, lost bool) bool {
 // rival is a live environment of the desired name and owner.
 type rival struct {
 	warp.Environment
-	changed time.Time // of one that was just created, when that was
+	changed time.Time // of one that was just created: the time of its creation
 }
 
 // rivals are the live environments of the desired name and owner, the oldest

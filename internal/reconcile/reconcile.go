@@ -32,14 +32,15 @@ type Desired struct {
 	Scope warp.OwnerType // who owns the secret and the environment
 	Team  string         // UID or exact name; empty when the caller sees only one
 
-	// SecretName is the secret. A verification and a removal that were not given one
-	// take the secret with which the environment clones, and this one when it clones
-	// with none; it may then be empty.
+	// SecretName is the secret. When the inputs do not name one, a verification and a
+	// removal take the secret with which the environment clones, and this one when it
+	// clones with none; it may then be empty.
 	SecretName  string
 	SecretGiven bool
 
 	// Repositories are what the environment clones, the primary one first. A
-	// rotation is about the environments that clone one of them; none: all.
+	// rotation is for the environments that clone one of them, or for all when
+	// there are none.
 	Repositories []bitbucket.Repository
 
 	EnvironmentID   string // manage exactly this one; empty: find it by name and owner
@@ -77,8 +78,8 @@ type World struct {
 	Listings []warp.EnvironmentListing
 	Objects  map[string]Object // by UID, those that the entries need
 
-	// Integrations are those of the caller's team, NoIntegrations is why they are not
-	// known. Nobody asks for a rotation or a verification, here and for Connections.
+	// Integrations are those of the caller's team; NoIntegrations is why they are not
+	// known. A rotation and a verification read neither these nor Connections.
 	Integrations   []warp.Integration
 	NoIntegrations error
 	Connections    map[warp.Owner]Connections
@@ -88,13 +89,13 @@ type World struct {
 // uses it.
 type Object struct {
 	warp.Environment
-	Integrations []string   // of a removal, and where World has none
-	Going        []warp.Run // of a removal: runs in it that have not ended
+	Integrations []string   // for a removal, and when World has none
+	Going        []warp.Run // for a removal: runs in it that have not ended
 	Unread       []error    // why some of this is not known
 }
 
 // Connections are what starts agents in the environments of one owner, and why
-// something of it is not known. Factories are read for a removal only.
+// some of it could not be read. Factories are read for a removal only.
 type Connections struct {
 	Schedules                []warp.Schedule
 	Factories                []warp.Factory
@@ -118,8 +119,8 @@ type Reader interface {
 	ListGoing(ctx context.Context, of warp.Owner, environment string) ([]warp.Run, error)
 }
 
-// Writer changes Oz. An error that wraps warp.ErrAnswerLost says that nobody
-// knows whether it did. The stamp of a secret is its UpdatedAt after this write.
+// Writer changes Oz. After an error that wraps warp.ErrAnswerLost it is not known
+// whether the change was made. The stamp of a secret is its UpdatedAt after this write.
 type Writer interface {
 	CreateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error)
 	UpdateSecret(ctx context.Context, of warp.Owner, name, description string, value warp.SealedSecret) (stamp string, err error)
@@ -136,7 +137,7 @@ type Writer interface {
 // Sealer encrypts a secret's value for its owner's upload key.
 type Sealer func(key warp.UploadKey, callerUID, name string, value sensitive.String) (warp.SealedSecret, error)
 
-// Token is the value of a secret, and when it ends; zero: nobody knows.
+// Token is the value of a secret, and when it expires; zero: not known.
 type Token struct {
 	Value   sensitive.String
 	Expires time.Time
@@ -147,7 +148,7 @@ type Token struct {
 type Change string
 
 // A secret's value cannot be read back, so an existing secret is rotated, never
-// kept: nobody can know whether it is the same.
+// kept: whether its value is the same cannot be found out.
 const (
 	Create Change = "create"
 	Update Change = "update"
@@ -163,14 +164,14 @@ type Plan struct {
 	Caller  warp.Caller
 	Secrets []SecretPlan // each once
 	// Environments are those of the entries, in their order; in a rotation, those
-	// that it is about.
+	// that use the secret and that the inputs select.
 	Environments []EnvironmentPlan
-	// Listing are environments that other plans of the same job write, and that list the
-	// secret and do nothing with it.
+	// Listing are environments that other plans of the same job write. They list the
+	// secret, but their commands do not use it.
 	Listing   []credential.User
 	Unmanaged []credential.User // environments of the same owners that a manifest leaves out
 	Warnings  []string
-	Notes     []string // what a reader may want to know and nobody has to act on
+	Notes     []string // what a reader may want to know; no action is needed
 }
 
 // Changes reports whether the plan changes anything but a secret's value.
@@ -188,7 +189,7 @@ func (p Plan) Changes() bool {
 	return false
 }
 
-// IsVisible reports whether a change is one, and not a secret's value alone.
+// IsVisible reports whether a change alters more than a secret's value.
 func (c Change) IsVisible() bool { return c == Create || c == Update || c == Delete }
 
 // Users are the plan's environments as readers of a secret.
@@ -200,7 +201,7 @@ func (p Plan) Users() []credential.User {
 	return users
 }
 
-// Standing are the users against whose entry nothing stands.
+// Standing are the users whose entries have no error.
 func (p Plan) Standing() []credential.User {
 	var users []credential.User
 	for _, e := range p.Environments {
@@ -211,7 +212,7 @@ func (p Plan) Standing() []credential.User {
 	return users
 }
 
-// Err joins what stands against the entries, nil when nothing does.
+// Err joins the errors of the entries, nil when there is none.
 func (p Plan) Err() error {
 	var list []error
 	for _, e := range p.Environments {
@@ -220,7 +221,7 @@ func (p Plan) Err() error {
 	return errors.Join(list...)
 }
 
-// AllFailed reports whether something stands against every entry.
+// AllFailed reports whether every entry has an error.
 func (p Plan) AllFailed() bool {
 	return len(p.Environments) > 0 && !slices.ContainsFunc(p.Environments, func(e EnvironmentPlan) bool { return e.Err == nil })
 }
@@ -230,7 +231,7 @@ func Unplanned(uid, name string, err error) EnvironmentPlan {
 	return EnvironmentPlan{User: credential.User{UID: uid, Name: name}, Secret: none, Err: err}
 }
 
-// From is the same plan where the plan's secrets stand behind others.
+// From is the same plan when first other secrets stand before its secrets.
 func (e EnvironmentPlan) From(first int) EnvironmentPlan {
 	if e.Secret != none {
 		e.Secret += first
@@ -238,7 +239,7 @@ func (e EnvironmentPlan) From(first int) EnvironmentPlan {
 	return e
 }
 
-// Failed is the plan of an entry that something stands against.
+// Failed is the plan with one more error; nil adds none.
 func (e EnvironmentPlan) Failed(err error) EnvironmentPlan {
 	e.Err = errors.Join(e.Err, err)
 	if err != nil {
@@ -250,11 +251,10 @@ func (e EnvironmentPlan) Failed(err error) EnvironmentPlan {
 // Owner decides who owns the secret and the environment of an entry.
 func (d Desired) Owner(caller warp.Caller) (warp.Owner, error) { return ownerOf(caller, d) }
 
-// none is the Secret of an environment that uses none that is known.
+// none is the Secret of an environment whose secret is not known.
 const none = -1
 
-// SecretOf is the secret of an environment of the plan, zero when nobody knows which
-// it uses.
+// SecretOf is the secret of an environment of the plan, zero when it is not known.
 func (p Plan) SecretOf(e EnvironmentPlan) SecretPlan {
 	if e.Secret == none {
 		return SecretPlan{}
@@ -268,14 +268,14 @@ type SecretPlan struct {
 	Change Change
 	Was    Note // of the observed secret
 	// Others are the live environments outside of the plan whose runs read the
-	// observed secret, or the one whose place it takes. Nobody asks for a verification.
+	// observed secret, or the one that it replaces. A verification does not look for them.
 	Others []credential.User
 	// Hidden says that the caller has a personal secret of the same name, which
 	// the caller's own runs read in place of this one.
 	Hidden bool
 	Why    string // a removal keeps it, in words
 
-	readers     []string // UIDs of everyone who was seen to read it, in the trash too
+	readers     []string // UIDs of all environments that read it, those in the trash too
 	key         warp.UploadKey
 	description string // of the observed secret
 	mustExist   bool   // it is not created when it is gone
@@ -297,7 +297,7 @@ type EnvironmentPlan struct {
 	Secrets      []string       // that its runs read
 	Commands     []string       // its setup commands
 	Image        string         // empty where it is not known
-	Err          error          // what stands against the entry; then there is no change
+	Err          error          // why the entry fails; then there is no change
 
 	desired  Desired
 	revision string

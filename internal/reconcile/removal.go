@@ -12,8 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// remove plans to delete an entry's environment, after its schedules of ours, and with
-// DeleteSecret its secret. The server refuses nothing, so the guard is here: what
+// remove plans to delete an entry's environment, after our schedules in it, and with
+// DeleteSecret its secret. The server does not protect what is in use, so this does: what
 // something else uses stays, unless the removal is forced.
 func (p *Plan) remove(d Desired, w World) {
 	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: none, Change: Keep, desired: d}
@@ -31,7 +31,7 @@ func (p *Plan) remove(d Desired, w World) {
 	p.Environments = append(p.Environments, e)
 }
 
-// removeEnvironment plans the end of an environment and of our schedules in it.
+// removeEnvironment plans to delete an environment and our schedules in it.
 func (p *Plan) removeEnvironment(e *EnvironmentPlan, w World) error {
 	d := e.desired
 	current, err := w.chooseAsIs(d, e.Owner)
@@ -86,7 +86,8 @@ func (w World) chooseAsIs(d Desired, owner warp.Owner) (*Object, error) {
 	return &current, nil
 }
 
-// isForeign is why an environment of the name may be somebody else's, nil for nothing.
+// isForeign is why an environment with this name may belong to someone else, nil when
+// nothing says so.
 func (e EnvironmentPlan) isForeign() error {
 	switch own := e.desired.Repositories; {
 	case len(e.Usage.Uses) == 0:
@@ -112,8 +113,8 @@ func (w World) schedulesToRemove(e EnvironmentPlan) (ours, foreign []warp.Schedu
 	return ours, foreign
 }
 
-// guard fails when something else uses the environment, or when nobody knows. Forced,
-// it warns.
+// guard fails when something else uses the environment, or when that could not be read.
+// When the removal is forced, it warns.
 func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 	unknown := slices.Concat(current.Unread, w.unknown(e.Owner))
 	if err := w.Connections[e.Owner].NoFactories; hasNone(err) {
@@ -138,8 +139,8 @@ func (p *Plan) guard(e EnvironmentPlan, w World, current Object) error {
 	return nil
 }
 
-// unknown is why something that may use an environment or a secret of the owner is not
-// known. Of an environment, its own integrations are known by themselves.
+// unknown is why something that may use an environment or a secret of the owner could not
+// be read. The integrations of an environment are read separately.
 func (w World) unknown(owner warp.Owner) []error {
 	connections := w.Connections[owner]
 	var list []error
@@ -153,12 +154,12 @@ func (w World) unknown(owner warp.Owner) []error {
 }
 
 // unknownReaders is why something that may read a secret of the owner is not known, nil
-// when all is.
+// when everything was read.
 func (w World) unknownReaders(owner warp.Owner) error {
 	return errors.Join(append(w.unknown(owner), w.NoIntegrations)...)
 }
 
-// hasNone reports whether a list was refused as it is where the plan has no such thing.
+// hasNone reports whether a list was refused because the Warp plan may lack the feature.
 func hasNone(err error) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
 	return refused && (refusal.Status == 403 || refusal.Status == 404)
@@ -175,7 +176,7 @@ func (w World) factoriesOf(owner warp.Owner, environment string) []string {
 	return names
 }
 
-// uses lists in words what uses an environment, empty for nothing.
+// uses lists in words what uses an environment, empty when nothing does.
 func (e EnvironmentPlan) uses(integrations, schedules, factories []string, going []warp.Run) string {
 	var list []string
 	add := func(kind string, names []string) {
@@ -404,8 +405,8 @@ func (a Applier) removeSecret(ctx context.Context, p Plan, s SecretPlan) StoredS
 	return StoredSecret{Change: Delete}
 }
 
-// newReader is what reads a secret now and did not when the plan was made, in words;
-// empty for nothing.
+// newReader names something that reads a secret now and did not when the plan was made;
+// it is empty when there is nothing.
 func (a Applier) newReader(ctx context.Context, p Plan, s SecretPlan) (string, error) {
 	var now World
 	var connections Connections

@@ -52,7 +52,7 @@ const (
 	forEnvironment = "oz-bitbucket.environment"
 )
 
-// mostMetadata is how many keys the API takes.
+// mostMetadata is how many keys of metadata the API accepts.
 const mostMetadata = 20
 
 // isMarked reports whether this program has made a schedule for the environment.
@@ -84,7 +84,7 @@ func (w World) schedulesOf(owner warp.Owner, environment, name string) (ours, fo
 }
 
 // leftBehind are the schedules of this name that the program made for an environment that
-// is no more: somebody deleted it by hand, and they go on starting agents that fail.
+// no longer exists: someone deleted it by hand, and they still start agents that fail.
 func (w World) leftBehind(owner warp.Owner, name string) []warp.Schedule {
 	var found []warp.Schedule
 	for _, s := range w.Connections[owner].Schedules {
@@ -217,10 +217,10 @@ func (e EnvironmentPlan) editSchedule(s warp.Schedule, environment string) (requ
 	return m, fields, nil
 }
 
-// StoredSchedule is what came of one schedule.
+// StoredSchedule is the result for one schedule.
 type StoredSchedule struct {
 	ID, Name string // of one that is known to exist, or to have existed
-	Change   Change // empty when it was not made, or nobody knows
+	Change   Change // empty when it was not made, or when that is not known
 	Paused   bool   // by a removal that did not get to delete it
 	Err      error
 }
@@ -254,8 +254,8 @@ func (w scheduleWrite) persist(ctx context.Context, p SchedulePlan) StoredSchedu
 }
 
 // update brings a schedule to the desired state. The API has no revision, so it looks
-// before each write, and merges onto what is there. What the answer shows to be
-// different is written once more: someone else wrote at the same time.
+// before each write, and merges onto what is there. If the answer still differs, someone
+// else may have written at the same time, and it writes again.
 func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.Schedule, Change, error) {
 	lost, written := false, false // an answer; a write that was answered
 	for try := 1; ; try++ {
@@ -302,8 +302,8 @@ func (w scheduleWrite) update(ctx context.Context, current warp.Schedule) (warp.
 	}
 }
 
-// send writes what differs. Where no more than enabled does, it pauses or resumes: a PUT
-// would reset what the API does not tell.
+// send writes what differs. When only enabled differs, it pauses or resumes: a PUT would
+// reset fields that the API does not show.
 func (w scheduleWrite) send(ctx context.Context, current warp.Schedule, request warp.Model, fields []Field) (now warp.Schedule, err error) {
 	err = write(ctx, func(ctx context.Context) (err error) {
 		if onlyEnables(fields) {
@@ -318,7 +318,7 @@ func (w scheduleWrite) send(ctx context.Context, current warp.Schedule, request 
 
 func onlyEnables(fields []Field) bool { return len(fields) == 1 && fields[0].Name == warp.KeyEnabled }
 
-// isAlready reports whether a refusal may say that a schedule is as it was to be.
+// isAlready reports whether a refusal may say that a schedule is in the desired state.
 func isAlready(err error) bool {
 	refusal, refused := errors.AsType[*warp.Refusal](err)
 	return refused && (refusal.Status == 400 || refusal.Status == 409)
@@ -423,7 +423,7 @@ func (w scheduleWrite) settle(ctx context.Context, found warp.Schedule, change C
 	return now, updated, err
 }
 
-// deleteSchedule deletes a schedule; one that is gone is no error.
+// deleteSchedule deletes a schedule. It is not an error when it is gone already.
 func (a Applier) deleteSchedule(ctx context.Context, owner warp.Owner, s warp.Schedule) error {
 	return a.until(ctx, fmt.Sprintf("delete schedule %s", s),
 		func(ctx context.Context) error { return a.Writer.DeleteSchedule(ctx, owner, s.ID) },
@@ -433,7 +433,7 @@ func (a Applier) deleteSchedule(ctx context.Context, owner warp.Owner, s warp.Sc
 		})
 }
 
-// pauseSchedule pauses a schedule; one that is gone is no error.
+// pauseSchedule pauses a schedule. It is not an error when it is gone already.
 func (a Applier) pauseSchedule(ctx context.Context, owner warp.Owner, s warp.Schedule) error {
 	return a.until(ctx, fmt.Sprintf("pause schedule %s", s),
 		func(ctx context.Context) error {

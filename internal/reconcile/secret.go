@@ -8,12 +8,12 @@ import (
 )
 
 // Store creates or overwrites one secret. One that someone else has created
-// meanwhile is not overwritten: nobody knows yet who reads it, and the error wraps
-// ErrRaced.
+// meanwhile is not overwritten, because its readers are not known yet; the error then
+// wraps ErrRaced.
 //
-// A write whose answer was lost is made once more: nobody can read whose value is
-// stored now, and to store one value twice does no harm. Without a later answer
-// the error wraps warp.ErrAnswerLost, whatever came after.
+// A write whose answer was lost is made again: the stored value cannot be read, and
+// storing a value twice does no harm. When no later write succeeds, the error wraps
+// warp.ErrAnswerLost, whatever came after.
 func (a Applier) Store(ctx context.Context, p Plan, s SecretPlan, token Token) StoredSecret {
 	sealed, err := a.Seal(s.key, p.Caller.UID, s.Name, token.Value)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 
 // Share returns what the Readers of a job's plans have in common; desired is what all the
 // plans are about. Together they read the lists of r once, and the environments that they
-// need in batches. Of an environment that the job leaves as the list shows it, the list is
-// enough. It does not tell what is in the trash: whether it shows that at all is not
+// need in batches. An environment that the job leaves as the list shows it is not read
+// again. The list does not tell what is in the trash: whether it shows that at all is not
 // documented, and what it shows counts as live.
 //
-// What is read once ends with ctx, and not with the first who asks.
+// A shared read ends with ctx, not with the context of the first plan that needs it.
 func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) *Shared {
 	s := &Shared{
 		Reader:       r,
@@ -33,12 +33,12 @@ func Share(ctx context.Context, r Reader, mode Mode, desired []Desired) *Shared 
 	return s
 }
 
-// New returns the Reader of one plan. A plan that looks a second time wants to know what
-// has changed, so it is told.
+// New returns the Reader of one plan. When a plan reads a second time, it wants to know
+// what has changed, so the list is read again.
 func (s *Shared) New() Reader { return &sharing{Shared: s} }
 
-// Load reads what the plans need and returns when it is there. What goes wrong each plan
-// is told.
+// Load reads what the plans need and returns when it is there. Each plan gets the errors
+// that concern it.
 func (s *Shared) Load() { s.objects() }
 
 // sharing is the Reader of one plan.
@@ -130,9 +130,9 @@ func (s *Shared) read(ctx context.Context, mode Mode, desired []Desired) map[str
 	return known
 }
 
-// asListed are the environments that the entries leave as the list shows them. One that
-// an entry names by its ID, or that shares its name, is none of them; nor is one of which
-// the list does not tell everything that matters.
+// asListed are the environments that the entries leave as the list shows them. It leaves
+// out those that an entry names by ID, those that share a name, and those for which the
+// list lacks something that matters.
 func (w World) asListed(desired []Desired) map[string]warp.Answer {
 	type named struct {
 		owner warp.Owner
@@ -194,7 +194,7 @@ func (s *Shared) ListFactories(_ context.Context, of warp.Owner) ([]warp.Factory
 	return onceFor(s, s.factories, of, s.Reader.ListFactories)()
 }
 
-// once reads a first time, and then says the same again.
+// once reads the first time, and returns the same result from then on.
 func once[T any](ctx context.Context, read func(context.Context) (T, error)) func() (T, error) {
 	return sync.OnceValues(func() (T, error) { return read(ctx) })
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// Survey reads what plans depend on that are about all wanted environments, and nothing of
-// what starts agents in them. One that goes meanwhile is left out. Only reads.
+// Survey reads what plans for all wanted environments depend on, but not what starts agents
+// in them. An environment that is deleted meanwhile is left out. Only reads.
 func Survey(ctx context.Context, r Reader, wanted func(warp.EnvironmentListing) bool) (World, error) {
 	w, err := readLists(ctx, r, Verification)
 	if err != nil {

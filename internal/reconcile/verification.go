@@ -9,8 +9,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-// verify plans to leave one environment as it is, and to test it as the runs of others
-// find it: with the secrets that it lists.
+// verify plans to leave one environment as it is, and to test it with the secrets that it
+// lists, as other runs in it have them.
 func (p *Plan) verify(d Desired, w World) {
 	e := EnvironmentPlan{User: credential.User{UID: d.EnvironmentID, Name: d.EnvironmentName}, Secret: none}
 	owner, err := ownerOf(w.Caller, d)
@@ -94,8 +94,8 @@ func (d Desired) secretsFor(commands, listed []string) []string {
 	return found
 }
 
-// unlisted says that runs cannot clone, where an environment clones with a secret that
-// its list does not name: what is not listed reaches no run.
+// unlisted warns that runs cannot clone, when an environment clones with a secret that is
+// not in its list: runs get only listed secrets.
 //
 // Source: the Oz SDK of 2026-08, EnvironmentConfig.secrets: a run gets the union of what
 // its own configuration, the environment and the principal name.
