@@ -199,7 +199,7 @@ func (b bench) close() {
 	b.bitbucket.Close()
 }
 
-// requested counts the requests to both servers. A CONNECT goes to a proxy and is none.
+// requested counts the requests to both servers. A CONNECT goes to a proxy and does not count.
 func (w *world) requested() (n int64) {
 	for _, request := range w.bitbucket.Journal.All() {
 		if request.Operation != bitbucketsim.Connect {

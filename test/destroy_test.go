@@ -821,7 +821,7 @@ func TestDestroyKeepsASecretThatIsReadMeanwhile(t *testing.T) {
 	}
 }
 
-// TestDestroyOfASecretAsksForItsReaders: where nobody knows them, it stays.
+// TestDestroyOfASecretAsksForItsReaders: when they cannot be read, the secret stays.
 func TestDestroyOfASecretAsksForItsReaders(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -850,7 +850,7 @@ func TestDestroyOfASecretAsksForItsReaders(t *testing.T) {
 	}
 }
 
-// TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows: to force is about the environment.
+// TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows: force is for the environment only.
 func TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{NoSchedules: true}, func(t *testing.T, w *world) {

@@ -40,7 +40,7 @@ func (w *world) copies(n int) {
 	w.cloud.AddCopies(slugs...)
 }
 
-// unproved is a manifest of n entries whose repositories nobody asks for.
+// unproved is a manifest of n entries whose repositories are not checked.
 func unproved(n int) string {
 	return strings.Replace(entries(n), "defaults:\n", "defaults:\n  verify_token: false\n", 1)
 }

@@ -219,7 +219,7 @@ func TestATokenThatHasToPushAndCannotWritesNothing(t *testing.T) {
 	}
 }
 
-// TestBothBadCredentialsAreReportedTogether, so that nobody mends one and then meets the
+// TestBothBadCredentialsAreReportedTogether, so that nobody fixes one and then meets the
 // other.
 func TestBothBadCredentialsAreReportedTogether(t *testing.T) {
 	t.Parallel()

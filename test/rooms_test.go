@@ -18,7 +18,7 @@ import (
 
 const module = "github.com/oz-bitbucket/oz-bitbucket/"
 
-// room is a row of the architecture: whom a package may know and what it may
+// room is a row of the architecture: what a package may import and what it may
 // touch. What a row does not name is forbidden.
 type room struct {
 	knows []string // other rooms

@@ -128,7 +128,7 @@ func (s *Server) identifyDataCenter(c credentials) (Token, standing) {
 	return token, signedIn
 }
 
-// mayRead reports whether the token, or nobody, may read the repository, which may be nil.
+// mayRead reports whether the token (or no token) may read the repository, which may be nil.
 func mayRead(t Token, repository *Repository) bool {
 	if repository == nil {
 		return false

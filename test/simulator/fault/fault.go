@@ -17,7 +17,7 @@ const (
 	Before When = iota
 	// After lets the operation happen, then loses its answer.
 	After
-	// Meanwhile is no failure: after Delay and Do, the operation goes on.
+	// Meanwhile is not a failure: after Delay and Do, the operation goes on.
 	Meanwhile
 )
 

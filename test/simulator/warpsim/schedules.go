@@ -71,7 +71,7 @@ type scheduleFields struct {
 	} `json:"agent_config"`
 }
 
-// answeredOnly are the fields of an item that nobody writes.
+// answeredOnly are the fields of an item that no request can write.
 var answeredOnly = []string{
 	"id", "created_at", "updated_at", "environment", "history", "last_spawn_error", "scope", "created_by", "updated_by",
 }
@@ -135,7 +135,7 @@ func (s *Server) Schedules() []Schedule {
 
 // Tick is the schedule's time: it starts a run as POST /agent/runs would and returns its ID. It returns nothing
 // when the schedule is paused or deleted, and when the environment does not resolve, which the item then tells as
-// last_spawn_error. A tick is no write: updated_at stays.
+// last_spawn_error. A tick is not a write: updated_at stays.
 func (s *Server) Tick(id string) (runID string) {
 	if !s.enter() {
 		return ""
@@ -319,7 +319,7 @@ func decodeFields(text []byte, alsoForbidden ...string) (map[string]any, error) 
 var metadataKey = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
 
 // checkSchedule says why the server would refuse these fields. A new schedule is enabled unless it says otherwise.
-// Nobody asks whether the environment exists.
+// The server does not check whether the environment exists.
 func checkSchedule(fields map[string]any, created bool) error {
 	if _, there := fields["enabled"]; created && !there {
 		fields["enabled"] = true
