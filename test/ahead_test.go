@@ -179,7 +179,7 @@ func TestTheListIsNotTheLastWord(t *testing.T) {
 					w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
 				} else {
 					assert.Equal(t, 0, r.code, r.log)
-					assert.Contains(t, r.log, "the new token serves 1 of 1 clones")
+					assert.Contains(t, r.log, "the new token serves 1 of 1 clone")
 					w.requireSecret(team, "BITBUCKET_API_TOKEN", token)
 				}
 				if tt.never != "" {
