@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oz-bitbucket/oz-bitbucket/internal/grace"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/insights"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/platform"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
@@ -22,12 +23,8 @@ func review(ctx context.Context, on platform.Platform, facts report.Facts) {
 	if !there {
 		return
 	}
-	within := context.WithoutCancel(ctx)
-	if ctx.Err() != nil {
-		var stop context.CancelFunc
-		within, stop = context.WithTimeout(within, hurried)
-		defer stop()
-	}
+	within, stop := grace.After(ctx, hurried)
+	defer stop()
 	if err := insights.Send(within, build, page, "oz-bitbucket/"+Version()); err != nil {
 		on.Log().Debug(fmt.Sprintf("there is no report on the commit: %v", err))
 	}

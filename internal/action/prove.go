@@ -278,7 +278,7 @@ func (r run) needs(plan reconcile.Plan) []preflight.Demand {
 }
 
 // refuseStrangers fails when an environment that a rotation is about clones with the
-// secret from a server that the inputs do not trust. Nothing has been sent by then.
+// secret from a server that the inputs do not trust. Nothing has been sent there by then.
 func (r run) refuseStrangers(plan reconcile.Plan) error {
 	repositories := credential.Repositories(plan.Users())
 	isStranger := func(at bitbucket.Repository) bool { return !r.entry.TrustsOrigin(at.Origin()) }

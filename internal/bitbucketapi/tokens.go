@@ -108,10 +108,10 @@ func (c *Client) rest(of bitbucket.Repository) *Tokens {
 
 // FindSelf returns the record of the token itself, as far as the server of the
 // repository, a Data Center, shows a token its own: as one of its user, of the
-// repository or of its project. It presents the token at most four times; a call
-// that comes later returns what the first has found. The user comes first, for who that is the server has told. The others are
-// guesses, and a wrong one may be a 401: they begin only when the token may draw two, and
-// one by one, for two of the three are wrong.
+// repository or of its project. It presents the token at most four times. A later call
+// returns what the first has found, unless that was cancelled. The user comes first, because
+// the server has told who that is. The other two are guesses, and the answer to a wrong one
+// may be a 401. They begin only when the token may draw two, and go one by one.
 func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucket.TokenRecord, error) {
 	id := TokenID(c.secret)
 	if id == "" {
@@ -121,7 +121,7 @@ func (c *Client) FindSelf(ctx context.Context, r bitbucket.Repository) (bitbucke
 	defer c.known.mu.Unlock()
 	if !c.known.asked {
 		c.known.self, c.known.err = c.findSelf(ctx, r, id)
-		c.known.asked = ctx.Err() == nil
+		c.known.asked = !errors.Is(ctx.Err(), context.Canceled)
 	}
 	return c.known.self, c.known.err
 }

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -35,14 +36,18 @@ func (p pipelines) Insights(facts report.Facts) (of bitbucket.Build, insights bi
 	return of, facts.Insights(p.subject(), of.Page(), manifest, hide), true
 }
 
+// userinfo is what may be a user and a password in a URL.
+var userinfo = regexp.MustCompile(`[^/\x00]*@`)
+
 // subject is what tells this job from the others of its mode in a pipeline: the inputs as they
-// were given, which a wrong job has too, and the place of the step among parallel ones.
+// were given, which a wrong job has too, and the place of the step among parallel
+// ones. No secret is in it: its hash is public.
 func (p pipelines) subject() string {
 	var said strings.Builder
 	for _, name := range []string{"MANIFEST", "SHARD", "REPO_URL", "ENVIRONMENT_ID", "ENVIRONMENT_NAME", "SECRET_NAME", "SCOPE", "TEAM"} {
 		said.WriteString(p.input(name) + "\x00" + p.input("INPUT_"+name) + "\x00")
 	}
-	return said.String() + p.variables["BITBUCKET_PARALLEL_STEP"]
+	return userinfo.ReplaceAllString(p.out.redact(said.String()), "") + p.variables["BITBUCKET_PARALLEL_STEP"]
 }
 
 // inRepository is the path of a file in the repository, empty for one that is not there.

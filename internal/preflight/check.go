@@ -307,14 +307,14 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	if c.underWay > mostUnderWay || c.requireWrite {
 		first, then = append(first, then...), nil
 	}
-	if c.token.Also != nil && refused == nil && !c.public {
+	if err := c.askAll(ctx, first); err != nil {
+		return err
+	}
+	if c.token.Also != nil && !c.public && c.against() == nil && c.proof().Err() == nil {
 		then = append(then, question{answer: new(error), ask: func(ctx context.Context) error {
 			c.token.Also(ctx)
 			return nil
 		}})
-	}
-	if err := c.askAll(ctx, first); err != nil {
-		return err
 	}
 	return c.askAll(ctx, then)
 }

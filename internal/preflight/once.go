@@ -26,6 +26,14 @@ type asked struct {
 	writes bool
 }
 
+// spelled is a repository in the one spelling that stands for all of them. The scheme stays:
+// over another one the question is another.
+func spelled(r bitbucket.Repository) bitbucket.Repository {
+	folded := r.Folded()
+	folded.Scheme = r.Scheme
+	return folded
+}
+
 // answered is what was answered.
 type answered[T any] struct {
 	value T
@@ -89,11 +97,11 @@ func refused(ctx context.Context, o *Once, q asked, send func() error) error {
 
 // Offer implements Server. A refusal does not depend on the ref that is wanted.
 func (o *Once) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
-	refusal := asked{what: "why no offer", of: r, as: as}
+	refusal := asked{what: "why no offer", of: spelled(r), as: as}
 	if why, found := o.find(refusal); found {
 		return bitbucket.Offer{}, why.(error)
 	}
-	return ask(ctx, o, asked{what: "offer", of: r, as: as, wanted: wanted}, func() (bitbucket.Offer, error) {
+	return ask(ctx, o, asked{what: "offer", of: spelled(r), as: as, wanted: wanted}, func() (bitbucket.Offer, error) {
 		offer, err := o.Server.Offer(ctx, r, as, wanted)
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -105,7 +113,7 @@ func (o *Once) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.L
 		}
 		if refs := offer.Refs; refs != nil {
 			offer.Refs = func(ctx context.Context) (bitbucket.Refs, error) {
-				return ask(ctx, o, asked{what: "offered refs", of: r, as: as, wanted: wanted}, func() (bitbucket.Refs, error) { return refs(ctx) })
+				return ask(ctx, o, asked{what: "offered refs", of: spelled(r), as: as, wanted: wanted}, func() (bitbucket.Refs, error) { return refs(ctx) })
 			}
 		}
 		return offer, err
@@ -114,22 +122,22 @@ func (o *Once) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.L
 
 // CheckClone implements Server.
 func (o *Once) CheckClone(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) error {
-	return refused(ctx, o, asked{what: "clone", of: r, as: as}, func() error { return o.Server.CheckClone(ctx, r, as) })
+	return refused(ctx, o, asked{what: "clone", of: spelled(r), as: as}, func() error { return o.Server.CheckClone(ctx, r, as) })
 }
 
 // CheckPush implements Server.
 func (o *Once) CheckPush(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, needed bool) error {
-	return refused(ctx, o, asked{what: "push", of: r, as: as, writes: needed}, func() error { return o.Server.CheckPush(ctx, r, as, needed) })
+	return refused(ctx, o, asked{what: "push", of: spelled(r), as: as, writes: needed}, func() error { return o.Server.CheckPush(ctx, r, as, needed) })
 }
 
 // CheckREST implements Server.
 func (o *Once) CheckREST(ctx context.Context, r bitbucket.Repository, as bitbucket.Login) (scopes []string, err error) {
-	return ask(ctx, o, asked{what: "REST", of: r, as: as}, func() ([]string, error) { return o.Server.CheckREST(ctx, r, as) })
+	return ask(ctx, o, asked{what: "REST", of: spelled(r), as: as}, func() ([]string, error) { return o.Server.CheckREST(ctx, r, as) })
 }
 
 // ListPermitted implements Server.
 func (o *Once) ListPermitted(ctx context.Context, server bitbucket.Repository, write bool) (map[bitbucket.Repository]bool, error) {
-	return ask(ctx, o, asked{what: "permitted", of: server, writes: write}, func() (map[bitbucket.Repository]bool, error) {
+	return ask(ctx, o, asked{what: "permitted", of: spelled(server), writes: write}, func() (map[bitbucket.Repository]bool, error) {
 		return o.Server.ListPermitted(ctx, server, write)
 	})
 }

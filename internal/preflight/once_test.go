@@ -109,3 +109,17 @@ func TestWhatWasPresentedFirstLeads(t *testing.T) {
 	once.Begin(t.Context(), preflight.Demand{Repository: cloud("c")[0]}, apiToken)
 	assert.Equal(t, []preflight.Demand{demands[1], demands[3], demands[0], demands[2]}, once.Lead(demands))
 }
+
+// TestASecondSpellingIsTheSameQuestion, so that a refused token is presented once.
+func TestASecondSpellingIsTheSameQuestion(t *testing.T) {
+	t.Parallel()
+	refusing := &server{answers: map[string]error{"clone": unauthorized}}
+	once := preflight.NewOnce(bound(refusing))
+	once.Begin(t.Context(), demandsOf(dataCenter("A"))[0], httpToken)
+	presented := refusing.presented()
+	require.Len(t, presented, 1)
+
+	_, err := preflight.Check(t.Context(), once, once.Lead(demandsOf(dataCenter("a"))), httpToken, false)
+	require.ErrorIs(t, err, unauthorized)
+	assert.Equal(t, presented, refusing.presented())
+}
