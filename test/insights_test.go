@@ -113,7 +113,7 @@ func TestAPipelineReviewsPlanAndResult(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAFailureIsReviewed, and what mends it takes its place: of wrong inputs, of a token that
+// TestAFailureIsReviewed, and its fix takes its place: of wrong inputs, of a token that
 // is refused, and of a smoke test.
 func TestAFailureIsReviewed(t *testing.T) {
 	t.Parallel()

@@ -385,7 +385,7 @@ func TestMintRevokesNothingWhereSomebodyElseWrote(t *testing.T) {
 }
 
 // TestALostAnswerIsNotForgotten: the token may be what is stored, so it is not
-// revoked, and the message does not say that the old value is stored still.
+// revoked, and the message does not say that the stored value is unchanged.
 func TestALostAnswerIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -395,7 +395,7 @@ func TestALostAnswerIsNotForgotten(t *testing.T) {
 		r := w.run(inputs)
 		assert.Equal(t, 1, r.code, r.log)
 		assert.Contains(t, r.log, "it is not known which value is stored now")
-		assert.NotContains(t, r.log, "is stored still")
+		assert.NotContains(t, r.log, "the stored value is unchanged")
 		assert.True(t, w.alive(), "it is what is stored")
 		w.oz.Script.Clear()
 		w.must(inputs)
@@ -424,7 +424,7 @@ func TestASecretWrittenWhileTokensAreRevoked(t *testing.T) {
 	<-ended
 	assert.Equal(t, 0, late.code, late.log)
 	assert.Equal(t, 1, r.code, r.log)
-	assert.Contains(t, r.log, "nobody knows whether the stored token still works")
+	assert.Contains(t, r.log, "it is not known whether the stored token still works")
 	w.must(inputs)
 	assert.True(t, w.alive())
 	w.requireClean()

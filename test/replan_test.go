@@ -315,6 +315,6 @@ func TestAPersonalSecretProvesNothingOfAMintedToken(t *testing.T) {
 	r := w.run(inputs)
 	assert.Equal(t, "passed", r.outputs["smoke_test"], r.log)
 	assert.Equal(t, 1, r.code)
-	assert.Contains(t, r.log, "nobody knows whether it still works")
+	assert.Contains(t, r.log, "it is not known whether it still works")
 	assert.Len(t, w.bitbucket.DeletedAccessTokens(), before)
 }

@@ -52,7 +52,7 @@ func unlessStop(err error) error {
 	case isStop(err):
 		return nil
 	case errors.Is(err, context.Canceled):
-		return interruption{"nobody knows whether the write that was under way has happened", err}
+		return interruption{"it is not known whether the write that was under way has happened", err}
 	}
 	return err
 }

@@ -28,7 +28,7 @@ type minted struct {
 	record     bitbucket.TokenRecord
 	repository bitbucket.Repository // one that it has to clone
 	using      string               // ID of the token that manages the others; empty for a password
-	before     time.Time            // when the stored token ends; zero: nobody knows
+	before     time.Time            // when the stored token ends; zero: unknown
 }
 
 // mint makes the new token where the inputs ask for it, for as little as serves
@@ -113,16 +113,16 @@ func (r run) settle(ctx, stopping context.Context, w work) work {
 // at the same moment, so a stored token that no smoke test has proved is proved
 // once more, and nothing is revoked when the secret was written since: then nobody
 // here knows whose token is live. When it was written while this job revoked, the
-// error says that nobody knows.
+// error says that this is not known.
 func (r run) letGo(ctx context.Context, w work) error {
 	defer r.on.Group("Revoke")()
 	secret, stamp := w.Plan.Secrets[0], w.Applied.Secrets[0].Stamp
 	if err := r.works(ctx, w); err != nil {
-		return fmt.Errorf("the new token was stored, and nobody knows whether it still works; another job may have revoked it; run the rotation again: %w", err)
+		return fmt.Errorf("the new token was stored, and it is not known whether it still works; another job may have revoked it; run the rotation again: %w", err)
 	}
 	switch now, err := r.applier().Stamp(ctx, secret); {
 	case err != nil:
-		r.log.Warn(fmt.Sprintf("nobody knows whether another job has written the secret meanwhile, so no token is revoked: %v", err))
+		r.log.Warn(fmt.Sprintf("it is not known whether another job has written the secret meanwhile, so no token is revoked: %v", err))
 		return nil
 	case stamp == "" || now != stamp:
 		r.log.Warn("the secret may have been written by another job meanwhile; no token is revoked")
@@ -136,7 +136,7 @@ func (r run) letGo(ctx context.Context, w work) error {
 		err = errors.New("its stamp is another")
 	}
 	if err != nil {
-		return fmt.Errorf("another job may have written the secret while this one revoked what its own token had replaced; nobody knows whether the stored token still works; run the rotation again: %w", err)
+		return fmt.Errorf("another job may have written the secret while this one revoked what its own token had replaced; it is not known whether the stored token still works; run the rotation again: %w", err)
 	}
 	return nil
 }

@@ -283,7 +283,7 @@ func (r run) refuseStrangers(plan reconcile.Plan) error {
 	repositories := credential.Repositories(plan.Users())
 	isStranger := func(at bitbucket.Repository) bool { return !r.entry.TrustsOrigin(at.Origin()) }
 	if err := plan.Secrets[0].OneServer(repositories); err != nil && !slices.ContainsFunc(repositories, isStranger) {
-		return err // no flavor mends that
+		return err // no flavor changes that
 	}
 	var list []error
 	for _, user := range plan.Users() {

@@ -219,7 +219,7 @@ func list[T any](ctx context.Context, t *Tokens, path string, query url.Values) 
 
 // CreateToken makes a token that ends after a number of days, and returns its
 // value, which nobody can read again. An error that wraps
-// bitbucket.ErrAnswerLost says that nobody knows whether it exists. A value that no
+// bitbucket.ErrAnswerLost says that it is not known whether it exists. A value that no
 // token has is an error too; what was made is revoked.
 func (t *Tokens) CreateToken(ctx context.Context, of bitbucket.TokenOwner, name string, permission bitbucket.Permission, days int) (bitbucket.TokenRecord, sensitive.String, error) {
 	in := struct {

@@ -68,7 +68,7 @@ func (s sender) send(ctx context.Context, build bitbucket.Build, report bitbucke
 		}
 		return nil
 	}
-	// Annotations of an earlier run would stay beside ours, for what has been mended since.
+	// Annotations of an earlier run would stay beside ours, for what was fixed since.
 	err = do(http.MethodDelete, address, nil)
 	if err == nil {
 		err = do(http.MethodPut, address, report.Report)

@@ -34,11 +34,11 @@ func explainPush(r bitbucket.Repository, kind bitbucket.TokenKind, err error) er
 func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, err error) error {
 	var refused *bitbucket.Refusal
 	var certificate *tls.CertificateVerificationError
-	var mendable interface{ Remedy() string } // of transport
+	var fixable interface{ Remedy() string } // of transport
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w: %s", err, whyRefused(r, kind, need, refused))
-	case errors.As(err, &certificate), errors.As(err, &mendable), errors.Is(err, bitbucket.ErrNotAsked): // the error says what to do
+	case errors.As(err, &certificate), errors.As(err, &fixable), errors.Is(err, bitbucket.ErrNotAsked): // the error says what to do
 		return err
 	}
 	return fmt.Errorf("%w; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too", err)

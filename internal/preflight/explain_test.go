@@ -149,7 +149,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 			"tls: failed to verify certificate: x509: certificate signed by unknown authority; set ca_certificate",
 		},
 		"a server that says what to do": {
-			httpToken, fmt.Errorf("GET x: %w", mendable{}),
+			httpToken, fmt.Errorf("GET x: %w", fixable{}),
 			"GET x: no; do that",
 		},
 		"a wrong context path": {
@@ -233,8 +233,8 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// mendable is an error as transport makes it.
-type mendable struct{}
+// fixable is an error as transport makes it.
+type fixable struct{}
 
-func (mendable) Error() string  { return "no; do that" }
-func (mendable) Remedy() string { return "do that" }
+func (fixable) Error() string  { return "no; do that" }
+func (fixable) Remedy() string { return "do that" }

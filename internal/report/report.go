@@ -275,7 +275,7 @@ func (f Facts) environmentsJSON() string {
 }
 
 // DaysLeft is how many whole days the token has left, negative when it has
-// expired. Known is false when nobody knows.
+// expired. Known is false when that is not known.
 func (f Facts) DaysLeft() (days int, known bool) {
 	if f.Expires.IsZero() || f.Now.IsZero() {
 		return 0, false
@@ -283,7 +283,7 @@ func (f Facts) DaysLeft() (days int, known bool) {
 	return int(math.Floor(f.Expires.Sub(f.Now).Hours() / 24)), true
 }
 
-// Expiry says when the token ends, and what to do; empty when nobody knows.
+// Expiry says when the token ends, and what to do; empty when that is not known.
 func (f Facts) Expiry() string {
 	days, known := f.DaysLeft()
 	day := f.Expires.UTC().Format(time.DateOnly)

@@ -18,24 +18,24 @@ import (
 	"time"
 )
 
-// mendable is an error that the user can fix. Its text ends with what to do.
-type mendable struct {
+// fixable is an error that the user can fix. Its text ends with what to do.
+type fixable struct {
 	error
 	remedy string
 }
 
-func (m mendable) Error() string { return m.error.Error() + "; " + m.remedy }
-func (m mendable) Unwrap() error { return m.error }
+func (m fixable) Error() string { return m.error.Error() + "; " + m.remedy }
+func (m fixable) Unwrap() error { return m.error }
 
 // Remedy says what to do. A caller that adds advice to errors leaves out its own when an
 // error has this method.
-func (m mendable) Remedy() string { return m.remedy }
+func (m fixable) Remedy() string { return m.remedy }
 
 // explain adds what to do to an error that a user can fix. Given says that the
 // inputs hold a ca_certificate.
 func explain(err error, given bool) error {
 	if remedy := remedyOf(err, given); remedy != "" {
-		return mendable{err, remedy}
+		return fixable{err, remedy}
 	}
 	return err
 }
