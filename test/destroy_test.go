@@ -429,7 +429,7 @@ func TestDestroyRefusesWhatMayBeSomebodyElses(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		plainOne := w.oz.AddEnvironment(team, `{"name":"acme-sample","setup_commands":["npm ci"]}`)
-		w.refusesTwice(w.removal(nil), plainOne, "clones nothing with a secret", "force: true")
+		w.refusesTwice(w.removal(nil), plainOne, "does not clone with a secret", "force: true")
 		w.destroys(w.removal(map[string]string{"force": "true"}))
 		w.isGone(w.removal(map[string]string{"force": "true"}))
 
@@ -877,7 +877,7 @@ func TestDestroyLeavesASecretThatTheProgramHasNotWritten(t *testing.T) {
 		for range 2 {
 			r := w.must(w.whole())
 			assert.Equal(t, "keep", r.outputs["secret_change"])
-			assert.Contains(t, r.log, "this program has not written it; set secret_name")
+			assert.Contains(t, r.log, "this program has not written it; to delete it, set secret_name")
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", "of somebody else")
 		}
 	})

@@ -42,8 +42,8 @@ func TestAJobThatIsToldToStopSaysWhatItHasWritten(t *testing.T) {
 		"reading, unanswered":   {fault.Fault{Operation: "GetCloudEnvironments", When: fault.Before}, nil, "nothing was written"},
 		"a plan":                {fault.Fault{Operation: "ListManagedSecrets", When: fault.Before}, map[string]string{"mode": "plan"}, "nothing was written"},
 		"a test":                {fault.Fault{Operation: "GetUser", When: fault.Before}, map[string]string{"mode": "test"}, "nothing was written"},
-		"writing the secret":    {fault.Fault{Operation: "CreateManagedSecret", When: fault.Meanwhile}, nil, "the secret is written, the environment is not known to be; run again to converge"},
-		"an answer that is cut": {fault.Fault{Operation: "CreateManagedSecret", When: fault.After}, nil, "(nothing is known to be written|the secret is written, the environment is not known to be); run again to converge"},
+		"writing the secret":    {fault.Fault{Operation: "CreateManagedSecret", When: fault.Meanwhile}, nil, "the secret is written, but it is not known whether the environment is; run again to converge"},
+		"an answer that is cut": {fault.Fault{Operation: "CreateManagedSecret", When: fault.After}, nil, "(nothing is known to be written|the secret is written, but it is not known whether the environment is); run again to converge"},
 		"writing all": {fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile}, nil,
 			`the secret is written, and environment \S+ too; run again to converge`},
 	} {
