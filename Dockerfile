@@ -8,12 +8,13 @@ ARG TARGETARCH
 ARG VERSION
 WORKDIR /src
 # Without a VERSION, the last line of git's log says which commit is checked out. An
-# archive has no log: the pattern then matches nothing, and the version is "dev".
+# archive has no log: the pattern then matches nothing, and the program knows the commit
+# of the archive itself.
 COPY go.mod go.sum main.go .gi[t]/logs/HEAD ./
 COPY internal ./internal
 RUN commit=$(tail -n 1 HEAD 2>/dev/null | cut -d ' ' -f 2); \
     CGO_ENABLED=0 GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X github.com/oz-bitbucket/oz-bitbucket/internal/action.version=${VERSION:-dev${commit:++$commit}}" \
+    -ldflags "-s -w -X github.com/oz-bitbucket/oz-bitbucket/internal/action.version=${VERSION:-${commit:+dev+$commit}}" \
     -o /oz-bitbucket .
 
 # Alpine rather than scratch: runners in Kubernetes mode need sh, env and tail.

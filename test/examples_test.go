@@ -397,3 +397,34 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 	assert.Greater(t, steps, 8)
 }
+
+// TestExamplesRunInAnyRepository: a setup command that fits one kind of repository is in a
+// comment, because a command that fails once is kept.
+func TestExamplesRunInAnyRepository(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../.github/examples/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, pages)
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			code, _, _ := strings.Cut(strings.Split(line, "//")[0], "#")
+			assert.NotContains(t, code, "npm ci", page)
+		}
+	}
+}
+
+// TestThePipesPageIsInTheOfficialOrder that Atlassian's guide for pipes gives a README.
+func TestThePipesPageIsInTheOfficialOrder(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/bitbucket.md")
+	require.NoError(t, err)
+	var headings []string
+	for line := range strings.Lines(string(text)) {
+		if heading, found := strings.CutPrefix(line, "## "); found {
+			headings = append(headings, strings.TrimSpace(heading))
+		}
+	}
+	assert.Equal(t, []string{"YAML definition", "Variables", "Details", "Prerequisites", "Examples", "Support"}, headings)
+}

@@ -36,7 +36,14 @@ func TestVersionOfACheckout(t *testing.T) {
 	assert.Equal(t, "dev+"+commit, version())
 	assert.Equal(t, "1.2.3", in("sh", "-ec", "VERSION=1.2.3; "+versionInDockerfile(t)))
 	require.NoError(t, os.Remove(filepath.Join(checkout, "HEAD")))
-	assert.Equal(t, "dev", version())
+	assert.Empty(t, version())
+
+	archive, unpacked := filepath.Join(t.TempDir(), "archive.tar"), filepath.Join(t.TempDir(), "unpacked")
+	require.NoError(t, os.Mkdir(unpacked, 0o755))
+	in("git", "archive", "-o", archive, "HEAD")
+	in("tar", "-xf", archive, "-C", unpacked)
+	in("go", "build", "-C", unpacked, "-buildvcs=false", "-o", "oz-bitbucket", ".")
+	assert.Equal(t, "oz-bitbucket dev+"+commit+"\n", in(filepath.Join(unpacked, "oz-bitbucket"), "--version"))
 }
 
 // versionInDockerfile is a script that prints the version which the Dockerfile gives to the linker.

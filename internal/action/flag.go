@@ -1,6 +1,7 @@
 package action
 
 import (
+	_ "embed"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -14,19 +15,30 @@ import (
 // version is set by the linker for the image and by make.
 var version = ""
 
+// archived is the commit in an archive that git has made, such as the one that GitHub's
+// runners build an action from. In a checkout it is the text that git replaces there.
+//
+// Source: https://git-scm.com/docs/gitattributes, export-subst
+//
+//go:embed commit.txt
+var archived string
+
 // Version is the release or the commit, as far as the build knows it: what the linker was
-// given, else the version of the module, which Go also makes of a checkout's commit.
+// given, else the version of the module, which Go also makes of a checkout's commit, else
+// the commit of the archive.
 func Version() string {
 	build, _ := debug.ReadBuildInfo()
-	return versionOf(version, build)
+	return versionOf(version, build, strings.TrimSpace(archived))
 }
 
-func versionOf(linked string, build *debug.BuildInfo) string {
+func versionOf(linked string, build *debug.BuildInfo, archived string) string {
 	switch {
 	case linked != "":
 		return linked
 	case build != nil && build.Main.Version != "" && build.Main.Version != "(devel)":
 		return build.Main.Version
+	case archived != "" && !strings.HasPrefix(archived, "$"):
+		return "dev+" + archived
 	}
 	return "dev" // built from a directory without git
 }

@@ -177,11 +177,12 @@ func (p *parser) choice(input, value string) string {
 	if slices.Contains(words, value) {
 		return value
 	}
-	if near := spelling.Nearest(value, words); near != "" { // a value so close to a word is not a secret
+	lower := strings.ToLower(value)
+	if near := spelling.Nearest(lower, words); near != "" { // a value so close to a word is not a secret
 		p.add(input, "", "%q is not one of %s; did you mean %s?", value, strings.Join(words, ", "), near)
 		return ""
 	}
-	if near := spelling.Nearest(value, arguments); near != "" && input == "mode" {
+	if near := spelling.Nearest(lower, arguments); near != "" && input == "mode" {
 		p.add(input, "", "%q is not one of %s; did you mean oz-bitbucket %s?", value, strings.Join(words, ", "), near)
 		return ""
 	}

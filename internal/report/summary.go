@@ -52,7 +52,7 @@ func (f Facts) Summary(took time.Duration) string {
 		}
 		parts = append(parts, text+"\n")
 	}
-	if f.is(reconcile.Provision) && f.Err == nil && !f.Many && len(f.Plan.Environments) > 0 {
+	if f.is(reconcile.Provision) && f.Err == nil && !f.Many && !f.DryRun && len(f.Plan.Environments) > 0 {
 		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
