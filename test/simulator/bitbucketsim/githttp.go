@@ -86,6 +86,7 @@ func (r *Repository) redirected(w http.ResponseWriter, request *http.Request, ca
 //
 // Source: https://git-scm.com/docs/git-http-backend
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, repository *Repository) {
+	repository.create()
 	path := "/" + filepath.Base(repository.path) + "/git-" + call.service
 	if call.refs {
 		path = "/" + filepath.Base(repository.path) + "/info/refs"

@@ -61,12 +61,13 @@ type Repository struct {
 
 	server *Server
 	path   string
+	create func()      // makes the files, which most tests never ask for
 	kept   *answers    // of copies
 	commit *sync.Mutex // guards what reads a history and extends it
 }
 
-// AddRepository makes a bare repository and publishes it. It panics when the flavor already has one of this
-// name (letter case does not count) and when git fails.
+// AddRepository publishes a bare repository. It panics when the flavor already has one of this name (letter
+// case does not count).
 func (s *Server) AddRepository(r Repository) *Repository {
 	name := r.Owner + "/" + r.Slug
 	if r.Flavor != Cloud && r.Flavor != DataCenter || !filepath.IsLocal(name) || strings.Count(name, "/") != 1 {
@@ -79,13 +80,15 @@ func (s *Server) AddRepository(r Repository) *Repository {
 		panic(fmt.Errorf("add repository %q: it exists already", name))
 	}
 
-	draft := sample
-	if r.Empty {
-		draft = blank
-	}
-	if err := os.CopyFS(r.path, draft()); err != nil {
-		panic(fmt.Errorf("add repository %q: %w", name, err))
-	}
+	r.create = sync.OnceFunc(func() {
+		draft := sample
+		if r.Empty {
+			draft = blank
+		}
+		if err := os.CopyFS(r.path, draft()); err != nil {
+			panic(fmt.Errorf("make repository %q: %w", name, err))
+		}
+	})
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,31 +109,29 @@ func draft(files ...file) fs.FS {
 		panic(fmt.Errorf("make a repository: %w", err))
 	}
 	defer os.RemoveAll(directory)
-	r := Repository{path: directory}
+	r := Repository{path: directory, create: func() {}}
 	r.git("", "init", "--quiet", "--bare", "--template=") // no hooks, which would only be copied
 	r.git("", "symbolic-ref", "HEAD", "refs/heads/"+mainBranch)
 	r.git("", "config", "uploadpack.allowFilter", "true")
 	r.git("", "config", "receive.autogc", "false") // nothing in the background that outlives Close
 	if len(files) > 0 {
 		r.extend(mainBranch, "Add sample files", files...)
+		r.git("", "repack", "-a", "-d", "--quiet") // few files
 	}
 
-	held := fstest.MapFS{}
+	// Without these two directories it is no repository; the others come with their files.
+	held := fstest.MapFS{"objects": {Mode: fs.ModeDir}, "refs": {Mode: fs.ModeDir}}
 	err = filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || path == directory {
+		if err != nil || entry.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(directory, path)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		held[filepath.ToSlash(name)] = &fstest.MapFile{Mode: fs.ModeDir}
-		if !entry.IsDir() {
-			content, err := os.ReadFile(path)
-			held[filepath.ToSlash(name)] = &fstest.MapFile{Data: content}
-			return err
-		}
-		return nil
+		name, err := filepath.Rel(directory, path)
+		held[filepath.ToSlash(name)] = &fstest.MapFile{Data: content}
+		return err
 	})
 	if err != nil {
 		panic(fmt.Errorf("make a repository: %w", err))
@@ -187,7 +188,10 @@ func (r *Repository) dataCenterCloneURL(base string) string {
 }
 
 // Path is the bare repository's directory.
-func (r *Repository) Path() string { return r.path }
+func (r *Repository) Path() string {
+	r.create()
+	return r.path
+}
 
 // Head returns the commit of the default branch; empty when there is none.
 func (r *Repository) Head() string { return r.resolve("refs/heads/" + mainBranch) }
@@ -242,6 +246,7 @@ func (r *Repository) resolve(ref string) string {
 }
 
 func (r *Repository) git(stdin string, args ...string) string {
+	r.create()
 	out, err := git(r.path, stdin, args...)
 	if err != nil {
 		panic(fmt.Errorf("repository %s/%s: %w", r.Owner, r.Slug, err))

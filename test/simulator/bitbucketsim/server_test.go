@@ -201,6 +201,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	// An hour of latency: Close must not wait for it.
 	s := bitbucketsim.Start(bitbucketsim.Options{Latency: time.Hour})
 	repository := s.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "sample"})
+	path := repository.Path()
+	require.DirExists(t, path)
 	failed := make(chan error)
 	held := make(chan struct{})
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(held) }}
@@ -218,7 +220,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 	require.Error(t, <-failed)
 	assert.NoFileExists(t, s.CACertificate())
-	assert.NoDirExists(t, repository.Path())
+	assert.NoDirExists(t, path)
 	for _, address := range []string{s.CloudProxyURL(), s.DataCenterURL()} {
 		parsed, err := url.Parse(address)
 		require.NoError(t, err)
