@@ -166,6 +166,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	if !r.alone() {
 		return r.fleet(ctx, f)
 	}
+	r.dial()
 	return r.alarm(r.all(ctx, f))
 }
 

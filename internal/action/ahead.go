@@ -17,6 +17,15 @@ type ahead struct {
 	server *preflight.Once
 }
 
+// dial connects to the server that the token goes to, where Oz has to say first which of
+// its repositories to ask about.
+func (r run) dial() {
+	asksLate := r.job.Mode == config.Test || r.job.Mode == config.Rotate && len(own(r.entry)) == 0
+	if server := r.entry.Server(); server != "" && asksLate && r.provable(r.entry.Token) {
+		r.bitbucket.Dial(server)
+	}
+}
+
 // goAhead is nil where there is no token to prove yet.
 func (r run) goAhead(token sensitive.String) *ahead {
 	if r.job.Mode != config.Rotate || r.job.Rotation.Mint || !r.provable(token) {

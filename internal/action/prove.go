@@ -157,7 +157,7 @@ var errNoneLeft = errors.New("all entries of the secret have failed")
 func own(e config.Entry) []preflight.Demand {
 	demands := make([]preflight.Demand, len(e.Repositories))
 	for i, repository := range e.Repositories {
-		demands[i] = preflight.Demand{Repository: repository, Reads: !e.RequireWrite}
+		demands[i] = preflight.Demand{Repository: repository, Reads: !e.RequireWrite, OnlyAccess: i > 0}
 	}
 	if len(demands) > 0 {
 		demands[0].Branch = e.Branch
@@ -274,7 +274,12 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 // needs are what those who read the secret after an apply need of the token.
 func (r run) needs(plan reconcile.Plan) []preflight.Demand {
 	secret := plan.Secrets[0]
-	return preflight.Demands(secret.Needs(slices.Concat(plan.Standing(), secret.Others), r.entry.Primary(), r.inClear()))
+	planned := preflight.Demands(secret.Needs(plan.Standing(), r.entry.Primary(), r.inClear()))
+	others := preflight.Demands(secret.Needs(secret.Others, r.entry.Primary(), r.inClear()))
+	for i := range others {
+		others[i].OnlyAccess = true
+	}
+	return append(planned, others...)
 }
 
 // refuseStrangers fails when an environment that a rotation is about clones with the
@@ -365,7 +370,11 @@ func (r run) demanded(plan reconcile.Plan, token sensitive.String) ([]preflight.
 	if foreign := bitbucket.ForeignKind(home.Flavor, token.HasPrefix); foreign != "" {
 		return nil, fmt.Errorf("bitbucket_token is %s, which cannot work with %s", foreign, home.Origin())
 	}
-	wanted := preflight.Demands(secret.Needs(plan.Users(), home, r.inClear()))
+	needs := secret.Needs(plan.Users(), home, r.inClear())
+	wanted := preflight.Demands(needs)
+	for i := range wanted {
+		wanted[i].OnlyAccess = needs[i].User.UID != needs[0].User.UID && !r.testsMore()
+	}
 	for _, demand := range own(r.entry) {
 		if !slices.ContainsFunc(wanted, func(d preflight.Demand) bool { return d.Repository.Same(demand.Repository) }) {
 			wanted = append(wanted, demand)
@@ -376,6 +385,10 @@ func (r run) demanded(plan reconcile.Plan, token sensitive.String) ([]preflight.
 	}
 	return wanted, nil
 }
+
+// testsMore reports whether a rotation may test another environment than the first that
+// clones.
+func (r run) testsMore() bool { return r.entry.SmokeTest && (r.entry.SmokeTestAll || r.lenient()) }
 
 // check asks a server what it says to a token of a rotation, and what else Token.Also may ask.
 func (r run) check(ctx context.Context, server preflight.Server, token sensitive.String, wanted []preflight.Demand, also func(context.Context)) (preflight.Proof, error) {

@@ -40,6 +40,10 @@ func New(clients transport.Clients) *API {
 	return &API{clients: clients, known: map[[sha256.Size]byte]*known{}}
 }
 
+// Dial begins to connect to the server of an origin, which will soon be asked about a
+// clone, and returns. It sends nothing. Call it before anything is sent there.
+func (a *API) Dial(origin string) { a.clients.Dial(origin, 2) } // with the token and without
+
 // Client returns a client that presents token.
 func (a *API) Client(token sensitive.String) *Client { return &Client{a.with(token)} }
 

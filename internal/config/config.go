@@ -170,6 +170,23 @@ func (e Entry) TrustsOrigin(origin string) bool {
 		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == origin })
 }
 
+// Server is the origin of the one server that a token of the inputs may be sent to; empty
+// where there is none or a choice.
+func (e Entry) Server() string {
+	origins := slices.Clone(e.TrustedHosts)
+	if e.Flavor == bitbucket.Cloud {
+		origins = append(origins, cloudOrigin)
+	}
+	for _, r := range e.Repositories {
+		origins = append(origins, r.Origin())
+	}
+	slices.Sort(origins)
+	if origins = slices.Compact(origins); len(origins) != 1 {
+		return ""
+	}
+	return origins[0]
+}
+
 // Primary is the repository in which setup commands run and agents work. It is zero
 // when no URL could be parsed.
 func (e Entry) Primary() bitbucket.Repository {

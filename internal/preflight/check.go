@@ -72,6 +72,7 @@ func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check
 			c.places[d.key()], c.asked = at, append(c.asked, d)
 		}
 		c.asked[at].Reads = c.asked[at].Reads && d.Reads
+		c.asked[at].OnlyAccess = c.asked[at].OnlyAccess && d.OnlyAccess
 	}
 	c.offers, c.reads, c.pushes = make([]bitbucket.Offer, len(c.asked)), make([]answer, len(c.asked)), make([]error, len(c.asked))
 	return c
@@ -240,13 +241,17 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 	return asking.Wait() // the error is in its place too
 }
 
-// clone asks one of the demands for a clone, and then for its refs.
+// clone asks one of the demands for a clone, and then for its refs where they are wanted.
 func (c *check) clone(at int) question {
 	d := c.asked[at]
-	return question{answer: &c.reads[at].err, needed: true, more: c.refs(at), ask: func(ctx context.Context) (err error) {
+	q := question{answer: &c.reads[at].err, needed: true, ask: func(ctx context.Context) (err error) {
 		c.offers[at], err = c.server.Offer(ctx, d.Repository, c.token.Kind.Login(), d.Branch)
 		return err
 	}}
+	if !d.OnlyAccess || d.Branch != "" {
+		q.more = c.refs(at)
+	}
+	return q
 }
 
 // refs asks for the refs that one of the demands was offered.

@@ -52,6 +52,7 @@ type Demand struct {
 	For        string              // the environment that clones, in words; empty: the job itself
 	Never      error               // why the token must not be presented for this; nil: it may
 	Reads      bool                // no push is demanded, whatever others of the job demand
+	OnlyAccess bool                // without a Branch: that a clone is let in is enough, and its commit is not looked up
 }
 
 // lacks reports whether a commit that was found is none, and the job itself names its

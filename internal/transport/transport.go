@@ -125,7 +125,7 @@ func newNetwork(o Options) *http.Transport {
 }
 
 func newClients(network, ofGit *http.Transport, o Options) Clients {
-	ofGit.MaxConnsPerHost = mostToGit
+	ofGit.MaxConnsPerHost, ofGit.DialContext = mostToGit, stopping(ofGit.DialContext)
 	hosts := new(sync.Map)
 	over := func(next http.RoundTripper) *http.Client {
 		return &http.Client{
