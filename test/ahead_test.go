@@ -70,11 +70,42 @@ func TestTheProofOfARotationDoesNotWait(t *testing.T) {
 			}
 			w.meanwhile(func() {
 				soon(func() bool {
-					return w.isAsked(bitbucketsim.UploadPack, "app-0") && w.isAsked(bitbucketsim.UploadPack, "app-1") && w.isAsked(bitbucketsim.ReceivePackRefs, "app-0")
+					return w.isAsked(bitbucketsim.UploadPack, "app-0") && w.isAsked(bitbucketsim.UploadPackRefs, "app-1") && w.isAsked(bitbucketsim.ReceivePackRefs, "app-0")
 				})
 			})
 			w.must(inputs)
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", nextToken)
+		})
+	}
+}
+
+// TestCommitsAreLookedUpWhereAnAgentIsTested: elsewhere it is enough that a clone is let in.
+func TestCommitsAreLookedUpWhereAnAgentIsTested(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		changes map[string]string
+		want    []string
+	}{
+		{map[string]string{"smoke_test": "false"}, []string{"app-0"}},
+		{map[string]string{"smoke_test": "true"}, []string{"app-0"}},
+		{map[string]string{"smoke_test": "true", "on_shared_secret": "warn"}, []string{"app-0", "app-1", "app-2"}}, // the token may not serve the first
+		{map[string]string{"smoke_test": "all"}, []string{"app-0", "app-1", "app-2"}},
+	} {
+		t.Run(fmt.Sprint(tt.changes), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plain, warpsim.Options{})
+			inputs := w.rotation(tt.changes)
+			w.environments(3)
+			w.must(inputs)
+			var got []string
+			for i := range 3 {
+				slug := fmt.Sprint("app-", i)
+				assert.True(t, w.isAsked(bitbucketsim.UploadPackRefs, slug))
+				if w.isAsked(bitbucketsim.UploadPack, slug) {
+					got = append(got, slug)
+				}
+			}
+			assert.Equal(t, tt.want, got)
 		})
 	}
 }

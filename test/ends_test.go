@@ -1,9 +1,12 @@
 package test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -37,6 +40,41 @@ func TestWhenATokenEndsIsAskedOnce(t *testing.T) {
 			assert.Zero(t, counts[bitbucketsim.FindUsers])
 		}
 	})
+}
+
+// TestWhenANewTokenEndsIsAskedBesideItsPush in a rotation, where the list tells all that
+// there is to prove; and once, where an environment has changed since.
+func TestWhenANewTokenEndsIsAskedBesideItsPush(t *testing.T) {
+	t.Parallel()
+	for _, changed := range []bool{false, true} {
+		t.Run(fmt.Sprint("changed: ", changed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, plain, warpsim.Options{})
+			w.bitbucket.AddUser("jane", password)
+			changes := map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "smoke_test": "false"}
+			r := w.must(w.inputs(changes))
+			changes["bitbucket_token"] = w.bitbucket.AddAccessToken("users/jane", "next", "REPO_READ", 90).Value
+			other := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.DataCenter, Owner: "PRJ", Slug: "other"})
+			if changed {
+				w.meanwhile(func() {
+					clone := fmt.Sprintf(`git clone -c \"http.extraHeader=Authorization: Bearer $%s\" %s`, r.outputs["secret_name"], other.CloneURL())
+					w.oz.Edit(w.onlyEnvironment().UID, strings.Replace(w.onlyEnvironment().Model, `"setup_commands":[`, `"setup_commands":["`+clone+`",`, 1))
+				})
+			} else {
+				w.bitbucket.Script.Add(fault.Fault{Operation: bitbucketsim.ReceivePackRefs, When: fault.Meanwhile, Do: func() {
+					assert.Eventually(t, func() bool { return w.bitbucketRequests()[bitbucketsim.GetAccessToken] == 1 }, 20*time.Second, 5*time.Millisecond)
+				}})
+			}
+			w.bitbucket.Journal.Reset()
+			r = w.must(w.rotation(changes))
+			assert.NotEmpty(t, r.outputs["token_expires_at"])
+			assert.Equal(t, 1, w.bitbucketRequests()[bitbucketsim.GetAccessToken])
+			assert.Equal(t, changed, w.isAsked(bitbucketsim.UploadPackRefs, "other"))
+			if asked := w.bitbucket.Journal.All(); changed {
+				assert.Equal(t, bitbucketsim.GetAccessToken, asked[len(asked)-1].Operation, "after all proofs")
+			}
+		})
+	}
 }
 
 // TestWhenATokenEndsIsAskedAfterAllProofs: here a question about pushes and one about the

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"slices"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/preflight"
@@ -36,8 +37,9 @@ func (r run) goAhead(token sensitive.String) *ahead {
 
 // prove begins with the inputs' first repository, unless environments have to tell as what
 // the token is presented. It goes on with what the plan would be if nothing but the lists
-// were known, where that plan might be carried out. A nil ahead does nothing.
-func (a *ahead) prove(ctx context.Context, lists <-chan reconcile.World) {
+// were known, where that plan might be carried out. When whole knows the rest of Oz, and
+// that was all there was to prove, it asks when the token ends. A nil ahead does nothing.
+func (a *ahead) prove(ctx context.Context, lists <-chan reconcile.World, whole func(context.Context) (reconcile.World, bool)) {
 	if a == nil {
 		return
 	}
@@ -50,12 +52,30 @@ func (a *ahead) prove(ctx context.Context, lists <-chan reconcile.World) {
 	if !found {
 		return
 	}
-	desired := a.desired(preflight.Proof{})
-	plan := reconcile.Diff(reconcile.Rotation, desired, world.AsListed(reconcile.Rotation, desired))
-	if plan.Err() != nil || a.refuseStrangers(plan) != nil {
+	wanted := a.wanted(world.AsListed(reconcile.Rotation, a.desired(preflight.Proof{})))
+	if len(wanted) == 0 {
 		return
 	}
-	if wanted, err := a.demanded(plan, a.token); err == nil && len(wanted) > 0 {
-		_, _ = a.check(ctx, a.server, a.token, a.server.Lead(wanted), nil)
+	also := a.asksWhenAll(a.token, wanted[0].Repository, whole, func(world reconcile.World) bool {
+		return slices.EqualFunc(a.wanted(world), wanted, isSame)
+	})
+	if a.token.Same(a.job.Rotation.PreviousToken) { // which is proved after it
+		also = nil
 	}
+	_, _ = a.check(ctx, a.server, a.token, a.server.Lead(wanted), also)
+}
+
+// wanted is what a rotation in this world would prove; nothing where it would not get there.
+func (a *ahead) wanted(world reconcile.World) []preflight.Demand {
+	plan := reconcile.Diff(reconcile.Rotation, a.desired(preflight.Proof{}), world)
+	if plan.Err() != nil || a.refuseStrangers(plan) != nil {
+		return nil
+	}
+	wanted, _ := a.demanded(plan, a.token)
+	return wanted
+}
+
+// isSame reports whether two demands ask for the same.
+func isSame(a, b preflight.Demand) bool {
+	return a.Repository == b.Repository && a.Branch == b.Branch && a.As == b.As && (a.Never == nil) == (b.Never == nil)
 }

@@ -39,6 +39,20 @@ func (r run) asksWhenItEnds(token sensitive.String, at bitbucket.Repository) fun
 	return func(ctx context.Context) { _, _ = r.findSelf(ctx, token, at) } // record says what came of it
 }
 
+// asksWhenAll is asksWhenItEnds for a proof that began before all of Oz was known. Whole
+// waits for that; isAll then reports whether nothing is left to prove.
+func (r run) asksWhenAll(token sensitive.String, at bitbucket.Repository, whole func(context.Context) (reconcile.World, bool), isAll func(reconcile.World) bool) func(context.Context) {
+	ask := r.asksWhenItEnds(token, at)
+	if ask == nil {
+		return nil
+	}
+	return func(ctx context.Context) {
+		if world, known := whole(ctx); known && isAll(world) {
+			ask(ctx)
+		}
+	}
+}
+
 func (r run) findSelf(ctx context.Context, token sensitive.String, at bitbucket.Repository) (bitbucket.TokenRecord, error) {
 	asking, stop := context.WithTimeout(ctx, askLimit)
 	defer stop()

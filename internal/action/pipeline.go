@@ -174,17 +174,12 @@ func (r run) plan(ctx context.Context, w work) work {
 	var refused, unread error
 	failed := func() { time.AfterFunc(patience, stop) } // the other one may have failed as well
 	observed := make(chan struct{})
-	also := r.asksWhenItEnds(r.entry.Token, r.entry.Primary())
-	if ask := also; ask != nil {
-		also = func(ctx context.Context) {
-			select {
-			case <-observed:
-			case <-ctx.Done():
-				return
-			}
-			if unread == nil && r.provesAll(world) {
-				ask(ctx)
-			}
+	whole := func(ctx context.Context) (reconcile.World, bool) {
+		select {
+		case <-observed:
+			return world, unread == nil
+		case <-ctx.Done():
+			return reconcile.World{}, false
 		}
 	}
 	if mode(r.job.Mode) == reconcile.Provision && r.entry.Flavor == bitbucket.DataCenter {
@@ -192,6 +187,7 @@ func (r run) plan(ctx context.Context, w work) work {
 	}
 	if mode(r.job.Mode) == reconcile.Provision && r.provable(r.entry.Token) {
 		reads.Go(func() error {
+			also := r.asksWhenAll(r.entry.Token, r.entry.Primary(), whole, r.provesAll)
 			if w.proof, refused = r.proveOwn(within, also); refused != nil {
 				failed()
 			}
@@ -199,7 +195,7 @@ func (r run) plan(ctx context.Context, w work) work {
 		})
 	}
 	lists := make(chan reconcile.World, 1)
-	reads.Go(func() error { w.ahead.prove(within, lists); return nil })
+	reads.Go(func() error { w.ahead.prove(within, lists, whole); return nil })
 	reads.Go(func() error {
 		defer close(observed)
 		defer close(lists)

@@ -1,7 +1,9 @@
 package preflight_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -209,4 +211,38 @@ func TestCloudHasNoSuchLists(t *testing.T) {
 	_, err := preflight.Check(t.Context(), bound(s), demandsOf(cloud(slugs(20)...)), access, true)
 	require.NoError(t, err)
 	assert.Zero(t, s.count("able"))
+}
+
+// refsAsked is a server that counts who is asked for refs.
+type refsAsked struct {
+	*server
+	slugs []string
+}
+
+func (s *refsAsked) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket.Login, wanted string) (bitbucket.Offer, error) {
+	offer, err := s.server.Offer(ctx, r, as, wanted)
+	refs := offer.Refs
+	offer.Refs = func(ctx context.Context) (bitbucket.Refs, error) {
+		s.mu.Lock()
+		s.slugs = append(s.slugs, r.Slug)
+		s.mu.Unlock()
+		return refs(ctx)
+	}
+	return offer, err
+}
+
+func TestCommitsAreLookedUpWhereTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	demand := func(slug, branch string, onlyAccess bool) preflight.Demand {
+		return preflight.Demand{Repository: cloud(slug)[0], Branch: branch, OnlyAccess: onlyAccess}
+	}
+	s := &refsAsked{server: &server{refs: bitbucket.Refs{Head: head, Branch: commit}}}
+	proof, err := preflight.Check(t.Context(), s, []preflight.Demand{
+		demand("primary", "", true), demand("access", "", true), demand("commit", "", false), demand("branch", "main", true),
+		demand("both", "", true), demand("both", "", false),
+	}, preflight.Token{Kind: bitbucket.APIToken, Certain: true}, false)
+	require.NoError(t, err)
+	require.NoError(t, proof.Err())
+	slices.Sort(s.slugs)
+	assert.Equal(t, []string{"both", "branch", "commit", "primary"}, s.slugs)
 }
