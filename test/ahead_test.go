@@ -49,7 +49,8 @@ func (w *world) meanwhile(do func()) {
 }
 
 // TestTheProofOfARotationDoesNotWait for the environments, where the list tells what they
-// clone; nor that of repo_url for the list.
+// clone; nor that of repo_url for the list. Without repo_url the connections do not wait for
+// the list either.
 func TestTheProofOfARotationDoesNotWait(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
@@ -66,6 +67,11 @@ func TestTheProofOfARotationDoesNotWait(t *testing.T) {
 				inputs["repo_url"] = first.CloneURL()
 				w.oz.Script.Add(fault.Fault{Operation: "GetCloudEnvironments", When: fault.Meanwhile, Do: func() {
 					soon(func() bool { return w.isAsked(bitbucketsim.UploadPackRefs, "app-0") })
+				}})
+			} else {
+				w.oz.Script.Add(fault.Fault{Operation: "GetCloudEnvironments", When: fault.Meanwhile, Do: func() {
+					soon(func() bool { return w.bitbucketRequests()[bitbucketsim.Connect] == 2 })
+					assert.False(t, w.isAsked(bitbucketsim.UploadPackRefs, "app-0"))
 				}})
 			}
 			w.meanwhile(func() {
