@@ -23,7 +23,7 @@ func (r run) provable(token sensitive.String) bool {
 	return !token.IsEmpty() && r.any(func(e config.Entry) bool { return e.VerifyToken })
 }
 
-// lenient reports whether a token that does not serve everyone is stored all the same.
+// lenient reports whether a token is stored even when it does not serve everyone.
 func (r run) lenient() bool {
 	return !r.any(func(e config.Entry) bool { return e.OnSharedSecret != config.Warn })
 }
@@ -31,9 +31,9 @@ func (r run) lenient() bool {
 // inClear reports whether the token may be sent in clear text.
 func (r run) inClear() bool { return r.any(func(e config.Entry) bool { return e.AllowHTTP }) }
 
-// proveOwn proves the token for the repositories of the entries, and asks what also asks
-// when the server has taken it. Each of them must take it; of several entries, what does
-// not is for judge.
+// proveOwn proves the token for the repositories of the entries. When the server has
+// accepted it, also is called. With one entry, a repository that refuses the token is an
+// error. With several, judge decides.
 func (r run) proveOwn(ctx context.Context, also func(context.Context)) (preflight.Proof, error) {
 	if r.proved != nil {
 		proof, err := r.proved()
@@ -100,7 +100,7 @@ func (r run) proveTokens(whole context.Context, parts []*part) {
 		one, rest := entrywise(step, len(g.own()))
 		defer rest()
 		g.step = one
-		proof, err := g.proveOwn(ctx, nil) // when it ends is asked after every proof
+		proof, err := g.proveOwn(ctx, nil) // when the token ends is asked after every proof
 		sizes := make([]int, len(g.parts))
 		for i, p := range g.parts {
 			sizes[i] = len(p.own())
@@ -115,7 +115,7 @@ func (r run) proveTokens(whole context.Context, parts []*part) {
 	})
 }
 
-// own are the demands of all entries, one after another.
+// own returns the demands of all entries, in their order.
 func (r run) own() []preflight.Demand {
 	var list []preflight.Demand
 	for _, entry := range r.entries {
@@ -126,15 +126,15 @@ func (r run) own() []preflight.Demand {
 	return list
 }
 
-// judge puts against each of several entries what its own repositories refuse. It is an
-// error when a refusal concerns an environment that reads the secret already: its runs
-// would be given a token that does not serve them.
+// judge makes each of several entries fail whose own repositories refuse the token. It
+// returns an error when one of these has an environment that already reads the secret: its
+// runs would get a token that does not serve them.
 func (r run) judge(plan *reconcile.Plan, proof preflight.Proof) error {
 	var list []error
 	findings := proof.Findings
 	for i, entry := range r.entries {
 		e := &plan.Environments[i]
-		if entry.VerifyToken && len(findings) > 0 { // else nothing was asked
+		if entry.VerifyToken && len(findings) > 0 { // otherwise nothing was asked
 			own := preflight.Proof{Findings: findings[:len(entry.Repositories)]}
 			findings = findings[len(entry.Repositories):]
 			refused := own.Err()
@@ -150,10 +150,10 @@ func (r run) judge(plan *reconcile.Plan, proof preflight.Proof) error {
 	return errors.Join(list...)
 }
 
-// errNoneLeft ends the work on entries that have all failed, each for reasons of its own.
+// errNoneLeft ends the work on entries that have all failed, each for its own reasons.
 var errNoneLeft = errors.New("all entries of the secret have failed")
 
-// own are the demands of the inputs.
+// own returns the demands of one entry.
 func own(e config.Entry) []preflight.Demand {
 	demands := make([]preflight.Demand, len(e.Repositories))
 	for i, repository := range e.Repositories {
@@ -165,10 +165,10 @@ func own(e config.Entry) []preflight.Demand {
 	return demands
 }
 
-// prove proves the token for those who read the plan's secret and whom the proof
-// of the inputs' own repositories does not cover: in a rotation the environments
-// that it is about, else everyone. A verification looks up the commit to find, with a
-// token that need not be the stored one. A removal needs no token.
+// prove proves the token for the environments that read the plan's secret and that the
+// proof of the inputs' own repositories does not cover. In a rotation these are the
+// environments of the plan, otherwise all. A verification only looks up the commit that the
+// agent has to find; its token need not be the stored one. A removal needs no token.
 func (r run) prove(ctx context.Context, w work) work {
 	var err error
 	switch w.Plan.Mode {
@@ -195,8 +195,8 @@ func (r run) prove(ctx context.Context, w work) work {
 	return w
 }
 
-// head is the commit of what the first environment's agents work in, as Bitbucket
-// serves it.
+// head is the commit that Bitbucket serves of the repository in which agents of the first
+// environment work.
 func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
 	for _, user := range plan.Users() {
 		use, _ := user.Primary(r.entry.Repositories...)
@@ -205,9 +205,9 @@ func (r run) head(plan reconcile.Plan, proof preflight.Proof) string {
 	return proof.Head()
 }
 
-// proveTested looks up what Bitbucket serves of what an environment under test clones.
-// The token goes only where the inputs or the flavor say: setup commands are not asked
-// whom to trust.
+// proveTested looks up the commit that Bitbucket serves of the repository that an
+// environment under test clones. The token is sent only to servers that the inputs name or
+// the flavor implies, whatever the setup commands say.
 func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Proof, error) {
 	if !r.provable(r.entry.Token) {
 		r.log.Info("bitbucket_token is not given, or verify_token is false, so there is no commit to compare with: the test is whether the run succeeds")
@@ -236,9 +236,9 @@ func (r run) proveTested(ctx context.Context, plan reconcile.Plan) (preflight.Pr
 	return proof, err
 }
 
-// proveReaders proves the entry's token for everyone who reads the secret: the
-// planned environment, as far as what it clones is not of the inputs, and those
-// outside of the plan. What it learns adds warnings to what was known of the token.
+// proveReaders proves the entry's token for every environment that reads the secret: the
+// planned ones, where they clone more than the inputs' repositories, and those outside of
+// the plan. It returns the known proof with further warnings.
 func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known preflight.Proof) (preflight.Proof, error) {
 	secret := plan.Secrets[0]
 	for _, user := range secret.Others {
@@ -271,7 +271,7 @@ func (r run) proveReaders(ctx context.Context, plan reconcile.Plan, known prefli
 	return known, err
 }
 
-// needs are what those who read the secret after an apply need of the token.
+// needs are the demands of all environments that read the secret after an apply.
 func (r run) needs(plan reconcile.Plan) []preflight.Demand {
 	secret := plan.Secrets[0]
 	planned := preflight.Demands(secret.Needs(plan.Standing(), r.entry.Primary(), r.inClear()))
@@ -282,13 +282,13 @@ func (r run) needs(plan reconcile.Plan) []preflight.Demand {
 	return append(planned, others...)
 }
 
-// refuseStrangers fails when an environment that a rotation is about clones with the
-// secret from a server that the inputs do not trust. Nothing has been sent there by then.
+// refuseStrangers fails when an environment of a rotation clones with the secret from a
+// server that the inputs do not trust. Nothing has been sent there by then.
 func (r run) refuseStrangers(plan reconcile.Plan) error {
 	repositories := credential.Repositories(plan.Users())
 	isStranger := func(at bitbucket.Repository) bool { return !r.entry.TrustsOrigin(at.Origin()) }
 	if err := plan.Secrets[0].OneServer(repositories); err != nil && !slices.ContainsFunc(repositories, isStranger) {
-		return err // no flavor changes that
+		return err // no input can allow that
 	}
 	var list []error
 	for _, user := range plan.Users() {
@@ -306,9 +306,9 @@ func (r run) refuseStrangers(plan reconcile.Plan) error {
 	return errors.Join(append(list, r.strangers(plan.Users(), plan.Secrets[0].Name)...)...)
 }
 
-// strangers are an error for each server that the inputs do not trust and that git
-// presents the secret to in an environment, though it clones no repository of Bitbucket
-// there.
+// strangers returns an error for each server to which git would present the secret in an
+// environment although the inputs do not trust it. They are servers from which the
+// environment clones something other than a repository of Bitbucket.
 func (r run) strangers(users []credential.User, secret string) []error {
 	var list []error
 	for _, user := range users {
@@ -328,8 +328,8 @@ func stranger(user credential.User, what, secret, origin, remedy string) error {
 		user, what, secret, origin, remedy)
 }
 
-// proveRotation proves the new token, and the previous one if there is one, for
-// every environment that the rotation is about and for the inputs' repositories.
+// proveRotation proves the new token, and previous_token if it is given, for every
+// environment of the rotation and for the inputs' repositories.
 func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (preflight.Proof, error) {
 	secret, token := plan.Secrets[0].Credential, w.token.Value
 	if w.DryRun && r.job.Rotation.Mint {
@@ -354,9 +354,9 @@ func (r run) proveRotation(ctx context.Context, plan reconcile.Plan, w work) (pr
 	return proof, err
 }
 
-// demanded is what a token that a rotation stores has to serve: what the environments of
-// the plan clone, and the inputs' repositories. Without a demand nothing is proved. It is an
-// error where a token must not be presented at all.
+// demanded returns what a rotation's token has to serve: the clones of the plan's
+// environments, and the inputs' repositories. Without a demand nothing is proved. It fails
+// when the token must not be presented at all.
 func (r run) demanded(plan reconcile.Plan, token sensitive.String) ([]preflight.Demand, error) {
 	secret := plan.Secrets[0].Credential
 	repositories := slices.Concat(credential.Repositories(plan.Users()), r.entry.Repositories)
@@ -386,11 +386,11 @@ func (r run) demanded(plan reconcile.Plan, token sensitive.String) ([]preflight.
 	return wanted, nil
 }
 
-// testsMore reports whether a rotation may test another environment than the first that
+// testsMore reports whether a rotation may test other environments than the first one that
 // clones.
 func (r run) testsMore() bool { return r.entry.SmokeTest && (r.entry.SmokeTestAll || r.lenient()) }
 
-// check asks a server what it says to a token of a rotation, and what else Token.Also may ask.
+// check proves a token of a rotation with a server. Also is Token.Also.
 func (r run) check(ctx context.Context, server preflight.Server, token sensitive.String, wanted []preflight.Demand, also func(context.Context)) (preflight.Proof, error) {
 	as := r.kindOf(token, wanted[0].Repository.Flavor)
 	as.Also = also
@@ -401,7 +401,7 @@ func (r run) check(ctx context.Context, server preflight.Server, token sensitive
 // proveOne proves one token of a rotation.
 func (r run) proveOne(ctx context.Context, server preflight.Server, secret credential.Credential, what string, token sensitive.String, wanted []preflight.Demand) (preflight.Proof, error) {
 	var also func(context.Context)
-	if !token.Same(r.job.Rotation.PreviousToken) { // it proves the token for everyone, so nothing that is needed follows
+	if !token.Same(r.job.Rotation.PreviousToken) { // this proof is the last one of the token, so nothing that is needed follows
 		also = r.asksWhenItEnds(token, wanted[0].Repository)
 	}
 	proof, err := r.check(ctx, server, token, wanted, also)
@@ -418,7 +418,8 @@ func (r run) proveOne(ctx context.Context, server preflight.Server, secret crede
 	return proof, nil
 }
 
-// kindOf is as what a token is presented: as the inputs say, else as its prefix tells.
+// kindOf is the kind as which a token is presented: the inputs' token_kind, or what its
+// prefix suggests.
 func (r run) kindOf(token sensitive.String, flavor bitbucket.Flavor) (as preflight.Token) {
 	if r.entry.KindCertain {
 		return preflight.Token{Kind: r.entry.TokenKind, Certain: true}
@@ -427,8 +428,8 @@ func (r run) kindOf(token sensitive.String, flavor bitbucket.Flavor) (as preflig
 	return as
 }
 
-// refusePrompt fails when the inputs tell an agent the commit that it has to find. Of
-// several entries that is their own.
+// refusePrompt fails when smoke_test_prompt names the commit that an agent has to find.
+// With several entries, only those fail whose prompt does.
 func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
 	var list []error
 	for i, user := range plan.Users() {
@@ -438,7 +439,7 @@ func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
 			err := fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit)
 			if e := &plan.Environments[i]; !r.alone() {
 				isRead := e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID)
-				if *e = e.Failed(err); !isRead { // else its environment reads the secret as it stays, which nobody has proved
+				if *e = e.Failed(err); !isRead { // an environment that stays as it is and reads the secret was not proved
 					continue
 				}
 			}

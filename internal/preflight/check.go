@@ -19,35 +19,35 @@ type check struct {
 	demands      []Demand
 	token        Token // its kind becomes the one that the server accepts
 	requireWrite bool
-	each         bool // the demands do not stand or fall together
-	underWay     int  // most questions with the token under way
+	each         bool // one refused demand does not end the check
+	underWay     int  // how many questions may present the token at the same time
 	outages      atomic.Int32
 
 	asked   []Demand          // one for each repository and branch
-	places  map[demand]int    // of asked
-	offers  []bitbucket.Offer // by asked
-	primary int               // of asked: for which the token is proved first
-	reads   []answer          // to a clone, by asked
-	pushes  []error           // answers to a push, by asked
+	places  map[demand]int    // indexes into asked
+	offers  []bitbucket.Offer // one for each of asked
+	primary int               // index into asked: the token is proved for this one first
+	reads   []answer          // answers to a clone, one for each of asked
+	pushes  []error           // answers to a push, one for each of asked
 	basic   error             // Data Center's answer to the token as Basic
 
-	permitted map[bitbucket.Repository]bool // to push to, as far as a list tells
+	permitted map[bitbucket.Repository]bool // repositories that a list of the server shows as writable
 
-	public bool  // everybody may clone the primary repository
-	rest   error // then, the answer of the REST to the token
+	public bool  // everyone may clone the primary repository
+	rest   error // the REST's answer to the token, asked where public is true
 
-	scopes  []string // of the token, where git's address tells them
-	granted []string // the same, where the REST does
+	scopes  []string // the token's, as git's address reports them
+	granted []string // the token's, as the REST reports them
 }
 
-// answer is what a repository says to a clone.
+// answer is a repository's answer to a clone.
 type answer struct {
 	head  string
 	err   error
-	known bool // it was asked
+	known bool // there is an answer
 }
 
-// demand is what one question answers.
+// demand identifies the question that answers a Demand.
 type demand struct {
 	folded bitbucket.Repository
 	branch string
@@ -59,7 +59,7 @@ func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check
 	c := &check{server: s, demands: demands, token: token, requireWrite: requireWrite, underWay: mostUnderWay, places: map[demand]int{}}
 	for _, d := range demands {
 		if d.Never == nil && !c.token.Certain && d.As != "" {
-			c.token.Kind, c.token.Certain = d.As, true // as environments present it
+			c.token.Kind, c.token.Certain = d.As, true // environments present it so
 		}
 	}
 	for _, d := range demands {
@@ -78,13 +78,12 @@ func newCheck(s Server, demands []Demand, token Token, requireWrite bool) *check
 	return c
 }
 
-// admits reports whether the token may be presented for a demand, in the way in
-// which it will be.
+// admits reports whether the token may be presented for a demand as the kind that it has.
 func (c *check) admits(d Demand) bool {
 	return d.Never == nil && (d.As == "" || d.As == c.token.Kind)
 }
 
-// run asks everything, in the order that Check describes.
+// run asks all questions, in the order that Check describes.
 func (c *check) run(ctx context.Context) (Proof, error) {
 	if len(c.asked) == 0 {
 		return c.proof(), nil
@@ -111,9 +110,9 @@ func (c *check) run(ctx context.Context) (Proof, error) {
 	return c.proof(), nil
 }
 
-// goesOn reports whether what the primary repository has answered is its own matter, so
-// that the token may be proved for the next one: it is no refusal of the token, no locked
-// owner, and not the third outage.
+// goesOn reports whether the answer of the primary repository concerns that repository
+// alone, so that the token may be proved for the next one. A refusal of the token, a locked
+// owner and the third outage end the check.
 func (c *check) goesOn(ctx context.Context) bool {
 	err := c.reads[c.primary].err
 	var refused *bitbucket.Refusal
@@ -129,29 +128,29 @@ func (c *check) goesOn(ctx context.Context) bool {
 }
 
 const (
-	// mostUnderWay is how many questions with the token are under way before the server
-	// has taken it: as many as may be refused with 401, so more would only wait.
+	// mostUnderWay is how many questions may present the token at the same time before the
+	// server has accepted it. It is the number of answers of 401 that the token may draw.
 	mostUnderWay = 2
-	// mostTried is for how many repositories, one after the other, a token is proved
-	// first.
+	// mostTried is how many repositories are asked first, one after another, until one of
+	// them accepts the token.
 	mostTried = 5
-	// mostOutages is how many repositories may fail to answer until it is the server
-	// that is taken to be out of order.
+	// mostOutages is how many repositories may fail to answer. After that many, the server
+	// counts as out of order.
 	mostOutages = 3
-	// fewest is how many clones have to be open for Data Center's lists to be asked: they
-	// are two requests at least.
+	// fewest is the number of open clones from which Data Center's lists are asked. The
+	// lists take at least two requests.
 	fewest = 4
 )
 
-// asksPush reports whether a push is asked for.
+// asksPush reports whether to ask for a push.
 func (c *check) asksPush(at int) bool {
 	return !c.token.ReadOnly && (at == c.primary || c.requireWrite && !c.asked[at].Reads)
 }
 
-// askPrimary asks for the primary repository with the token, and at the same time
-// as nobody, for a server may give what is public to everybody and never look at
-// the token. Done says that the error ends the check; else it is a refusal of this
-// repository.
+// askPrimary asks for the primary repository with the token, and at the same time without
+// a credential: a server may serve a public repository without looking at the token. If
+// done is true, the error ends the check. Otherwise an error is a refusal of this
+// repository alone.
 func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 	primary := c.asked[c.primary]
 	asking, stop := context.WithCancel(ctx)
@@ -163,7 +162,7 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 	})
 	offer, err := c.login(ctx)
 	if err != nil {
-		stop() // whoever else may read it, the token may not
+		stop() // it no longer matters whether the repository is public
 	}
 	_ = nobody.Wait()
 	c.reads[c.primary], c.scopes, c.offers[c.primary] = answer{"", err, true}, offer.Scopes, offer
@@ -178,9 +177,9 @@ func (c *check) askPrimary(ctx context.Context) (err error, done bool) {
 	return nil, false
 }
 
-// login finds the way in which the primary repository accepts the token. When
-// the kind is a guess that is refused with 401, the other kind is tried, and its
-// answer counts unless that is 401 too.
+// login finds the kind of token as which the primary repository accepts the token. When
+// the kind is a guess and is refused with 401, the other kind is tried. The second answer
+// counts unless it is 401 too.
 func (c *check) login(ctx context.Context) (bitbucket.Offer, error) {
 	primary, kinds := c.asked[c.primary], []bitbucket.TokenKind{c.token.Kind}
 	if !c.token.Certain {
@@ -196,23 +195,23 @@ func (c *check) login(ctx context.Context) (bitbucket.Offer, error) {
 		}
 		refused = cmp.Or(refused, err)
 		presented = append(presented, kind.Login().String())
-		c.underWay = 1 // one more such answer may come; the next questions go one by one, in order
+		c.underWay = 1 // one more 401 is allowed, so the next questions go one by one, in order
 	}
 	return bitbucket.Offer{}, fmt.Errorf("%w (presented as %s)", refused, strings.Join(presented, ", then as "))
 }
 
-// question is one that presents the token, and the place of its answer.
+// question presents the token. It has a place for its answer.
 type question struct {
 	answer *error
 	ask    func(context.Context) error
-	more   func(context.Context) error // of what the answer has allowed; nil: there is no more
+	more   func(context.Context) error // asks further after a good answer; nil: nothing more is asked
 	needed bool                        // an outage is an error of the check
 }
 
-// askAll asks so many questions at a time, and begins each after those before it, so that
-// it is the last ones that are left when no more may be refused. Beside them as many ask
-// for more of what was just allowed. An outage ends it early, for it says nothing of the
-// token.
+// askAll asks up to underWay questions at the same time, in their order: when no further
+// answer of 401 is allowed, the last questions are the ones that are not asked. As many
+// more may ask further about what was just allowed. An outage of a needed question ends it
+// early, because it says nothing about the token.
 func (c *check) askAll(ctx context.Context, questions []question) error {
 	asking, within := group.WithContext(ctx)
 	asks, mores := make(chan struct{}, c.underWay), make(chan struct{}, c.underWay)
@@ -238,10 +237,11 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 			return *q.answer
 		})
 	}
-	return asking.Wait() // the error is in its place too
+	return asking.Wait() // the error is also in its question's place
 }
 
-// clone asks one of the demands for a clone, and then for its refs where they are wanted.
+// clone asks whether a demand's clone is allowed, and then for its refs where these are
+// wanted.
 func (c *check) clone(at int) question {
 	d := c.asked[at]
 	q := question{answer: &c.reads[at].err, needed: true, ask: func(ctx context.Context) (err error) {
@@ -254,7 +254,7 @@ func (c *check) clone(at int) question {
 	return q
 }
 
-// refs asks for the refs that one of the demands was offered.
+// refs asks for the refs that a demand's repository has offered.
 func (c *check) refs(at int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		refs, err := c.offers[at].Refs(ctx)
@@ -263,12 +263,12 @@ func (c *check) refs(at int) func(context.Context) error {
 	}
 }
 
-// askTheRest asks all that the primary repository's answer left open: first what
-// nobody can do without, which is the REST where the primary is public, the other
-// clones and whether Basic works, and when these are answered, the pushes, unless they are
-// demanded, and what Token.Also asks. After a refusal only the other clones are open, so
-// that all that refuse are named, and where the demands do not stand or fall together, the
-// pushes that are demanded.
+// askTheRest asks what the primary repository's answer left open. The needed questions come
+// first: the REST where the primary repository is public, the other clones, whether Basic
+// works, and the pushes that are demanded. The optional ones follow when these are
+// answered: a push that is not demanded, and Token.Also. After a refusal it asks only for
+// the other clones, so that the error names every repository that refuses; with each, it
+// also asks for the pushes that are demanded.
 func (c *check) askTheRest(ctx context.Context, refused error) error {
 	primary, as := c.asked[c.primary].Repository, c.token.Kind.Login()
 	if c.token.Accepted || refused == nil && !c.public {
@@ -301,14 +301,15 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	case c.token.Accepted, refused != nil && !c.each:
 		return c.askAll(ctx, first)
 	case refused != nil && !c.requireWrite:
-		then = nil // of which there would only be a warning
+		then = nil // they would only lead to a warning
 	case refused == nil && primary.Flavor == bitbucket.DataCenter:
 		first = append(first, question{answer: &c.basic, needed: true, ask: func(ctx context.Context) error {
 			return c.server.CheckClone(ctx, primary, bitbucket.Login{User: c.token.Kind.User()})
 		}})
 	}
-	// Who is asked so much at once locks nobody out. Pushes that are demanded come in their
-	// turn. One that is not must leave an attempt, so nothing may be open that can spend one.
+	// A server that may be asked so much at once does not lock accounts. Pushes that are
+	// demanded come in their turn. One that is not demanded must leave an attempt, so it
+	// waits until no other question can spend one.
 	if c.underWay > mostUnderWay || c.requireWrite {
 		first, then = append(first, then...), nil
 	}
@@ -324,9 +325,10 @@ func (c *check) askTheRest(ctx context.Context, refused error) error {
 	return c.askAll(ctx, then)
 }
 
-// askLists asks Data Center, which locks accounts and is asked about few repositories at a
-// time, for lists of what the token may do. What is in them need not be asked one by one,
-// but for a branch, of which they say nothing. Nothing depends on an answer.
+// askLists asks a Data Center for lists of what the token may do, because there few
+// questions may present the token at the same time. A repository in a list need not be
+// asked about, except for a branch, which the lists do not show. No check depends on an
+// answer.
 func (c *check) askLists(ctx context.Context, primary bitbucket.Repository) {
 	var open []int
 	pushes := false

@@ -7,9 +7,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Once is a Server that is asked each question once: a second Check with one token finds
-// the answers of the first, refusals and outages too. What the end of a context cut short is
-// asked anew. Safe for concurrent use.
+// Once is a Server that is asked each question once. A second Check with the same token
+// finds the answers of the first, including refusals and outages. A question that was cut
+// short by the end of its context is asked again. Safe for concurrent use.
 type Once struct {
 	Server
 	mu      sync.Mutex
@@ -17,7 +17,7 @@ type Once struct {
 	first   bitbucket.Repository
 }
 
-// asked is a question, by what its answer depends on.
+// asked identifies a question by everything that its answer depends on.
 type asked struct {
 	what   string
 	of     bitbucket.Repository
@@ -26,15 +26,15 @@ type asked struct {
 	writes bool
 }
 
-// spelled is a repository in the one spelling that stands for all of them. The scheme stays:
-// over another one the question is another.
+// spelled is a repository in the one spelling that stands for all of its spellings. The
+// scheme stays, because over another scheme it is another question.
 func spelled(r bitbucket.Repository) bitbucket.Repository {
 	folded := r.Folded()
 	folded.Scheme = r.Scheme
 	return folded
 }
 
-// answered is what was answered.
+// answered is the answer to a question.
 type answered[T any] struct {
 	value T
 	err   error
@@ -43,16 +43,17 @@ type answered[T any] struct {
 // NewOnce returns a Once for the questions about one token.
 func NewOnce(s Server) *Once { return &Once{Server: s, answers: map[asked]any{}} }
 
-// Begin asks what Check asks first of all, when this is the first of its demands. The
-// answers are for Check.
+// Begin asks the first questions of a Check whose first demand this is. Check then finds
+// the answers.
 func (o *Once) Begin(ctx context.Context, d Demand, token Token) {
 	if c := newCheck(o, []Demand{d}, token, false); len(c.asked) > 0 {
 		_, _ = c.askPrimary(ctx)
 	}
 }
 
-// Lead returns the demands with those first that are about the repository for which the
-// token was presented first. So a token that was refused there is not presented elsewhere.
+// Lead returns the demands in another order: those about the repository to which the token
+// was presented first come first. So a token that was refused there is not presented
+// elsewhere.
 func (o *Once) Lead(demands []Demand) []Demand {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,7 +68,7 @@ func (o *Once) Lead(demands []Demand) []Demand {
 	return append(first, rest...)
 }
 
-// ask asks a question unless it was answered.
+// ask asks a question unless there is an answer.
 func ask[T any](ctx context.Context, o *Once, q asked, send func() (T, error)) (T, error) {
 	if known, found := o.find(q); found {
 		a := known.(answered[T])
@@ -89,7 +90,7 @@ func (o *Once) find(q asked) (answer any, found bool) {
 	return answer, found
 }
 
-// refused is ask for a question of which one thing alone was to be learnt, why not.
+// refused is ask for a question that is only answered by yes or by a reason why not.
 func refused(ctx context.Context, o *Once, q asked, send func() error) error {
 	_, err := ask(ctx, o, q, func() (struct{}, error) { return struct{}{}, send() })
 	return err
