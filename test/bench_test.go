@@ -63,7 +63,7 @@ func measureAt(b *testing.B, latency time.Duration, job, prepare func(*world)) {
 	b.ReportMetric(float64(memory)/1e6, "MB/peak")
 }
 
-// measured is must, and w.memory is the program's own peak. The number that a finished process
+// measured is must, w.processors the time of all processors, and w.memory the program's own peak. The number that a finished process
 // leaves starts at that of the process that started it, which here holds both servers.
 //
 // Source: https://github.com/torvalds/linux/blob/v6.1/fs/exec.c (setmax_mm_hiwater_rss) and
@@ -77,6 +77,7 @@ func (w *world) measured(inputs map[string]string, args ...string) {
 	r := w.finished(command, directory, stdout.String(), stderr.String())
 	require.Equal(w.t, 0, r.code, r.log)
 	w.memory = memory
+	w.processors = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 }
 
 // watched runs a command and looks every millisecond how much memory it has had, in bytes.

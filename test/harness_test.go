@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,6 +91,8 @@ type world struct {
 	dialect   dialect
 	written   []string // everything that the program wrote, run by run
 	memory    int64    // most bytes that the last process had
+
+	processors time.Duration // that the last measured process used
 
 	// What nothing may show: as it is, and in lower case; and how many minted tokens are among it.
 	hidden, hiddenInLower []string
