@@ -41,13 +41,13 @@ func Mistyped(strays []Stray) (warnings []string, pasted []sensitive.String) {
 	return slices.Compact(warnings), pasted // one warning for all elements of a list
 }
 
-// ourPrefixes are prefixes that other software hardly uses.
-var ourPrefixes = []string{"WARP_", "SMOKE_", "SCHEDULE_", "MINT_", "BITBUCKET_TOKEN"}
+// ourPrefixes, in lower case, are prefixes that other software hardly uses.
+var ourPrefixes = []string{"warp_", "smoke_", "schedule_", "mint_", "bitbucket_token"}
 
-// ofService are the variables that Kubernetes and Docker set for each service.
+// ofService are the variables that Kubernetes and Docker set for each service, in lower case.
 //
 // Source: https://kubernetes.io/docs/tutorials/services/connect-applications-service/
-var ofService = regexp.MustCompile(`_(?:SERVICE_(?:HOST|PORT).*|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)$`)
+var ofService = regexp.MustCompile(`_(?:service_(?:host|port).*|port(?:_\d+_(?:tcp|udp|sctp).*)?)$`)
 
 // shortName bounds the names that are one letter away from other common variables: TEAM
 // from TERM, MODE from NODE. For a shorter name only two exchanged letters count as a
@@ -58,14 +58,14 @@ const shortName = 6
 // away. A third of the letters may be wrong when the variable has one of ourPrefixes,
 // or when all variables with its prefix are inputs.
 func (s Stray) nearest() string {
-	name := strings.ToUpper(s.Name)
+	name := strings.ToLower(s.Name)
 	if len(name) > longestName || ofService.MatchString(name) && !s.Alone {
 		return ""
 	}
 	isOurs := s.Alone || s.Prefix != "" || slices.ContainsFunc(ourPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 	nearest, least := "", longestName
-	for _, input := range Inputs() {
-		to := strings.ToUpper(input.Name)
+	for _, input := range table {
+		to := input.Name
 		reach := 1
 		if isOurs {
 			reach = max(1, len(name)/3, len(to)/3)

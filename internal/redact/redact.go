@@ -67,6 +67,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -85,7 +86,7 @@ const (
 
 // Redactor knows secrets. The zero value and nil know none. It does not change,
 // so it may be used from many goroutines.
-type Redactor struct{ readings []reading }
+type Redactor struct{ readings func() []*reading }
 
 // reading is a way to read a text, and what to search for in it.
 type reading struct {
@@ -94,24 +95,24 @@ type reading struct {
 }
 
 // New returns a Redactor of secrets. Those that are shorter than 4 bytes are
-// not hidden.
+// not hidden. It learns them at the first text: most answers need no Redactor.
 func New(secrets ...sensitive.String) *Redactor {
-	readings := []reading{{alphabet: visible}, {alphabet: letters}, {alphabet: base64Letters}}
+	secrets = slices.Clone(secrets)
+	return &Redactor{sync.OnceValue(func() []*reading { return learned(secrets) })}
+}
+
+// learned are the readings of secrets that have something to search for.
+func learned(secrets []sensitive.String) []*reading {
+	readings := []*reading{{alphabet: visible}, {alphabet: letters}, {alphabet: base64Letters}}
 	var by reader
 	for _, secret := range secrets {
 		for _, line := range Pieces(secret) {
-			for i := range readings {
-				readings[i].learn(line, &by)
+			for _, one := range readings {
+				one.learn(line, &by)
 			}
 		}
 	}
-	r := &Redactor{}
-	for _, one := range readings {
-		if !one.needles.empty() {
-			r.readings = append(r.readings, one)
-		}
-	}
-	return r
+	return slices.DeleteFunc(readings, func(one *reading) bool { return one.needles.empty() })
 }
 
 // Pieces are the lines of a secret that are long enough to be hidden, without
@@ -215,7 +216,7 @@ func (r *reader) all(text string, a alphabet, decode bool) string {
 
 // Redact returns text with every piece of a secret replaced by ***.
 func (r *Redactor) Redact(text string) string {
-	if r == nil {
+	if r == nil || r.readings == nil || len(text) < shortestSecret {
 		return text
 	}
 	var found []span
@@ -224,7 +225,7 @@ func (r *Redactor) Redact(text string) string {
 		ways = []bool{false, true}
 	}
 	reader := reader{text: text}
-	for _, one := range r.readings {
+	for _, one := range r.readings() {
 		for _, decode := range ways {
 			reader.alphabet, reader.decode = one.alphabet, decode
 			reader.run(func() {

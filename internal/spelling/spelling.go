@@ -26,25 +26,25 @@ func Nearest(name string, names []string) string {
 // Edits is how many letters of a must be changed, inserted, removed or exchanged with
 // the next one to get b: the optimal string alignment distance.
 func Edits(a, b string) int {
-	rows := make([][]int, len(a)+1) // rows[i][j]: from a[:i] to b[:j]
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
+	width := len(b) + 1
+	rows := make([]int, 3*width) // from the last three beginnings of a to each of b
+	for j := range width {
+		rows[j] = j
 	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
+	before, last, row := rows[2*width:], rows[:width:width], rows[width:2*width]
 	for i := 1; i <= len(a); i++ {
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			change := rows[i-1][j-1]
+			change := last[j-1]
 			if a[i-1] != b[j-1] {
 				change++
 			}
-			rows[i][j] = min(change, rows[i-1][j]+1, rows[i][j-1]+1)
+			row[j] = min(change, last[j]+1, row[j-1]+1)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
+		before, last, row = last, row, before
 	}
-	return rows[len(a)][len(b)]
+	return last[len(b)]
 }
