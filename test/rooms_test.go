@@ -51,7 +51,7 @@ var rooms = map[string]room{
 	"warpapi":      {knows: []string{"group", "plural", "redact", "sensitive", "transport", "warp"}, doors: []string{"github.com/Khan/genqlient", "github.com/google/uuid", "golang.org/x/net"}, net: true, plain: true},
 	"bitbucketapi": {knows: []string{"bitbucket", "plural", "redact", "sensitive", "transport"}, net: true, plain: true},
 	"insights":     {knows: []string{"bitbucket", "transport"}, net: true, clock: true},
-	"config":       {knows: []string{"bitbucket", "cron", "factory", "manifest", "plural", "problem", "redact", "sensitive", "setup", "shell", "spelling", "warp"}, doors: []string{"github.com/caarlos0/env/v11", "github.com/distribution/reference"}, plain: true},
+	"config":       {knows: []string{"bitbucket", "cron", "factory", "manifest", "plural", "problem", "redact", "sensitive", "setup", "shell", "spelling", "warp"}, doors: []string{"github.com/caarlos0/env/v11"}, plain: true},
 	"mint":         {knows: []string{"bitbucket", "grace", "sensitive"}, clock: true},
 	"preflight":    {knows: []string{"bitbucket", "credential", "group"}},
 	"reconcile":    {knows: []string{"bitbucket", "credential", "grace", "group", "plural", "sensitive", "setup", "shell", "warp"}, clock: true},

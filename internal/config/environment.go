@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf8"
-
-	"github.com/distribution/reference"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
@@ -93,8 +92,13 @@ func (p *parser) environment() {
 	}
 	c.DockerImage = in.DockerImage
 	if in.DockerImage != "" && !p.holdsSecret(in.DockerImage) {
-		if _, err := reference.ParseNormalizedNamed(in.DockerImage); err != nil {
-			p.add("docker_image", "give a reference such as ubuntu:24.04", "%q is not an image: %v", in.DockerImage, err)
+		const remedy = "give a reference such as ubuntu:24.04"
+		switch {
+		case isImage(in.DockerImage):
+		case isImage(strings.ToLower(in.DockerImage)):
+			p.add("docker_image", remedy, "%q is not an image, whose name is in lower case", in.DockerImage)
+		default:
+			p.add("docker_image", remedy, "%q is not an image", in.DockerImage)
 		}
 	}
 }
