@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // address is a URL split into its parts, before any check.
@@ -133,13 +134,15 @@ func (a address) read(flavor Flavor) reading {
 var others = []string{"github.com", "ssh.github.com", "gitlab.com", "altssh.gitlab.com", "dev.azure.com", "ssh.dev.azure.com", "codeberg.org", "git.sr.ht"}
 
 // hostName matches a host name or an IPv4 address.
-var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+var hostName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+})
 
 // place splits and checks the host. Port is empty for the scheme's default port;
 // without a scheme that of https.
 func (a address) place() (host, port, reason string) {
 	host, port, _ = strings.Cut(a.host, ":")
-	if !hostName.MatchString(host) {
+	if !hostName().MatchString(host) {
 		return "", "", hasBadHost
 	}
 	if port == "" {

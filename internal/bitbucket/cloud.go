@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // cloudHost is where Bitbucket Cloud serves git over HTTPS.
@@ -19,9 +20,11 @@ const (
 )
 
 // lookAlike matches hosts that look like bitbucket.org at first sight.
-var lookAlike = regexp.MustCompile(`[a-z0-9_-]bitbucket\.org$|bitbucket\.org[.-]`)
+//
+// This expression and the others of the package are compiled when one is needed. A run needs few.
+var lookAlike = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[a-z0-9_-]bitbucket\.org$|bitbucket\.org[.-]`) })
 
-func isLookAlike(host string) bool { return lookAlike.MatchString(host) }
+func isLookAlike(host string) bool { return lookAlike().MatchString(host) }
 
 // isOnCloud reports whether host is bitbucket.org or a subdomain, such as
 // "api.bitbucket.org".
@@ -33,8 +36,8 @@ func isOnCloud(host string) bool {
 //
 // Source: Atlassian Support, "What is a slug?"
 var (
-	workspaceID = regexp.MustCompile(`^[a-z0-9_-]+$`)
-	cloudSlug   = regexp.MustCompile(`^\.*[a-z0-9_-][a-z0-9_.-]*$`)
+	workspaceID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9_-]+$`) })
+	cloudSlug   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.*[a-z0-9_-][a-z0-9_.-]*$`) })
 )
 
 // readCloud reads the path of a URL on bitbucket.org or a subdomain of it:
@@ -53,7 +56,7 @@ func (a address) readCloud(host, port string) reading {
 	owner := strings.ToLower(path[0])
 	slug := strings.TrimSuffix(strings.ToLower(path[1]), ".git")
 	switch {
-	case !workspaceID.MatchString(owner), !cloudSlug.MatchString(slug):
+	case !workspaceID().MatchString(owner), !cloudSlug().MatchString(slug):
 		return reading{reason: hasBadName}
 	case strings.HasSuffix(slug, ".git"):
 		return reading{reason: hasGitTwice}

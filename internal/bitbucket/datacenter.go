@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Reasons to refuse a URL on Data Center.
@@ -18,9 +19,9 @@ const (
 // https://docs.atlassian.com/bitbucket-server/javadoc/9.6.0/ and Atlassian
 // Support, "What is a slug?"
 var (
-	projectKey  = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*|~[A-Za-z0-9_.-]+)$`)
-	serverSlug  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	contextPath = regexp.MustCompile(`^(/\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*$`)
+	projectKey  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*|~[A-Za-z0-9_.-]+)$`) })
+	serverSlug  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`) })
+	contextPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/\.*[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*$`) })
 )
 
 // readDataCenter reads the path of a URL on a Data Center server. A context path may
@@ -95,7 +96,7 @@ func (r Repository) named(context []string, owner, slug, reason string) reading 
 	}
 	r.Owner, r.Slug = owner, strings.TrimSuffix(slug, ".git")
 	switch {
-	case !contextPath.MatchString(r.Context), !projectKey.MatchString(r.Owner), !serverSlug.MatchString(r.Slug):
+	case !contextPath().MatchString(r.Context), !projectKey().MatchString(r.Owner), !serverSlug().MatchString(r.Slug):
 		return reading{reason: hasBadName}
 	case strings.HasSuffix(r.Slug, ".git"):
 		return reading{reason: hasGitTwice}

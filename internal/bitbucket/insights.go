@@ -3,6 +3,7 @@ package bitbucket
 import (
 	"net/url"
 	"regexp"
+	"sync"
 )
 
 // Build is a build of Bitbucket Pipelines, as a job inside of it sees it.
@@ -14,14 +15,14 @@ type Build struct {
 }
 
 var (
-	commitHash  = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	buildNumber = regexp.MustCompile(`^[0-9]{1,18}$`)
+	commitHash  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{40}$`) })
+	buildNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,18}$`) })
 )
 
 // IsKnown reports whether each part of the build is what Bitbucket gives, and so a part of a
 // path and nothing more.
 func (b Build) IsKnown() bool {
-	return workspaceID.MatchString(b.Workspace) && cloudSlug.MatchString(b.Slug) && commitHash.MatchString(b.Commit) && buildNumber.MatchString(b.Number)
+	return workspaceID().MatchString(b.Workspace) && cloudSlug().MatchString(b.Slug) && commitHash().MatchString(b.Commit) && buildNumber().MatchString(b.Number)
 }
 
 // Page is the page of the build.

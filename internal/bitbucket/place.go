@@ -74,13 +74,13 @@ func (a address) readCloudPlace() (p Place, reason string) {
 	}
 	p.Home = Repository{Flavor: Cloud, Scheme: "https", Host: cloudHost, Owner: strings.ToLower(a.path[0])}
 	switch rest := a.path[1:]; {
-	case !workspaceID.MatchString(p.Home.Owner):
+	case !workspaceID().MatchString(p.Home.Owner):
 		return Place{}, hasBadName
 	case len(rest) == 0:
 	case rest[0] != "workspace":
 		return Place{}, isRepository
 	case len(rest) > 2 && rest[1] == "projects":
-		if p.Project = rest[2]; !projectKey.MatchString(p.Project) {
+		if p.Project = rest[2]; !projectKey().MatchString(p.Project) {
 			return Place{}, hasBadName
 		}
 	}
@@ -105,7 +105,7 @@ func (a address) readServerPlace(host, port string) (p Place, reason string) {
 	if p.Home.Owner = a.path[at+1]; a.path[at] == "users" {
 		p.Home.Owner = "~" + strings.TrimPrefix(p.Home.Owner, "~")
 	}
-	if !contextPath.MatchString(p.Home.Context) || !projectKey.MatchString(p.Home.Owner) {
+	if !contextPath().MatchString(p.Home.Context) || !projectKey().MatchString(p.Home.Owner) {
 		return Place{}, hasBadName
 	}
 	return p, ""

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
@@ -93,7 +94,7 @@ func (p *parser) command(number int, command string) {
 	switch {
 	case p.spelledOut(number, command), p.holdsSecret(command): // leaks reports the latter
 		return
-	case emptied.MatchString(command):
+	case emptied().MatchString(command):
 		p.add(input, "quote the command so that the CI's shell leaves $VARIABLES alone", "line %d: a variable in it was replaced by nothing before the program started", number)
 		return
 	}
@@ -126,8 +127,10 @@ func (p *parser) spelledOut(number int, line string) bool {
 
 // emptied finds the traces of a variable that a shell has replaced by an empty value: a
 // URL with an empty user or password, and a header that ends after its scheme.
-var emptied = regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
-	`\b(?:bearer|basic)[ \\]+["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
+var emptied = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)://[^/@\s"']*:@|://@|x-(?:bitbucket-api-)?token-auth:@|` +
+		`\b(?:bearer|basic)[ \\]+["']+(?:[\s;&|)]|$)|authorization: *(?:bearer|basic)$`)
+})
 
 // validRef follows git's rules for names of branches and tags.
 //

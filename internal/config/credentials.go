@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
@@ -19,7 +20,7 @@ type paste struct {
 }
 
 // path is what a job gets from a File variable of GitLab. Its remedy is pathRemedy.
-var path = paste{form: regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), is: "is the path of a file", public: true}
+var path = paste{is: "is the path of a file", public: true}
 
 // Remedies that several pastes share.
 const (
@@ -34,34 +35,36 @@ const (
 // pastes are tried in order: the first that fits says what was pasted. None fits a
 // token of Bitbucket or Warp, which holds letters, digits and + / = _ - . @ and no
 // white space.
-var pastes = []paste{
-	{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", passAfterEquals, false},
-	// $NAME, ${NAME}, ${{ secrets.NAME }}, $(NAME), $[variables.NAME], %NAME%, {{ .NAME }}
-	{regexp.MustCompile(`(?s)^(?:\$[A-Za-z_{(\[].*|%[A-Za-z_][A-Za-z0-9_]*%|\{\{.*\}\})$`),
-		"is the name of a variable, not its value", "pass the variable's value; check that it is defined for this job", false},
-	{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key", false},
-	{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself, false},
-	{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare, false},
-	{regexp.MustCompile(`^-----BEGIN `), "is a key or certificate in PEM", passItself, false},
-	{regexp.MustCompile(`^(?:ssh-[a-z0-9]+|ecdsa-\S+) `), "is an SSH key", passItself, false},
-	{regexp.MustCompile(`^machine\s`), "is a line of .netrc", "pass what follows the word password", false},
-	{regexp.MustCompile(`^(?:git|curl|wget|docker|oz)\s`), "is a whole command", "pass only the token or key inside", false},
-	{regexp.MustCompile(`(?i)^(?:export|set|setx|env|declare|arg|-e|--env)\s|^(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]*)\s*=\s*[^=\s]|^(?:\w*_)?(?:token|key|password|secret)\s*=\s*[^=\s]`),
-		"is an assignment to a variable", passAfterEquals, false},
-	{regexp.MustCompile(`(?i)^(?:-H\s+|http\.\S*extraheader\s*[=:]?\s*)?['"]?(?:authorization\s*:\s*)?basic\s`),
-		"is a header of HTTP's scheme Basic, which encodes user and token together", passItself, false},
-	{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter, false},
-	{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter, false},
-	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s:@]*:\S*@|^[^:/\s]+:[^/\s]\S*@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
-		"is a URL with credentials in it", "pass only what is between the user's colon and the @", false},
-	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://\S*@`), "is a URL with a user in it", passURL, false},
-	{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://|^(?:www\.)?bitbucket\.org/`), "is a URL", passURL, true},
-	{regexp.MustCompile(`^git@|^[^\s:@]+@[^\s:@]+:\S+\.git$`), "is the SSH address of a repository", passURL, true},
-	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[^\s:@/]+:`), "begins with an e-mail address", passAfterColon, false},
-	{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[A-Za-z]{2,}$`), "is an e-mail address", passItself, true},
-	{regexp.MustCompile(`^x-(?:bitbucket-api-)?token-auth\b`), "begins with a user name", passAfterColon, false},
-	path,
-}
+var pastes = sync.OnceValue(func() []paste {
+	return []paste{
+		{regexp.MustCompile(`^\$(?:env:)?[A-Za-z_]\w*\s*=`), "is an assignment to a variable", passAfterEquals, false},
+		// $NAME, ${NAME}, ${{ secrets.NAME }}, $(NAME), $[variables.NAME], %NAME%, {{ .NAME }}
+		{regexp.MustCompile(`(?s)^(?:\$[A-Za-z_{(\[].*|%[A-Za-z_][A-Za-z0-9_]*%|\{\{.*\}\})$`),
+			"is the name of a variable, not its value", "pass the variable's value; check that it is defined for this job", false},
+		{regexp.MustCompile(`(?s)^(?:\{.*\}|\[.*"[^"]*".*\]|[\[{]\s*".*|"[^"]*"\s*:.*)$`), "is JSON", "pass only the value inside that is the token or key", false},
+		{regexp.MustCompile(`^(?:\*+|<[^<>]*>|\[[A-Za-z ]+\])$`), "is a placeholder", passItself, false},
+		{regexp.MustCompile(`(?s)^(?:"[^"]+"|'[^']+'|` + "`[^`]+`" + `)$`), "has quotes around it", passBare, false},
+		{regexp.MustCompile(`^-----BEGIN `), "is a key or certificate in PEM", passItself, false},
+		{regexp.MustCompile(`^(?:ssh-[a-z0-9]+|ecdsa-\S+) `), "is an SSH key", passItself, false},
+		{regexp.MustCompile(`^machine\s`), "is a line of .netrc", "pass what follows the word password", false},
+		{regexp.MustCompile(`^(?:git|curl|wget|docker|oz)\s`), "is a whole command", "pass only the token or key inside", false},
+		{regexp.MustCompile(`(?i)^(?:export|set|setx|env|declare|arg|-e|--env)\s|^(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]*)\s*=\s*[^=\s]|^(?:\w*_)?(?:token|key|password|secret)\s*=\s*[^=\s]`),
+			"is an assignment to a variable", passAfterEquals, false},
+		{regexp.MustCompile(`(?i)^(?:-H\s+|http\.\S*extraheader\s*[=:]?\s*)?['"]?(?:authorization\s*:\s*)?basic\s`),
+			"is a header of HTTP's scheme Basic, which encodes user and token together", passItself, false},
+		{regexp.MustCompile(`(?i)^(?:-H\s|http\.\S*extraheader|authorization *:|bearer\s|token\s)`), "begins with the name of an HTTP header or scheme", passAfter, false},
+		{regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*:\s`), "begins with a name and a colon", passAfter, false},
+		{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://[^/\s:@]*:\S*@|^[^:/\s]+:[^/\s]\S*@[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?/`),
+			"is a URL with credentials in it", "pass only what is between the user's colon and the @", false},
+		{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://\S*@`), "is a URL with a user in it", passURL, false},
+		{regexp.MustCompile(`(?i)^[a-z][a-z0-9+.-]*://|^(?:www\.)?bitbucket\.org/`), "is a URL", passURL, true},
+		{regexp.MustCompile(`^git@|^[^\s:@]+@[^\s:@]+:\S+\.git$`), "is the SSH address of a repository", passURL, true},
+		{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[^\s:@/]+:`), "begins with an e-mail address", passAfterColon, false},
+		{regexp.MustCompile(`^[^\s:@/]+@[^\s:@/]+\.[A-Za-z]{2,}$`), "is an e-mail address", passItself, true},
+		{regexp.MustCompile(`^x-(?:bitbucket-api-)?token-auth\b`), "begins with a user name", passAfterColon, false},
+		{regexp.MustCompile(`^(?:~?/|\.\.?/|[A-Za-z]:\\)[^\r\n]*$`), path.is, "", path.public},
+	}
+})
 
 // pastedFor recognises a value that is not a secret itself. It also looks for a file
 // with the value as its path.
@@ -69,10 +72,10 @@ func (p *parser) pastedFor(input, value string) (found paste, ok bool) {
 	if value == "" || beginsLikeToken(value) {
 		return paste{}, false
 	}
-	at := slices.IndexFunc(pastes, func(known paste) bool { return known.form.MatchString(value) })
+	at := slices.IndexFunc(pastes(), func(known paste) bool { return known.form.MatchString(value) })
 	switch {
 	case at >= 0:
-		found = pastes[at]
+		found = pastes()[at]
 	case isEncoded(value):
 		found = paste{is: "is a token in Base64", remedy: "decode it first, and pass the token alone, without a user"}
 	case followsUser(value):
@@ -153,7 +156,7 @@ func isEncoded(value string) bool {
 // hide keeps a wrong value out of everything that is printed. Names of variables inside
 // it are not hidden, because messages need the names of inputs.
 func (p *parser) hide(value string) {
-	parts := variables.Split(value, -1)
+	parts := variables().Split(value, -1)
 	for i, part := range parts {
 		parts[i] = strings.Trim(part, "\"'`=:{}[]<>, \r\n\t")
 	}
@@ -171,13 +174,13 @@ const shortestPiece = 12
 
 // variables finds the names of inputs and of secrets' variables, except ordinary words
 // such as "mode".
-var variables = func() *regexp.Regexp {
+var variables = sync.OnceValue(func() *regexp.Regexp {
 	names := slices.Clone(secretVariables)
-	for _, input := range Inputs() {
+	for _, input := range table {
 		if strings.Contains(input.Name, "_") {
 			names = append(names, input.Name)
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
 	return regexp.MustCompile(`(?i)` + strings.Join(names, "|"))
-}()
+})

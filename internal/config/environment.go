@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
@@ -17,7 +18,7 @@ import (
 // Source: POSIX.1-2017, 3.235 Name; the 22 characters of Warp's ServerId.
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	serverID     = regexp.MustCompile(`^[A-Za-z0-9]{22}$`)
+	serverID     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{22}$`) })
 )
 
 // The names of the secret when none is given.
@@ -78,7 +79,7 @@ func DefaultSecretName(f bitbucket.Flavor) string {
 func (p *parser) environment() {
 	c, in := &p.config, p.in
 	c.EnvironmentID = in.EnvironmentID
-	if in.EnvironmentID != "" && !serverID.MatchString(in.EnvironmentID) {
+	if in.EnvironmentID != "" && !serverID().MatchString(in.EnvironmentID) {
 		p.add("environment_id", "copy it from Oz or from the outputs of an earlier run", "is not an ID, which has 22 letters and digits")
 	}
 	c.EnvironmentName = in.EnvironmentName

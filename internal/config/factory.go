@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/factory"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
@@ -15,7 +16,7 @@ type Factory struct {
 }
 
 // runnerName is the name of a file without its ending. It cannot be a path.
-var runnerName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+var runnerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`) })
 
 // ofEnvironment are the inputs that have no meaning when no environment is made.
 var ofEnvironment = []string{
@@ -43,7 +44,7 @@ func (p *parser) factory() {
 		return
 	case in.Factory == "" || len(lookalikes(in.Factory+in.FactoryRunner)) > 0: // leaks reports it
 		return
-	case in.FactoryRunner != "" && !runnerName.MatchString(in.FactoryRunner):
+	case in.FactoryRunner != "" && !runnerName().MatchString(in.FactoryRunner):
 		p.add("factory_runner", "give the name of its file in runners/, without .yaml", "is not the name of a runner")
 		return
 	}

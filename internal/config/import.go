@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/manifest"
@@ -117,12 +118,14 @@ func (i Import) DesiredEntry(text string) (Entry, error) {
 // one: a token with a known prefix, or any value in place of a variable.
 func (i Import) Hides(text string) bool {
 	isIn := func(secret sensitive.String) bool { return secret.In(text) }
-	return len(lookalikes(text)) > 0 || spelledLogin.MatchString(text) || slices.ContainsFunc(i.Job.Secrets(), isIn)
+	return len(lookalikes(text)) > 0 || spelledLogin().MatchString(text) || slices.ContainsFunc(i.Job.Secrets(), isIn)
 }
 
 // spelledLogin finds a password in a URL, or a credential in a header, that is not a
 // variable.
-var spelledLogin = regexp.MustCompile(`://[^\s/@:]*:[^\s/@$%]+@|(?i:authorization:\s*(?:bearer|basic)\s+)[^\s"'$%]`)
+var spelledLogin = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`://[^\s/@:]*:[^\s/@$%]+@|(?i:authorization:\s*(?:bearer|basic)\s+)[^\s"'$%]`)
+})
 
 // ManifestKeys are the keys of an entry: first those that cannot be defaults, then the
 // others in the order of the inputs.

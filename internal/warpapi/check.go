@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -18,12 +19,31 @@ import (
 //
 // Source: schema.graphql and agent-api-openapi.yaml; for users, the values that Warp's
 // client gets: a UID of Firebase, with a prefix for a service account.
+//
+// A regular expression with 128 repetitions takes longer to compile than all that it checks.
+func isObjectUID(text string) bool { return holds(text, 22, 22, "") } // of environments, schedules, teams
+
+func isUserUID(text string) bool {
+	return holds(strings.TrimPrefix(text, "serviceAccount:"), 1, 128, "_-")
+}
+
+func isPlainID(text string) bool { return holds(text, 0, 64, "_-") } // of objects whose IDs are not documented
+
+// holds reports whether a text has from least to most characters, all of them ASCII letters,
+// digits or one of others.
+func holds(text string, least, most int, others string) bool {
+	isOther := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(others, r)
+	}
+	return len(text) >= least && len(text) <= most && !strings.ContainsFunc(text, isOther)
+}
+
+// A plan needs neither of these.
 var (
-	objectUID  = regexp.MustCompile(`^[A-Za-z0-9]{22}$`) // environments, schedules, teams
-	userUID    = regexp.MustCompile(`^(serviceAccount:)?[A-Za-z0-9_-]{1,128}$`)
-	runUUID    = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	plainID    = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`) // of objects whose IDs are not documented
-	plainState = regexp.MustCompile(`^[A-Z_]{1,64}$`)
+	runUUID = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	})
+	plainState = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z_]{1,64}$`) })
 )
 
 // checkUID checks the UID of an environment, a schedule or a team.
@@ -31,7 +51,7 @@ func checkUID(of, uid string) error {
 	switch {
 	case uid == "":
 		return fmt.Errorf("%s has no UID", of)
-	case !objectUID.MatchString(uid):
+	case !isObjectUID(uid):
 		return fmt.Errorf("%s has a UID that is not 22 letters and digits", of)
 	}
 	return nil
@@ -47,11 +67,11 @@ func checkSame(of, asked, answered string) error {
 
 // checkOwner checks an owner. The owner may be empty.
 func checkOwner(of string, owner warp.Owner) error {
-	fits := userUID.MatchString(owner.UID)
+	fits := isUserUID(owner.UID)
 	if owner.Type == warp.TeamOwner {
-		fits = objectUID.MatchString(owner.UID)
+		fits = isObjectUID(owner.UID)
 	}
-	if owner.UID != "" && !fits || !plainID.MatchString(string(owner.Type)) {
+	if owner.UID != "" && !fits || !isPlainID(string(owner.Type)) {
 		return fmt.Errorf("%s has an owner that is neither a team nor a user by its UID", of)
 	}
 	return nil
@@ -59,7 +79,7 @@ func checkOwner(of string, owner warp.Owner) error {
 
 // checkRun checks the ID of a run.
 func checkRun(id string) error {
-	if !runUUID.MatchString(id) {
+	if !runUUID().MatchString(id) {
 		return errors.New("the answer holds a run ID that is not a UUID")
 	}
 	return nil

@@ -35,7 +35,7 @@ func (c *Client) ListConnected(ctx context.Context) ([]warp.Integration, error) 
 	}
 	integrations := make([]warp.Integration, len(list.Integrations))
 	for i, found := range list.Integrations {
-		if !plainID.MatchString(found.IntegrationConfig.EnvironmentUid) {
+		if !isPlainID(found.IntegrationConfig.EnvironmentUid) {
 			return nil, errors.New("the list holds an integration whose environment has an invalid UID")
 		}
 		integrations[i] = warp.Integration{Provider: found.ProviderSlug, EnvironmentID: found.IntegrationConfig.EnvironmentUid}
@@ -89,7 +89,7 @@ func (c *Client) ListFactories(ctx context.Context, of warp.Owner) ([]warp.Facto
 			return nil, fmt.Errorf("GET /api/v1/factory: %w", tooLong{err})
 		}
 		for _, f := range *page.Factories {
-			if !plainID.MatchString(f.UID) || !plainID.MatchString(f.Environment) {
+			if !isPlainID(f.UID) || !isPlainID(f.Environment) {
 				return nil, errors.New("GET /api/v1/factory: the list holds a factory with an invalid UID")
 			}
 			factory := warp.Factory{UID: f.UID, Name: f.Name, EnvironmentID: f.Environment}

@@ -149,7 +149,7 @@ func (c *Client) DeleteEnvironment(ctx context.Context, uid string) error {
 func (c *Client) environment(s Stored) (warp.Environment, error) {
 	if s.Format != GenericStringObjectFormatJsoncloudenvironment {
 		kind := string(s.Format)
-		if !plainID.MatchString(kind) {
+		if !isPlainID(kind) {
 			kind = "thing without a format"
 		}
 		return warp.Environment{}, errors.New("not an environment, but a " + kind)

@@ -179,7 +179,7 @@ func runState(s warp.RunState) warp.RunState {
 	switch {
 	case s == "IN_PROGRESS":
 		return warp.InProgress
-	case s != "" && !plainState.MatchString(string(s)):
+	case s != "" && !plainState().MatchString(string(s)):
 		return "UNREADABLE"
 	}
 	return s

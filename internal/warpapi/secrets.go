@@ -20,7 +20,7 @@ func (c *Client) GetCaller(ctx context.Context) (warp.Caller, error) {
 		UID:            user.User.Profile.Uid,
 		ServiceAccount: user.PrincipalType == PrincipalTypeServiceAccount,
 	}
-	if !userUID.MatchString(caller.UID) {
+	if !isUserUID(caller.UID) {
 		return warp.Caller{}, errors.New("the owner of warp_api_key has a UID that is not a user's or a service account's")
 	}
 	for _, workspace := range user.User.Workspaces {
