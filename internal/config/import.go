@@ -63,7 +63,7 @@ func (p *parser) place(i *Import) {
 	switch {
 	case len(urls) == 0:
 		if p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
-			p.add("warp_api_key", "create an API key in Warp's settings and pass it as a secret, or give the page of a project or workspace as repo_url", "is missing")
+			p.add("warp_api_key", makeKey+", or give the page of a project or workspace as repo_url", "is missing")
 		}
 		return
 	case len(urls) > 1:
@@ -80,7 +80,7 @@ func (p *parser) place(i *Import) {
 	}
 	i.Place, c.Flavor = place, place.Home.Flavor
 	if p.in.BitbucketToken.IsEmpty() && p.in.BitbucketTokenFile == "" {
-		p.add("bitbucket_token", "create a token that can read the repositories and pass it as a secret", "is missing")
+		p.add("bitbucket_token", makeToken, "is missing")
 		return
 	}
 	if what := foreign(c.Flavor, c.Token); what != "" {

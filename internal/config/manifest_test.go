@@ -243,7 +243,7 @@ func TestTokensOfEntries(t *testing.T) {
 		}
 		assert.Equal(t, tt.want, found, tt.name)
 	}
-	missing := []string{"bitbucket_token: is missing; create a token that can read the repository and pass it as a secret"}
+	missing := []string{"bitbucket_token: is missing; create a token that can read the repository, as https://github.com/oz-bitbucket/oz-bitbucket/blob/main/docs/credentials.md#bitbucket-token says, and pass it as a secret"}
 	two := "environments:\n- repo_url: " + cloudURL + "\n- repo_url: https://bitbucket.org/acme/b\n"
 	assert.Equal(t, missing, mistakes(t, two, with("bitbucket_token", "")), "told once")
 	assert.Empty(t, mistakes(t, entry("OTHER_TOKEN"), with("bitbucket_token", "")), "each entry has its own")

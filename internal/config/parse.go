@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,6 +172,9 @@ func (p *parser) warn(format string, args ...any) {
 // arguments are what the first argument may be beside a mode.
 var arguments = []string{"help", "import", "schema", "version"}
 
+// plainWord is a value that may be shown: it is shorter than a token, and has no digit.
+var plainWord = regexp.MustCompile(`^[a-z][a-z-]{0,15}$`)
+
 // choice reads one of the words that the table allows.
 func (p *parser) choice(input, value string) string {
 	words := tableAt[input].words
@@ -184,6 +188,10 @@ func (p *parser) choice(input, value string) string {
 	}
 	if near := spelling.Nearest(lower, arguments); near != "" && input == "mode" {
 		p.add(input, "", "%q is not one of %s; did you mean oz-bitbucket %s?", value, strings.Join(words, ", "), near)
+		return ""
+	}
+	if input == "mode" && plainWord.MatchString(value) {
+		p.add(input, "", "%q is not one of %s", value, strings.Join(words, ", "))
 		return ""
 	}
 	p.add(input, "", "is not one of %s", strings.Join(words, ", "))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -230,7 +231,7 @@ func TestEveryMistakeIsReportedInOneRun(t *testing.T) {
 	assert.Equal(t, []string{
 		`mode: "Plan" is not one of apply, plan, test, rotate, destroy; did you mean plan?`,
 		"verify_token: is neither true nor false",
-		"warp_api_key: is missing; create an API key in Warp's settings and pass it as a secret",
+		"warp_api_key: is missing; create an API key in Warp's settings, as https://docs.warp.dev/reference/cli/api-keys says, and pass it as a secret",
 		`flavor: "Cloud" is not one of auto, cloud, datacenter, server; did you mean cloud?`,
 		"allow_http: is neither true nor false",
 		"repo_url: the URL holds no valid host name; use the HTTPS URL that the repository's Clone button shows, such as https://bitbucket.org/your-workspace/your-repo.git",
@@ -254,12 +255,12 @@ func TestModes(t *testing.T) {
 	nothing := with("warp_api_key", warpAPIKey)
 	for mode, want := range map[string][]string{
 		"apply": {
-			"bitbucket_token: is missing; create a token that can read the repository and pass it as a secret",
+			"bitbucket_token: is missing; create a token that can read the repository, as https://github.com/oz-bitbucket/oz-bitbucket/blob/main/docs/credentials.md#bitbucket-token says, and pass it as a secret",
 			"repo_url: is missing; give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git",
 		},
 		"plan": {"repo_url: is missing; give the repository's HTTPS clone URL, such as https://bitbucket.org/your-workspace/your-repo.git"},
 		"rotate": {
-			"bitbucket_token: is missing; create a token that can read the repository and pass it as a secret",
+			"bitbucket_token: is missing; create a token that can read the repository, as https://github.com/oz-bitbucket/oz-bitbucket/blob/main/docs/credentials.md#bitbucket-token says, and pass it as a secret",
 			"secret_name: is missing; name the secret to rotate, or give repo_url or flavor, each of which implies a default name",
 		},
 		"test":    {"environment_name: is missing: the inputs do not say which environment is meant; give environment_name, environment_id or repo_url"},
@@ -267,7 +268,10 @@ func TestModes(t *testing.T) {
 		"paln":    {`mode: "paln" is not one of apply, plan, test, rotate, destroy; did you mean plan?`},
 		"hlep":    {`mode: "hlep" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket help?`},
 		"versoin": {`mode: "versoin" is not one of apply, plan, test, rotate, destroy; did you mean oz-bitbucket version?`},
-		"MARKER":  {"mode: is not one of apply, plan, test, rotate, destroy"},
+		"deploy":  {`mode: "deploy" is not one of apply, plan, test, rotate, destroy`},
+		// What may be a secret is not shown.
+		"MARKER": {"mode: is not one of apply, plan, test, rotate, destroy"}, "deploy-1": {"mode: is not one of apply, plan, test, rotate, destroy"},
+		"seventeen-letters": {"mode: is not one of apply, plan, test, rotate, destroy"}, "deploy it": {"mode: is not one of apply, plan, test, rotate, destroy"},
 	} {
 		inputs := maps.Clone(nothing)
 		inputs["mode"] = mode
@@ -315,4 +319,14 @@ func TestPrimary(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, bitbucket.Repository{}, config.Entry{}.Primary())
 	assert.Equal(t, "acme/api", parse(t, cloud()).Primary().String())
+}
+
+// TestTheTokenPageExists: the page that the message names is docs/credentials.md, and it
+// has that heading.
+func TestTheTokenPageExists(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/credentials.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "\n## Bitbucket token\n")
+	assert.Contains(t, string(page), "(https://docs.warp.dev/reference/cli/api-keys)")
 }

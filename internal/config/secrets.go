@@ -6,6 +6,14 @@ import (
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
+	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
+)
+
+// What to do about a missing token or key, with the page that says how.
+const (
+	tokenPage = "https://github.com/oz-bitbucket/oz-bitbucket/blob/main/docs/credentials.md#bitbucket-token"
+	makeToken = "create a token that can read the repository, as " + tokenPage + " says, and pass it as a secret"
+	makeKey   = "create an API key in Warp's settings, as " + warp.KeysPage + " says, and pass it as a secret"
 )
 
 // secrets reads the two secrets, from their values or their files.
@@ -14,7 +22,7 @@ func (p *parser) secrets() {
 	c.Token = p.secret("bitbucket_token", p.in.BitbucketToken, p.in.BitbucketTokenFile)
 	c.WarpAPIKey = p.secret("warp_api_key", p.in.WarpAPIKey, p.in.WarpAPIKeyFile)
 	if p.config.Mode != importing && p.in.WarpAPIKey.IsEmpty() && p.in.WarpAPIKeyFile == "" {
-		p.add("warp_api_key", "create an API key in Warp's settings and pass it as a secret", "is missing")
+		p.add("warp_api_key", makeKey, "is missing")
 	}
 	if p.many == nil {
 		p.needToken()
@@ -31,7 +39,7 @@ func (p *parser) needToken() {
 	mintsByPassword := p.config.Mode == Rotate && p.in.BitbucketUsername != ""
 	needed := p.config.Mode == Apply || p.config.Mode == Rotate && !mintsByPassword
 	if needed && p.in.BitbucketToken.IsEmpty() && p.in.BitbucketTokenFile == "" {
-		p.add("bitbucket_token", "create a token that can read the repository and pass it as a secret", "is missing")
+		p.add("bitbucket_token", makeToken, "is missing")
 	}
 }
 

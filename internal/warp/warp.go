@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// KeysPage says how to make an API key: in Warp's settings, which have no address.
+const KeysPage = "https://docs.warp.dev/reference/cli/api-keys"
+
 // OwnerType says whether a team or a user owns a secret or an environment. The values
 // are those of the API.
 type OwnerType string

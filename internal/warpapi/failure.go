@@ -18,9 +18,6 @@ import (
 // errRedirected marks a redirect: the request had no effect.
 var errRedirected = errors.New("redirected")
 
-// keysPage says how to make a key: in Warp's settings, which have no address.
-const keysPage = "https://docs.warp.dev/reference/cli/api-keys"
-
 // failure turns an answer other than 2xx into an error. It is a *warp.Refusal for a
 // 4xx, except for 408, after which it is unknown what happened.
 func failure(answer *http.Response, content []byte) error {
@@ -35,7 +32,7 @@ func failure(answer *http.Response, content []byte) error {
 		refusal.Kind = beginning(code)
 	}
 	if answer.StatusCode == http.StatusUnauthorized {
-		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off; create one as " + keysPage + " says"
+		refusal.Message += "; Oz does not accept warp_api_key: it may be expired, revoked or cut off; create one as " + warp.KeysPage + " says"
 	}
 	refusal.Message += later(answer)
 	return refusal
