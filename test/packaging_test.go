@@ -204,6 +204,11 @@ func TestDockerfile(t *testing.T) {
 	}
 	release, err := os.ReadFile("../.github/workflows/release.yml")
 	require.NoError(t, err)
+	page := manual(t)["../docs/docker.md"]
+	for _, argument := range regexp.MustCompile(`(?m)^ARG (\w+)=`).FindAllStringSubmatch(last, -1) {
+		assert.Contains(t, page, "--build-arg "+argument[1]+`="$(git `)
+	}
+	assert.Equal(t, strings.Count(last, "\nARG "), strings.Count(page, "--build-arg "), "docs/docker.md gives an argument that the image does not take")
 	for _, argument := range []string{"VERSION=${{ needs.tag.outputs.version }}", "REVISION=${{ github.sha }}"} {
 		assert.Contains(t, string(release), "\n            "+argument+"\n")
 		name, _, _ := strings.Cut(argument, "=")

@@ -238,8 +238,24 @@ func slug(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
+// TestManifestsNameOneSchema: the line that editors read is the same on each page and in
+// what import writes, and the file is where the URL says.
+func TestManifestsNameOneSchema(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for path, page := range manual(t) {
+		for _, match := range regexp.MustCompile("\\$schema=([^`\\s]+)").FindAllStringSubmatch(page, -1) {
+			assert.Equal(t, config.SchemaURL, match[1], path)
+			seen++
+		}
+	}
+	assert.Equal(t, 2, seen)
+	_, file, _ := strings.Cut(config.SchemaURL, "/main/")
+	assert.FileExists(t, "../"+file)
+}
+
 // TestWhatIsUnpublishedIsSaid: the paragraph before each block that needs our image
-// says that there is none yet.
+// says that there is none yet. So does each section that links an example which needs it.
 func TestWhatIsUnpublishedIsSaid(t *testing.T) {
 	t.Parallel()
 	seen := 0
@@ -250,11 +266,28 @@ func TestWhatIsUnpublishedIsSaid(t *testing.T) {
 			}
 			seen++
 			before := strings.Split(strings.TrimSpace(page[:at[0]]), "\n\n")
-			assert.Regexp(t, `published\s+yet|not\s+published`, before[len(before)-1], "%s:\n%s", path, page[at[0]:at[1]])
+			assert.Regexp(t, unpublished, before[len(before)-1], "%s:\n%s", path, page[at[0]:at[1]])
 		}
 	}
 	assert.Greater(t, seen, 6)
+
+	linked := 0
+	for path, page := range manual(t) {
+		for _, section := range regexp.MustCompile(`(?m)^#+ `).Split(fenced.ReplaceAllString(page, ""), -1) {
+			for _, match := range regexp.MustCompile(`\]\(\.\./(\.github/examples/[^)]+)\)`).FindAllStringSubmatch(section, -1) {
+				example, err := os.ReadFile("../" + match[1])
+				require.NoError(t, err, path)
+				if needsImage.Match(example) {
+					linked++
+					assert.Regexp(t, unpublished, section, "%s links %s", path, match[1])
+				}
+			}
+		}
+	}
+	assert.Greater(t, linked, 20)
 }
+
+var unpublished = regexp.MustCompile(`published\s+yet|not\s+published`)
 
 var needsImage = regexp.MustCompile(`oz-bitbucket/oz-bitbucket[:@]|docker run`)
 
