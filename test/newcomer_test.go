@@ -40,17 +40,16 @@ func TestNewcomersRunTheDemo(t *testing.T) {
 		}
 	}
 	for program := range strings.SplitSeq(strings.ReplaceAll(strings.ToLower(told[3]), " and ", ", "), ", ") {
-		path := filepath.Join(root, "bin", "go")
 		switch program {
 		case "go":
-			args = append(args, "--volume="+root+":"+root+":ro", "--env=PATH="+filepath.Dir(path)+":/usr/local/bin:/bin")
+			args = append(args, "--volume="+root+":"+root+":ro", "--env=PATH="+root+"/bin:/usr/local/bin:/bin")
 			continue
 		case "git": // is in two places
 			within := output("git", "--exec-path")
 			args = append(args, "--volume="+within+":"+within+":ro")
 		}
 		path, err := exec.LookPath(program)
-		require.NoError(t, err)
+		needs(t, program, err == nil)
 		path, err = filepath.EvalSymlinks(path)
 		require.NoError(t, err)
 		args = append(args, "--volume="+path+":/usr/local/bin/"+program+":ro")

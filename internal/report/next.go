@@ -93,10 +93,19 @@ func (f Facts) nextOfApply() (text, command string) {
 	switch id := f.first().ID; {
 	case f.Many:
 		return "start agents with the IDs in the output environments", ""
+	case id != "" && f.FactoryChanged == "true":
+		return "commit what changed in the factory's definition, and start agents in the environment", startIn(id)
 	case id != "":
-		return "start agents in it", "oz agent run-cloud --environment " + id + ` --prompt "..."`
+		return "start agents in it", startIn(id)
 	case f.FactoryChanged == "true":
 		return "review what changed in the factory's definition, and commit it", ""
+	case f.FactoryChanged == "false":
+		return "nothing is left to commit: the factory's definition already holds what the inputs ask for", ""
 	}
 	return "", ""
+}
+
+// startIn is the command that starts an agent in an environment.
+func startIn(id string) string {
+	return "oz agent run-cloud --environment " + id + ` --prompt "..."`
 }

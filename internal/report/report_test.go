@@ -276,6 +276,15 @@ func runs() map[string]report.Facts {
 			Applied: reconcile.Applied{Secrets: []reconcile.StoredSecret{{Change: reconcile.Create}}}, FactoryChanged: "true",
 			Factory: []string{"factory/runners/linux.yaml: setupCommands", "+   - git clone x"}, Verdict: smoketest.Verdict{Result: smoketest.Skipped},
 		},
+		"factory-wired": base(report.Facts{
+			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), FactoryChanged: "true", Verdict: passed,
+			Factory: []string{"factory/factory.yaml: secrets", "- secrets: [A]", "+ secrets: [A, BITBUCKET_API_TOKEN]"},
+		}),
+		"factory-runner-kept": {
+			SecretName: "BITBUCKET_API_TOKEN", Plan: &reconcile.Plan{Mode: reconcile.Provision, Secrets: secret(reconcile.Rotate)},
+			Applied: reconcile.Applied{Secrets: []reconcile.StoredSecret{{Change: reconcile.Rotate}}}, FactoryChanged: "false",
+			Verdict: smoketest.Verdict{Result: smoketest.Skipped},
+		},
 		"factory-kept": base(report.Facts{Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), FactoryChanged: "false", Verdict: passed}),
 		"cancelled": base(report.Facts{
 			Plan: keep(), Applied: applied(reconcile.Rotate, reconcile.Keep), ExitCode: 143,
