@@ -149,10 +149,10 @@ func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 	const how = "add the authority to the system's roots in docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		for says, inputs := range map[string]map[string]string{
-			"note: ca_certificate is for this job alone, and agents reach https://git.example.test without it; their git must trust its authority as well: " + how: {
+			"note: ca_certificate is for this job only; agents reach https://git.example.test without it; their git must trust its authority as well: " + how: {
 				"repo_url": w.dc.TLSCloneURL(), "bitbucket_token": dcToken,
 			},
-			"note: ca_certificate is for this job alone, and agents reach https://bitbucket.org without it; where a proxy of that authority stands between, their git must trust it as well: " + how: nil,
+			"note: ca_certificate is for this job only; agents reach https://bitbucket.org without it; if a proxy with that authority stands between, their git must trust the authority as well: " + how: nil,
 		} {
 			plan := w.inputs(inputs)
 			plan["mode"] = "plan"

@@ -155,7 +155,7 @@ func TestFiveHundredEntries(t *testing.T) {
 				assert.Empty(t, e.Error, "it was not reached, or it is written")
 			}
 			assert.NotContains(t, r.log, "failed")
-			assert.Contains(t, r.log, "environments without a change were not reached")
+			assert.Contains(t, r.log, "environments without a change in the outputs were not reached")
 		}
 		requireForeign()
 	}

@@ -68,7 +68,7 @@ func TestAFleetThatIsToldToStopCountsWhatItHasWritten(t *testing.T) {
 	t.Parallel()
 	for operation, written := range map[string]string{
 		"ListManagedSecrets":  "nothing was written",
-		"CreateManagedSecret": "1 secret and 0 environments were written; environments without a change were not reached",
+		"CreateManagedSecret": "1 secret and 0 environments were written; environments without a change in the outputs were not reached",
 	} {
 		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			fleet(w)

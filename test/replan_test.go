@@ -278,9 +278,9 @@ func TestARollBackTellsWhatLivesOn(t *testing.T) {
 		r := w.run(inputs)
 		assert.Equal(t, 3, r.code, r.log)
 		assert.Equal(t, "true", r.outputs["rolled_back"])
-		assert.Contains(t, r.log, "the previous value is stored again, but the new token lives on: revoke token")
+		assert.Contains(t, r.log, "the previous value is stored again, but the new token may still be valid: revoke token")
 		if w.dialect == github {
-			assert.Contains(t, r.summary, "the previous value is stored again, but the new token lives on")
+			assert.Contains(t, r.summary, "the previous value is stored again, but the new token may still be valid")
 		}
 	})
 }

@@ -920,7 +920,7 @@ func TestRoadIsInTheVerdictOfACloneThatFailed(t *testing.T) {
 		for range 2 {
 			_, reason, found := strings.Cut(failed(commands[2].(string)).log, "smoke test failed: ")
 			require.True(t, found)
-			assert.Contains(t, reason, "; if it could not connect, let in "+from+", from where agents that Warp hosts come")
+			assert.Contains(t, reason, "; if it could not connect, let in agents that Warp hosts: they come from "+from)
 		}
 		for _, other := range []any{commands[0], commands[3]} {
 			assert.NotContains(t, failed(other.(string)).log, from)

@@ -463,7 +463,7 @@ func TestAPartKnowsTheFile(t *testing.T) {
 			}
 			require.Contains(t, r.log, `"stranger"`)
 			for line := range strings.Lines(r.log) {
-				if strings.Contains(line, "leaves out") {
+				if strings.Contains(line, "not in the file") {
 					assert.NotContains(t, line, "acme-fleet", "%v", job)
 				}
 			}

@@ -1,4 +1,4 @@
-// Package action is the pipeline: the only room that knows the order of things.
+// Package action is the pipeline. Only this package knows the order of the stages.
 // Values pass one way, from inputs to an exit code.
 package action
 
@@ -27,7 +27,7 @@ import (
 
 // Exit codes.
 const (
-	ExitOK        = 0 // converged, and the smoke test passed or was switched off; or a plan was shown
+	ExitOK        = 0 // applied, and the smoke test passed or was switched off; or a plan was shown
 	ExitFailed    = 1 // Bitbucket or Oz refused or failed
 	ExitInputs    = 2 // the inputs are wrong, and nothing was touched
 	ExitSmokeTest = 3 // applied, but the smoke test did not pass
@@ -45,11 +45,10 @@ const (
 // ozHost is where Oz is unless an input says otherwise.
 const ozHost = "app.warp.dev"
 
-// Main runs the program: read, observe, plan, apply, smoke test, report. It
-// returns the exit code. The first of args is the mode, a question (help, version or schema), or
-// import.
-// When ctx ends with an Interrupted, what is under way is finished or taken back,
-// and the outputs say how far it got.
+// Main runs the program: read, observe, plan, apply, smoke test, report. It returns
+// the exit code. The first of args is the mode, a question (help, version or schema),
+// or import. When the cause of ctx's end is an Interrupted, Main finishes or takes back
+// what is under way, and the outputs say how far the job got.
 func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	if len(args) > 0 && isQuestion(args[0]) {
 		return flag(args[0], stdout, stderr)
@@ -78,13 +77,13 @@ func Main(ctx context.Context, args, environ []string, stdout, stderr io.Writer)
 		Now:             on.Began(),
 		Err:             err,
 	}
-	if job.Mode != config.Rotate { // which is about environments of no entry, too
+	if job.Mode != config.Rotate { // a rotation also covers environments without an entry
 		facts.Places = []string{entry.Place}
 	}
 	on.Mask(facts.Outputs(), job.Secrets()...)
 	if err != nil {
 		for _, entry := range job.Entries {
-			warn(log, entry.Warnings) // one of them may say why
+			warn(log, entry.Warnings) // one of them may explain the error
 		}
 	} else {
 		facts = start(ctx, job, on, environ, facts)
@@ -122,8 +121,8 @@ func read(on platform.Platform, log *slog.Logger, args, environ []string) (confi
 	return job, list.Err()
 }
 
-// mistyped adds to a job what there is to say about variables that are no input, and about
-// inputs that are not read.
+// mistyped adds to a job the warnings about variables that are nearly an input's name, and
+// about inputs that are not read.
 func mistyped(on platform.Platform, names []string, job *config.Job) {
 	var strays []config.Stray
 	for _, stray := range on.Strays(names) {
@@ -136,14 +135,14 @@ func mistyped(on platform.Platform, names []string, job *config.Job) {
 	ignored, beside := on.Ignored(names)
 	ignored = slices.DeleteFunc(ignored, func(name string) bool { return slices.Contains(job.Variables, name) })
 	if len(ignored) > 0 {
-		warnings = append(warnings, fmt.Sprintf("set and ignored: %s; %s is set too, and then inputs are read in that spelling alone: use one for all of them", strings.Join(ignored, ", "), beside))
+		warnings = append(warnings, fmt.Sprintf("set and ignored: %s; because %s is set, inputs are read in that spelling only: use one spelling for all of them", strings.Join(ignored, ", "), beside))
 	}
-	if len(job.Entries) > 0 { // once, however many there are
+	if len(job.Entries) > 0 { // once for the whole job
 		job.Entries[0].Warnings = append(warnings, job.Entries[0].Warnings...)
 	}
 }
 
-// start opens the ways to Oz and Bitbucket and runs the pipeline.
+// start makes the clients of Oz and Bitbucket and runs the pipeline.
 func start(ctx context.Context, job config.Job, on platform.Platform, environ []string, f report.Facts) report.Facts {
 	clients, err := transport.New(transport.Options{
 		CACertificates: job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: on.Log(), Environ: environ, Multiplexed: ozHost,
@@ -153,7 +152,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	}
 	defer clients.Close()
 	if len(job.Entries) == 0 {
-		on.Log().Info("this part of the manifest is empty: there is nothing to do; entries whose secrets have one name are in one part")
+		on.Log().Info("this part of the manifest is empty, so there is nothing to do; entries whose secrets have the same name are in the same part")
 		f.Plan, f.Many, f.Verdict.Result = &reconcile.Plan{Mode: mode(job.Mode)}, true, smoketest.Skipped
 		return f
 	}
@@ -170,7 +169,7 @@ func start(ctx context.Context, job config.Job, on platform.Platform, environ []
 	return r.alarm(r.all(ctx, f))
 }
 
-// exitCode is what the facts come to.
+// exitCode returns the exit code that the facts lead to.
 func exitCode(ctx context.Context, job config.Job, f report.Facts) int {
 	var signal Interrupted
 	switch {
@@ -188,8 +187,8 @@ func exitCode(ctx context.Context, job config.Job, f report.Facts) int {
 	return ExitSmokeTest
 }
 
-// tell ends the log with what came of it: one error, or one for each mistake in
-// the inputs. The last words are what the reader can do now.
+// tell ends the log with the result: one error, or one for each mistake in the inputs.
+// The last lines say what the reader can do now.
 func tell(log *slog.Logger, f report.Facts) {
 	if usage := f.Usage(); usage != "" {
 		log.Info(usage)

@@ -11,8 +11,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// desired maps an entry of a job, and what the proof of its token learnt, to the state
-// that Oz shall have. It is pure. The zero Proof stands for none.
+// desired maps an entry of a job, with the proof of its token, to the state that Oz should
+// have. It is pure. The zero Proof means that there is no proof.
 func desired(job config.Job, e config.Entry, proof preflight.Proof) reconcile.Desired {
 	clones := clones(e, proof)
 	return reconcile.Desired{
@@ -37,7 +37,7 @@ func desired(job config.Job, e config.Entry, proof preflight.Proof) reconcile.De
 	}
 }
 
-// schedule maps the scheduled agent of the inputs, nil for none.
+// schedule maps the scheduled agent of the inputs; nil when there is none.
 func schedule(s *config.Schedule) *reconcile.DesiredSchedule {
 	if s == nil {
 		return nil
@@ -45,8 +45,7 @@ func schedule(s *config.Schedule) *reconcile.DesiredSchedule {
 	return &reconcile.DesiredSchedule{Name: s.Name, Cron: s.Cron, Prompt: s.Prompt, Enabled: s.Enabled}
 }
 
-// clones are what the clone commands are made of, the primary repository's
-// first.
+// clones returns what the clone commands are made from, the primary repository first.
 func clones(e config.Entry, proof preflight.Proof) []setup.Clone {
 	clones := make([]setup.Clone, len(e.Repositories))
 	for i, repository := range e.Repositories {
@@ -66,7 +65,7 @@ func clones(e config.Entry, proof preflight.Proof) []setup.Clone {
 	return clones
 }
 
-// mode is what the plan is for.
+// mode maps a mode of the inputs to a mode of plans.
 func mode(m config.Mode) reconcile.Mode {
 	switch m {
 	case config.Rotate:

@@ -14,12 +14,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// askLimit bounds the question when a token expires, which nothing depends on.
+// askLimit bounds the request for a token's expiry. No later step depends on the answer.
 const askLimit = 10 * time.Second
 
-// expires is when the token ends, as the inputs or Data Center say; zero when
-// nobody does. It is asked after everything that is needed: no refusal of its is spent on
-// that. Where nothing more can be needed, it was asked beside the proof.
+// expires returns when the token ends, from the inputs or from Data Center; zero when
+// unknown. Data Center is asked after every request that the job needs, because the
+// bounded number of refusals is kept for those. Where no such request can follow, it was
+// asked together with the proof.
 func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight.Proof) time.Time {
 	switch {
 	case !token.Expires.IsZero() || len(proof.Findings) == 0 || proof.Findings[0].Repository.Flavor != bitbucket.DataCenter:
@@ -30,13 +31,13 @@ func (r run) expires(ctx context.Context, token reconcile.Token, proof preflight
 	return r.record(ctx, token.Value, proof.Findings[0].Repository).Expires
 }
 
-// asksWhenItEnds asks a Data Center for the record of a token, which it tells once. It is
-// nil where nobody has to be asked.
+// asksWhenItEnds returns a function that asks a Data Center for a token's record, or nil
+// where that is not needed.
 func (r run) asksWhenItEnds(token sensitive.String, at bitbucket.Repository) func(context.Context) {
 	if at.Flavor != bitbucket.DataCenter || !r.entry.TokenExpiresAt.IsZero() || r.job.Rotation.Mint {
 		return nil
 	}
-	return func(ctx context.Context) { _, _ = r.findSelf(ctx, token, at) } // record says what came of it
+	return func(ctx context.Context) { _, _ = r.findSelf(ctx, token, at) } // record reads and logs the same answer
 }
 
 // asksWhenAll is asksWhenItEnds for a proof that began before all of Oz was known. Whole
@@ -59,17 +60,17 @@ func (r run) findSelf(ctx context.Context, token sensitive.String, at bitbucket.
 	return r.bitbucket.Client(token).FindSelf(asking, at)
 }
 
-// record is that of a token, as far as its server shows it one.
+// record returns the record of a token; empty when its server does not show it.
 func (r run) record(ctx context.Context, token sensitive.String, at bitbucket.Repository) bitbucket.TokenRecord {
 	record, err := r.findSelf(ctx, token, at)
 	if err != nil {
-		r.log.Debug(fmt.Sprintf("Bitbucket does not tell when the token expires: %v", err))
+		r.log.Debug(fmt.Sprintf("Bitbucket did not report when the token expires: %v", err))
 	}
 	return record
 }
 
 // alarm warns when the token ends soon or has ended. With fail_on_expiry that is
-// an error, unless the smoke test has already brought a worse one.
+// an error, unless the smoke test has failed: that is worse.
 func (r run) alarm(f report.Facts) report.Facts {
 	text := f.Expiry()
 	if text == "" || f.Err != nil || r.job.Mode == config.Destroy || f.Expires.Sub(f.Now) > r.job.ExpiryWarning {

@@ -10,16 +10,16 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/factory"
 )
 
-// A plan does not know the ID of an environment that it creates. Nobody sees the text
-// that stands in for it.
+// A plan does not know the ID of an environment that it creates. unknownID stands for that
+// ID and is replaced by newID before anything is shown.
 const (
 	unknownID = "UnknownEnvironmentOfThisPlan"
 	newID     = "(ID of the new environment)"
 )
 
-// wire brings the definition of the factory, where the inputs name one, to what Oz has
-// now, or shows what that would change. It looks before anything is written to Oz too,
-// for a definition that cannot be wired ends the job there.
+// wire writes into the factory's definition, where the inputs name one, what Oz has now.
+// With write false it only shows the changes. It runs before the writes to Oz too, because
+// a definition that cannot be wired ends the job there.
 func (r run) wire(w work, write bool) work {
 	if r.job.Factory == nil || w.Err != nil {
 		return w
@@ -27,7 +27,7 @@ func (r run) wire(w work, write bool) work {
 	diff, err := r.wired(w, write)
 	if err != nil {
 		if w.Err = fmt.Errorf("factory: %w", err); write {
-			w.Err = fmt.Errorf("%w\nOz holds what was asked for; the definition is not, or not wholly, written; run again to converge", w.Err)
+			w.Err = fmt.Errorf("%w\nOz is up to date; the factory's definition is not written, or only in part; fix that and run the job again", w.Err)
 		}
 		return w
 	}
@@ -46,8 +46,8 @@ func (r run) wire(w work, write bool) work {
 	return w
 }
 
-// wired makes, or with write false only computes, the edits of each file, and returns them
-// as a diff.
+// wired makes the edits of each file and returns them as a diff. With write false it only
+// computes them.
 func (r run) wired(w work, write bool) (diff []string, err error) {
 	into := *r.job.Factory
 	revise := func(name string, edit func(text string) (factory.Edit, error)) error {
@@ -76,7 +76,7 @@ func (r run) wired(w work, write bool) (diff []string, err error) {
 	})
 }
 
-// environmentToWire is the ID of the environment, empty where there is none to wire.
+// environmentToWire returns the ID of the environment; "" when there is none to wire.
 func (r run) environmentToWire(w work) string {
 	switch {
 	case len(w.Plan.Environments) == 0:

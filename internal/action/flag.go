@@ -15,17 +15,17 @@ import (
 // version is set by the linker for the image and by make.
 var version = ""
 
-// archived is the commit in an archive that git has made, such as the one that GitHub's
-// runners build an action from. In a checkout it is the text that git replaces there.
+// archived is the commit in an archive that git made; GitHub's runners build an action from
+// such an archive. In a checkout it is the placeholder that git replaces.
 //
 // Source: https://git-scm.com/docs/gitattributes, export-subst
 //
 //go:embed commit.txt
 var archived string
 
-// Version is the release or the commit, as far as the build knows it: what the linker was
-// given, else the version of the module, which Go also makes of a checkout's commit, else
-// the commit of the archive.
+// Version returns the release or the commit of this build: what the linker was given, else
+// the version of the module (in a checkout Go derives it from the commit), else the commit
+// of the archive, else "dev".
 func Version() string {
 	build, _ := debug.ReadBuildInfo()
 	return versionOf(version, build, strings.TrimSpace(archived))
@@ -60,7 +60,7 @@ func flag(name string, stdout, stderr io.Writer) int {
 	case "schema":
 		answer, err = config.Schema()
 	default:
-		fmt.Fprintln(stderr, "error: unknown flag; there are --help and --version, everything else is an environment variable")
+		fmt.Fprintln(stderr, "error: unknown flag; the flags are --help and --version, everything else is an environment variable")
 		return ExitInputs
 	}
 	if err == nil {

@@ -15,21 +15,20 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// part is the run over some of a job's entries, and where it stands.
+// part is the run over some of a job's entries, with its progress.
 type part struct {
 	run
 	named  []config.Entry // its entries as the file has them
-	places []int          // of these among the job's
+	places []int          // indexes of named in the job's entries
 	work   work
 
-	applied reconcile.Applied // before it was seen what others did
+	applied reconcile.Applied // before the check for what others wrote meanwhile
 }
 
-// fleet runs the pipeline over many entries. What one of them gets wrong ends neither the
-// others nor their outputs. An apply plans and proves everything before anything is
-// written; entries that share a secret go through it together, for the secret is written
-// once. A rotation goes from secret to secret. A test and a removal go from entry to
-// entry.
+// fleet runs the pipeline over many entries. When one of them fails, the others and their
+// outputs go on. An apply plans and proves everything before it writes anything; entries
+// that share a secret are one part, because the secret is written once. A rotation goes
+// from secret to secret. A test and a removal go from entry to entry.
 func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 	r.share = reconcile.Share(ctx, r.oz, mode(r.job.Mode), r.desired(preflight.Proof{}))
 	parts := r.parts(ctx, f)
@@ -45,9 +44,9 @@ func (r run) fleet(ctx context.Context, f report.Facts) report.Facts {
 }
 
 // parts divides the entries: by their secret in an apply and a rotation, else one by one.
-// The owner of a secret is asked of Oz, for a team has a name and a UID.
+// Only Oz knows a secret's owner, because inputs may name a team by its name or its UID.
 func (r run) parts(ctx context.Context, f report.Facts) []*part {
-	caller, unknown := r.share.New().GetCaller(ctx) // whose error each plan meets again
+	caller, unknown := r.share.New().GetCaller(ctx) // each plan reports this error
 	type key struct {
 		owner  warp.Owner
 		team   string
@@ -89,11 +88,11 @@ func (p *part) prepare(f report.Facts) {
 		p.entries, p.wide = []config.Entry{p.entry}, len(p.named)
 		p.reader, p.log = p.oz, p.log.With("secret", p.entry.SecretName)
 	case reconcile.Removal:
-		p.reader, p.log = p.oz, p.log.With("environment", p.name()) // what goes before changes what is there
+		p.reader, p.log = p.oz, p.log.With("environment", p.name()) // earlier removals change what exists
 	case reconcile.Verification:
 		p.log = p.log.With("environment", p.name())
 	}
-	for _, e := range p.named { // of one secret, whoever of them says when its token ends
+	for _, e := range p.named { // they share a secret, so any of them may give the token's expiry
 		if p.entry.TokenExpiresAt.IsZero() {
 			p.entry.TokenExpiresAt = e.TokenExpiresAt
 		}
@@ -103,8 +102,8 @@ func (p *part) prepare(f report.Facts) {
 		p.entry.SecretName, p.entry.EnvironmentID, p.entry.EnvironmentName, p.entry.TokenExpiresAt
 }
 
-// together is one entry about what any of several clones, with the care that any of them
-// wants, and the repositories that none of them pushes to.
+// together makes one entry of several. It has the repositories of all of them and every
+// check that one of them asks for. reads are the repositories that none of them pushes to.
 func together(entries []config.Entry) (all config.Entry, reads []bitbucket.Repository) {
 	all = entries[0]
 	all.EnvironmentID, all.EnvironmentName = "", ""
@@ -133,7 +132,7 @@ func together(entries []config.Entry) (all config.Entry, reads []bitbucket.Repos
 	return all, reads
 }
 
-// name is the environment that a part's first entry names.
+// name is the name of the environment of a part's first entry, or its ID.
 func (p *part) name() string {
 	if p.entry.EnvironmentName == "" {
 		return p.entry.EnvironmentID
@@ -141,7 +140,7 @@ func (p *part) name() string {
 	return p.entry.EnvironmentName
 }
 
-// whole runs one part by itself. Told to stop, it begins nothing.
+// whole runs one part by itself. It does nothing when the job was told to stop.
 func (p *part) whole(ctx context.Context) work {
 	if ctx.Err() != nil {
 		p.work.Err = context.Cause(ctx)
@@ -150,7 +149,7 @@ func (p *part) whole(ctx context.Context) work {
 	return work{Facts: p.all(ctx, p.work.Facts)}
 }
 
-// about names what a part is about in messages.
+// about names a part in messages, by its environment or its secret.
 func (p *part) about() string {
 	if len(p.entries) == 1 {
 		return fmt.Sprintf("environment %q", p.name())
@@ -158,8 +157,8 @@ func (p *part) about() string {
 	return fmt.Sprintf("secret %q, which %s share", p.entry.SecretName, plural.Of(len(p.entries), "entry"))
 }
 
-// ungrouped is a platform on which parts that run at the same time print no groups.
+// ungrouped is a platform without groups in its log, for parts that run at the same time.
 type ungrouped struct{ platform.Platform }
 
-// Group begins nothing.
+// Group does nothing.
 func (ungrouped) Group(string) func() { return func() {} }

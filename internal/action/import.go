@@ -24,8 +24,8 @@ import (
 // importCommand is the first argument of a call that prints a manifest of what exists.
 const importCommand = "import"
 
-// importManifest answers import: the manifest alone on stdout, all else on stderr. It
-// writes nothing to Oz.
+// importManifest runs the command import. It prints only the manifest on stdout, and
+// everything else on stderr. It writes nothing to Oz.
 func importManifest(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
 	on := platform.DetectAside(environ, stdout, stderr)
 	on.Mask(nil, transport.ProxyPasswords(environ)...)
@@ -80,7 +80,7 @@ func readImport(on platform.Aside, args, environ []string) (config.Import, error
 	return asked, list.Err()
 }
 
-// describe is the manifest of what there is.
+// describe returns the manifest of what exists.
 func describe(ctx context.Context, asked config.Import, log *slog.Logger, environ []string) (string, error) {
 	clients, err := transport.New(transport.Options{
 		CACertificates: asked.Job.CACertificate, UserAgent: "oz-bitbucket/" + Version(), Log: log, Environ: environ, Multiplexed: ozHost,
@@ -99,7 +99,7 @@ func describe(ctx context.Context, asked config.Import, log *slog.Logger, enviro
 
 const schemaLine = "yaml-language-server: $schema=" + config.SchemaURL
 
-// listPlace is a manifest with the repositories of a place.
+// listPlace returns a manifest of the repositories of a project or workspace.
 func listPlace(ctx context.Context, asked config.Import, log *slog.Logger, client *bitbucketapi.Client) (string, error) {
 	repositories, err := client.ListRepositories(ctx, asked.Place, asked.Login)
 	if err != nil {
@@ -123,7 +123,7 @@ func listPlace(ctx context.Context, asked config.Import, log *slog.Logger, clien
 	return manifest.Write([]string{schemaLine}, config.ManifestKeys(), drafts), nil
 }
 
-// listOz is a manifest with the environments that exist.
+// listOz returns a manifest of the environments that exist.
 func listOz(ctx context.Context, asked config.Import, log *slog.Logger, oz reconcile.Reader) (string, error) {
 	w, err := reconcile.Survey(ctx, oz, inventory.Clones)
 	if err != nil {
@@ -140,22 +140,22 @@ func listOz(ctx context.Context, asked config.Import, log *slog.Logger, oz recon
 		variables = variables || named
 	}
 	if variables {
-		head = append(head, "apply wants the token of each secret in the variable that bitbucket_token_variable names")
+		head = append(head, "apply reads the token of each secret from the variable that bitbucket_token_variable names")
 	}
 	for _, name := range found.Hidden {
-		text := fmt.Sprintf("environment %s is left out: it holds what looks like a token, or a secret of this job; take it out, and revoke it if it is real", name)
+		text := fmt.Sprintf("environment %s is left out: it holds what looks like a token, or a secret of this job; remove it there, and revoke it if it is real", name)
 		head = append(head, text)
 		log.Warn(text)
 	}
-	log.Info(fmt.Sprintf("environments: %d in the file, %d left out, each with the reason; passed over: %s, not this owner's or without a clone from Bitbucket that this program recognises",
+	log.Info(fmt.Sprintf("environments: %d in the file, %d left out, each with the reason; not listed: %s, which belong to another owner or have no clone from Bitbucket that this program recognises",
 		entries, len(found.Drafts)-entries+len(found.Hidden), plural.Of(len(w.Listings)-len(found.Drafts)-len(found.Hidden), "other")))
 	return manifest.Write(head, config.ManifestKeys(), found.Drafts), nil
 }
 
-// asInputs reads drafts of entries as the inputs are read.
+// asInputs reads drafts of entries in the same way as inputs.
 type asInputs struct{ config.Import }
 
-// Desired is what the plan of an entry is made from.
+// Desired returns the state that an entry asks for.
 func (i asInputs) Desired(d manifest.Draft) (reconcile.Desired, error) {
 	entry, err := i.DesiredEntry(manifest.Write(nil, config.ManifestKeys(), []manifest.Draft{d}))
 	if err != nil {
@@ -164,8 +164,8 @@ func (i asInputs) Desired(d manifest.Draft) (reconcile.Desired, error) {
 	return desired(i.Job, entry, preflight.Proof{}), nil
 }
 
-// IsInput reports whether a variable is one of an input.
+// IsInput reports whether a variable belongs to an input.
 func (asInputs) IsInput(variable string) bool { return config.IsInput(variable) }
 
-// UsualSecret is the name of the secret of an entry that names none.
+// UsualSecret returns the default name of the secret.
 func (asInputs) UsualSecret(flavor bitbucket.Flavor) string { return config.DefaultSecretName(flavor) }

@@ -24,9 +24,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// stored is an Oz that can only be read, and only in so far as an import does.
+// stored is an Oz that has only the reads that an import needs.
 type stored struct {
-	reconcile.Reader // nil: whatever else is asked would panic
+	reconcile.Reader // nil: every other call panics
 	caller           warp.Caller
 	secrets          []warp.Secret
 	environments     []warp.Environment
@@ -68,8 +68,8 @@ func (s stored) GetEnvironments(ctx context.Context, uids []string) []warp.Answe
 	return answers
 }
 
-// imported is what import prints, and the plan over it with the UIDs of its entries. Every
-// entry has to be kept, each environment has one at most.
+// imported returns what import prints, and the UIDs of its entries in the plan over it.
+// Every entry must be kept, and each environment has at most one.
 func (s stored) imported(t *testing.T) (text string, uids []string) {
 	t.Helper()
 	asked := config.Import{Job: config.Job{WarpAPIKey: sensitive.New("wk-MARKER-key-5d1c0a7be2"), Entries: make([]config.Entry, 1)}}
@@ -100,7 +100,7 @@ func (s stored) imported(t *testing.T) (text string, uids []string) {
 }
 
 // fleetOf makes environments at random. ours are those that an apply of this program could
-// have left like that; all others are by other hands.
+// have written; the others were made without it.
 type fleetOf struct {
 	*rand.Rand
 	stored
@@ -229,8 +229,8 @@ func (f *fleetOf) add() {
 	f.environments = append(f.environments, warp.Environment{UID: uid, Owner: owner, Model: m})
 }
 
-// TestAPlanOverWhatIsImportedChangesNothing: over random fleets, whatever hands have made
-// them. What this program could have made has an entry, and the rest is at least named.
+// TestAPlanOverWhatIsImportedChangesNothing: over random fleets. Each environment that this
+// program could have made has an entry, and every other one is at least named.
 func TestAPlanOverWhatIsImportedChangesNothing(t *testing.T) {
 	t.Parallel()
 	live := 0
@@ -246,7 +246,7 @@ func TestAPlanOverWhatIsImportedChangesNothing(t *testing.T) {
 		text, uids := f.imported(t)
 		live += len(uids)
 		for _, uid := range f.ours {
-			if hasSecret := !strings.Contains(text, "("+uid+"): the secret") && !strings.Contains(text, "("+uid+"): secret"); hasSecret { // which may have gone
+			if hasSecret := !strings.Contains(text, "("+uid+"): the secret") && !strings.Contains(text, "("+uid+"): secret"); hasSecret { // the secret may have been deleted
 				assert.Contains(t, uids, uid, "seed %d\n%s", seed, text)
 			}
 		}
@@ -260,7 +260,7 @@ func TestAPlanOverWhatIsImportedChangesNothing(t *testing.T) {
 	assert.Greater(t, live, 100)
 }
 
-// of is an environment of team Acme by our helper form, with what a test is about.
+// of is an environment of team Acme in our helper form, with the given commands added.
 func of(t *testing.T, uid, name, url string, more ...string) warp.Environment {
 	t.Helper()
 	r, err := bitbucket.Parse(url, "")

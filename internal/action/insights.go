@@ -14,10 +14,10 @@ import (
 // hurried bounds the report of a job that was told to stop.
 const hurried = 2 * time.Second
 
-// review puts plan and result where the host's review of the commit shows them. The job hangs
-// on it in no way: it comes last, takes seconds at most, and what fails is left out. A job
-// that was told to stop hurries, and does it all the same: the pull request would go on to
-// show an older result.
+// review sends plan and result to where the host's review of the commit shows them. It comes
+// last and takes a few seconds at most. A failure goes to the debug log alone and does not
+// change the job's result. A job that was told to stop still does it, within hurried: without
+// it the pull request would show an older result.
 func review(ctx context.Context, on platform.Platform, facts report.Facts) {
 	build, page, there := on.Insights(facts)
 	if !there {

@@ -20,14 +20,14 @@ type Interrupted int
 // Error says that there was a signal.
 func (Interrupted) Error() string { return "interrupted" }
 
-// interruption is the error of a job that a signal ended. It says what was written by
-// then, and below that what else went wrong, if anything did.
+// interruption is the error of a job that a signal ended. Its text says what was written
+// before, and on further lines what else failed.
 type interruption struct {
 	written string
 	under   error
 }
 
-// Error has our word for a context that is over.
+// Error writes "interrupted" in place of Go's "context canceled".
 func (i interruption) Error() string {
 	text := "interrupted; " + i.written
 	if i.under != nil && !saysOnlyStop(i.under) {
@@ -36,17 +36,17 @@ func (i interruption) Error() string {
 	return text
 }
 
-// Unwrap returns what was under way.
+// Unwrap returns the error of what was under way.
 func (i interruption) Unwrap() error { return i.under }
 
-// isStop reports whether something ended because the job was told to stop. An answer that
-// was lost by that is a failure of its own.
+// isStop reports whether an error only says that the job was told to stop. An answer that
+// was lost because of that is a failure.
 func isStop(err error) bool {
 	return (errors.As(err, new(Interrupted)) || errors.Is(err, context.Canceled)) && !errors.Is(err, warp.ErrAnswerLost)
 }
 
-// unlessStop is an error but for one that only says that the job was told to stop. Of an
-// answer that was lost by that it says so.
+// unlessStop returns err, or nil when err only says that the job was told to stop. When an
+// answer was lost because of that, the error says that the write's result is not known.
 func unlessStop(err error) error {
 	switch {
 	case isStop(err):
@@ -57,8 +57,8 @@ func unlessStop(err error) error {
 	return err
 }
 
-// saysOnlyStop reports whether an error says no more than that the job was told to stop,
-// and that an answer was lost by that.
+// saysOnlyStop reports whether an error only says that the job was told to stop, or that an
+// answer was lost because of that.
 func saysOnlyStop(err error) bool {
 	var parts []error
 	switch inner := err.(type) {
@@ -74,8 +74,8 @@ func saysOnlyStop(err error) bool {
 	return !slices.ContainsFunc(parts, func(part error) bool { return !saysOnlyStop(part) })
 }
 
-// told adds to an error what was written before it. Of a job that was told to stop that
-// comes first.
+// told returns the error of the work with what was written before it. When the job was told
+// to stop, what was written comes first.
 func (w work) told(ctx context.Context, mode reconcile.Mode) error {
 	written := w.Applied.Words(mode)
 	if errors.As(context.Cause(ctx), new(Interrupted)) {
@@ -106,5 +106,5 @@ func written(f report.Facts) string {
 	if secrets+environments == 0 {
 		return "nothing was written"
 	}
-	return plural.Of(secrets, "secret") + " and " + plural.Of(environments, "environment") + " were written; environments without a change were not reached"
+	return plural.Of(secrets, "secret") + " and " + plural.Of(environments, "environment") + " were written; environments without a change in the outputs were not reached"
 }

@@ -78,7 +78,7 @@ func TestAnUnknownFlagIsNotShown(t *testing.T) {
 	code, out, log := run(t.Context(), nil, "--bitbucket-token=MARKER")
 	assert.Equal(t, action.ExitInputs, code)
 	assert.Empty(t, out)
-	assert.Equal(t, "error: unknown flag; there are --help and --version, everything else is an environment variable\n", log)
+	assert.Equal(t, "error: unknown flag; the flags are --help and --version, everything else is an environment variable\n", log)
 }
 
 // decode reads the outputs from the last line of standard output.
@@ -198,8 +198,8 @@ func TestProxiesAreOfTheRun(t *testing.T) {
 	}
 }
 
-// TestABrokenProxyIsNotNoProxy: it is told with everything else that is wrong,
-// without its value, and nothing is sent.
+// TestABrokenProxyIsNotNoProxy: it is reported with all other mistakes, without its
+// value, and nothing is sent.
 func TestABrokenProxyIsNotNoProxy(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -232,7 +232,7 @@ func TestABrokenProxyIsNotNoProxy(t *testing.T) {
 	assert.Zero(t, asked.Load())
 }
 
-// TestThePasswordOfAProxyIsHidden: the proxy says it back in every way that it got it.
+// TestThePasswordOfAProxyIsHidden: the proxy returns the password in every form that it got.
 func TestThePasswordOfAProxyIsHidden(t *testing.T) {
 	t.Parallel()
 	const password = "MARKER-p@ss/77aa10"

@@ -18,14 +18,14 @@ import (
 // row is an environment of one part in the order of the job.
 type row struct {
 	place   int
-	where   string // in the manifest; empty for an environment of no entry
+	where   string // in the manifest; empty for an environment without an entry
 	planned reconcile.EnvironmentPlan
 	stored  reconcile.StoredEnvironment
 	verdict smoketest.Verdict
 }
 
-// rows are the environments of a part. What ended the part stands against each that
-// nothing else stands against.
+// rows returns the environments of a part. An environment without an error of its own gets
+// the error that ended the part.
 func (p *part) rows(secret int) []row {
 	w := p.work
 	if w.Plan == nil || mode(p.job.Mode) == reconcile.Rotation && len(w.Plan.Secrets) == 0 {
@@ -52,8 +52,8 @@ func (p *part) rows(secret int) []row {
 	return list
 }
 
-// unlessStopped takes back what only says that the job was stopped: the environment was not
-// reached. An answer that was lost meanwhile is a failure.
+// unlessStopped removes errors that only say that the job was stopped: the environment was
+// not reached. An answer that was lost meanwhile stays an error.
 func (r row) unlessStopped() row {
 	if r.stored.Change != "" {
 		return r
@@ -62,9 +62,9 @@ func (r row) unlessStopped() row {
 	return r
 }
 
-// at is which of the part's entries an environment of its plan belongs to, and where in the
-// manifest that is. A rotation is about every environment that reads the secret; those of no
-// entry come after the others and are nowhere.
+// at returns the index of the entry that an environment of the part's plan belongs to, and
+// the entry's position in the manifest. A rotation covers every environment that reads the
+// secret; those without an entry come last and have no position.
 func (p *part) at(environment int, uid, name string) (entry int, where string) {
 	last := len(p.named) - 1
 	if mode(p.job.Mode) != reconcile.Rotation {
@@ -79,8 +79,8 @@ func (p *part) at(environment int, uid, name string) (entry int, where string) {
 	return last, ""
 }
 
-// merged are the facts of all parts together, in the order of the entries, and how many
-// of these failed.
+// merged returns the facts of all parts together, in the order of the entries, and how many
+// environments failed.
 func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Facts, failed int) {
 	f.Places = nil
 	var rows []row
@@ -88,7 +88,7 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 	for _, p := range parts {
 		w := p.work
 		secrets, at := p.secrets(), len(plan.Secrets)
-		if len(secrets) == 1 { // several parts are about it where each has one entry
+		if len(secrets) == 1 { // several parts may have it where each part has one entry
 			known := func(s reconcile.SecretPlan) bool { return s.Credential == secrets[0].Credential }
 			if i := slices.IndexFunc(plan.Secrets, known); i >= 0 {
 				at = i
@@ -99,7 +99,7 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 			if c := secrets[0].Change; c == reconcile.Delete || plan.Secrets[at].Change == "" {
 				plan.Secrets[at].Change = c
 			}
-			for _, stored := range w.Applied.Secrets { // of the one secret
+			for _, stored := range w.Applied.Secrets { // at most one
 				if first := &f.Applied.Secrets[at]; stored.Change == reconcile.Delete || stored.Err != nil || first.Change == "" && first.Err == nil {
 					*first = stored
 				}
@@ -143,8 +143,8 @@ func merged(f report.Facts, plan reconcile.Plan, parts []*part) (all report.Fact
 	return f, failed
 }
 
-// secrets are those of the plan. One that is not written, because the part has ended, has
-// no change.
+// secrets returns those of the plan. One that is not written, because the part has ended,
+// has no change.
 func (p *part) secrets() []reconcile.SecretPlan {
 	if p.work.Plan == nil {
 		return nil
@@ -159,7 +159,7 @@ func (p *part) secrets() []reconcile.SecretPlan {
 	return list
 }
 
-// appendNew appends what is not there yet.
+// appendNew appends to list the texts that it does not have yet.
 func appendNew(list, more []string) []string {
 	for _, text := range more {
 		if !slices.Contains(list, text) {
@@ -169,8 +169,8 @@ func appendNew(list, more []string) []string {
 	return list
 }
 
-// ended are the facts of a fleet at its end, with one error for all that failed. Each of
-// them is told.
+// ended returns the facts of a fleet at its end, with one error that counts the failures. It
+// logs each failure.
 func (r run) ended(ctx context.Context, f report.Facts, parts []*part) report.Facts {
 	stopped := errors.As(context.Cause(ctx), new(Interrupted))
 	var expiring []error
@@ -179,7 +179,7 @@ func (r run) ended(ctx context.Context, f report.Facts, parts []*part) report.Fa
 		switch err := p.work.Err; {
 		case p.work.Expiring:
 			expiring = append(expiring, err)
-		case err != nil && !errors.Is(err, errNoneLeft) && !(stopped && isStop(err)): // which is told once
+		case err != nil && !errors.Is(err, errNoneLeft) && !(stopped && isStop(err)): // these are logged once, not for each part
 			p.log.Error(fmt.Sprintf("%s: %v", p.about(), err))
 		case p.work.Stored != "":
 			p.log.Error(fmt.Sprintf("smoke test %s: %s; %s", p.work.Verdict.Result, p.work.Verdict.Reason, p.work.Stored))
@@ -198,16 +198,16 @@ func (r run) ended(ctx context.Context, f report.Facts, parts []*part) report.Fa
 		f.Err, f.Expiring = errors.Join(expiring...), true
 		return f
 	}
-	for _, err := range expiring { // beside what is worse
+	for _, err := range expiring { // the job's error is a worse one
 		r.log.Warn(err.Error())
 	}
 	return f
 }
 
-// tellEntries logs what stands against single entries.
+// tellEntries logs the errors of single entries.
 func (p *part) tellEntries() {
 	if p.work.Plan == nil || len(p.entries) == 1 && p.work.Err != nil {
-		return // which is the same
+		return // ended has logged the same error
 	}
 	for i, e := range p.work.Plan.Environments {
 		err := e.Err
@@ -223,7 +223,7 @@ func (p *part) tellEntries() {
 // mostNamed bounds how many environments a note names.
 const mostNamed = 20
 
-// noted is a plan of nothing with a note on what the file leaves out.
+// noted returns an empty plan with a note that names the environments that are not in the file.
 func (r run) noted(parts []*part) reconcile.Plan {
 	plan := reconcile.Plan{Mode: mode(r.job.Mode)}
 	if plan.Mode != reconcile.Provision {
@@ -233,7 +233,7 @@ func (r run) noted(parts []*part) reconcile.Plan {
 		scope warp.OwnerType
 		name  string
 	}
-	elsewhere, ids := map[called]bool{}, map[string]bool{} // in the file, and not in this job
+	elsewhere, ids := map[called]bool{}, map[string]bool{} // entries of the file that this job leaves to others
 	for _, e := range r.job.Others {
 		if ids[e.EnvironmentID] = true; e.EnvironmentID == "" {
 			elsewhere[called{e.Scope, e.Name()}] = true
@@ -256,7 +256,7 @@ func (r run) noted(parts []*part) reconcile.Plan {
 		names = append(names[:mostNamed], fmt.Sprintf("%d more", n-mostNamed))
 	}
 	if len(names) > 0 {
-		plan.Notes = []string{"environments that the file leaves out, and that stay as they are: " + strings.Join(names, ", ")}
+		plan.Notes = []string{"environments that are not in the file and stay as they are: " + strings.Join(names, ", ")}
 	}
 	return plan
 }

@@ -18,21 +18,21 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// takeBack is how long after the program was told to stop a token that was not
-// stored may be revoked: less than the 7.5 s that GitHub leaves.
+// takeBack is the time, after the program was told to stop, in which it may revoke a token
+// that was not stored: less than the 7.5 s that GitHub leaves.
 const takeBack = 7 * time.Second
 
-// minted is a token of our own making.
+// minted is a token that this program made.
 type minted struct {
 	mint.Minter
 	record     bitbucket.TokenRecord
-	repository bitbucket.Repository // one that it has to clone
+	repository bitbucket.Repository // one that the token must be able to clone
 	using      string               // ID of the token that manages the others; empty for a password
 	before     time.Time            // when the stored token ends; zero: unknown
 }
 
-// mint makes the new token where the inputs ask for it, for as little as serves
-// everyone who reads the secret. The plan is shown before.
+// mint makes the new token where the inputs ask for it, with the least access that serves
+// every environment that reads the secret. It shows the plan first.
 func (r run) mint(ctx context.Context, w work) work {
 	if !r.job.Rotation.Mint || w.made != nil || w.DryRun {
 		return w
@@ -43,12 +43,12 @@ func (r run) mint(ctx context.Context, w work) work {
 	return w
 }
 
-// makeToken makes it, and says how as part of the work.
+// makeToken makes the token and adds it to the work.
 func (r run) makeToken(ctx context.Context, w work) (work, error) {
 	secret := w.Plan.Secrets[0]
 	repositories := slices.Concat(credential.Repositories(w.Plan.Users()), r.entry.Repositories)
 	if len(repositories) == 0 {
-		return w, errors.New("there is no repository to make a token for; no environment clones anything with this secret, and repo_url is not given")
+		return w, errors.New("no repository to make a token for: no environment clones with this secret, and repo_url is not given")
 	}
 	if err := secret.OneServer(repositories); err != nil {
 		return w, err
@@ -86,22 +86,22 @@ func (r run) makeToken(ctx context.Context, w work) (work, error) {
 	return w, nil
 }
 
-// settle lets go of the tokens that a minted one replaced once it is stored and
-// its smoke test has passed. What was made and is not stored is revoked, for which
-// there is time until stopping is over.
+// settle revokes the tokens that a minted one replaced, once the new one is stored and its
+// smoke test has passed. A minted token that is not stored is revoked itself; stopping
+// bounds that.
 func (r run) settle(ctx, stopping context.Context, w work) work {
 	if w.made == nil {
 		return w
 	}
 	stored := len(w.Applied.Secrets) > 0 && w.Applied.Secrets[0].Change != ""
 	switch {
-	case errors.Is(w.Err, warp.ErrAnswerLost): // it may be what is stored
+	case errors.Is(w.Err, warp.ErrAnswerLost): // the new token may be stored
 	case !stored:
 		w.Expires = w.made.before
 		w.Err = errors.Join(w.Err, w.made.Revoke(stopping, w.made.record))
 	case w.RolledBack:
 		if err := w.made.Revoke(stopping, w.made.record); err != nil {
-			w.Stored += fmt.Sprintf(", but the new token lives on: %v", err)
+			w.Stored += fmt.Sprintf(", but the new token may still be valid: %v", err)
 		}
 	case w.Err == nil && w.Verdict.Result.IsGood():
 		w.Err = r.letGo(ctx, w)
@@ -109,11 +109,10 @@ func (r run) settle(ctx, stopping context.Context, w work) work {
 	return w
 }
 
-// letGo revokes the tokens that the new one replaced. Another job may do the same
-// at the same moment, so a stored token that no smoke test has proved is proved
-// once more, and nothing is revoked when the secret was written since: then nobody
-// here knows whose token is live. When it was written while this job revoked, the
-// error says that this is not known.
+// letGo revokes the tokens that the new one replaced. Another job may do the same at the
+// same moment. So a stored token that no smoke test has proved is proved once more, and
+// nothing is revoked when the secret was written since: then it is not known whose token is
+// in use. When it was written while this job revoked, the error says so.
 func (r run) letGo(ctx context.Context, w work) error {
 	defer r.on.Group("Revoke")()
 	secret, stamp := w.Plan.Secrets[0], w.Applied.Secrets[0].Stamp
@@ -129,19 +128,19 @@ func (r run) letGo(ctx context.Context, w work) error {
 		return nil
 	}
 	if err := w.made.RevokeReplaced(ctx, w.made.record, w.made.using, r.job.Rotation.RevokeAfter); err != nil {
-		return fmt.Errorf("the new token is stored and works, but what it replaced may live on until the next rotation: %w", err)
+		return fmt.Errorf("the new token is stored and works, but the tokens that it replaced may stay valid until the next rotation: %w", err)
 	}
 	now, err := r.applier().Stamp(ctx, secret)
 	if err == nil && now != stamp {
-		err = errors.New("its stamp is another")
+		err = errors.New("the time of its last write has changed")
 	}
 	if err != nil {
-		return fmt.Errorf("another job may have written the secret while this one revoked what its own token had replaced; it is not known whether the stored token still works; run the rotation again: %w", err)
+		return fmt.Errorf("another job may have written the secret while this one revoked the tokens that its own had replaced; it is not known whether the stored token still works; run the rotation again: %w", err)
 	}
 	return nil
 }
 
-// works asks whether the stored token is still accepted, unless an agent has just
+// works checks that Bitbucket still accepts the stored token, unless an agent has just
 // cloned with it.
 func (r run) works(ctx context.Context, w work) error {
 	if w.Verdict.Result == smoketest.Passed && !w.Plan.Secrets[0].Hidden {

@@ -25,12 +25,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
-// run is one run of the pipeline with valid inputs: over one entry or, in an apply, over
-// all entries that share a secret.
+// run is one run of the pipeline with valid inputs, over one entry or, in an apply, over all
+// entries that share a secret.
 type run struct {
 	job       config.Job
 	entries   []config.Entry
-	entry     config.Entry // the first, for what entries that share a secret have in common
+	entry     config.Entry // the first of entries; read for what they have in common
 	on        platform.Platform
 	log       *slog.Logger
 	oz        *warpapi.Client
@@ -38,24 +38,24 @@ type run struct {
 	share     *reconcile.Shared // what the Readers of several plans have in common
 	bitbucket *bitbucketapi.API
 	started   *atomic.Int64          // agents of smoke tests
-	road      func() string          // from which addresses agents come, asked once
-	wide      int                    // how many entries of a file the one of a rotation stands for
-	slots     reconcile.Slots        // for what is written at the same time
-	reads     []bitbucket.Repository // those of the entry that need no push whatever it says
+	road      func() string          // the addresses that agents come from; asks Oz once
+	wide      int                    // how many entries of a file a rotation's entry stands for
+	slots     reconcile.Slots        // bound writes at the same time
+	reads     []bitbucket.Repository // repositories of entry that need no push, whatever its RequireWrite
 	listing   []credential.User      // environments of other parts of the job that list the secret
-	twice     map[string]bool        // UIDs of environments that several entries are about
-	step      func()                 // counts an entry that is done; nil where there is but one
+	twice     map[string]bool        // UIDs of environments that several entries name
+	step      func()                 // counts an entry that is done; nil where there is only one
 
-	// proved is the proof of the token for the entries' own repositories, where other
-	// parts of the job give the same token; nil: it is still to be made.
+	// proved returns the proof of the token for the entries' own repositories, where other
+	// parts of the job use the same token; nil: the run makes the proof itself.
 	proved func() (preflight.Proof, error)
-	ends   func() time.Time // when that token ends, asked at most once
+	ends   func() time.Time // when that token ends; asks at most once
 }
 
-// alone reports whether the run is over one entry, whose failure is the run's.
+// alone reports whether the run is over one entry. That entry's failure is then the run's.
 func (r run) alone() bool { return len(r.entries) == 1 }
 
-// entryOf is the entry that an environment of a plan is planned for.
+// entryOf returns the entry that an environment of a plan belongs to.
 func (r run) entryOf(plan reconcile.Plan, environment int) config.Entry {
 	if plan.Mode == reconcile.Provision {
 		return r.entries[environment]
@@ -63,29 +63,29 @@ func (r run) entryOf(plan reconcile.Plan, environment int) config.Entry {
 	return r.entry
 }
 
-// any reports whether one of the entries is so.
+// any reports whether is holds for one of the entries.
 func (r run) any(is func(config.Entry) bool) bool { return slices.ContainsFunc(r.entries, is) }
 
-// work is what goes from stage to stage.
+// work is the value that goes from stage to stage.
 type work struct {
 	report.Facts
 	token reconcile.Token // to store
 	proof preflight.Proof // of the token
-	made  *minted         // the token, where it is of our own making
+	made  *minted         // the token, where this program made it
 	ahead *ahead          // the proof that began before the plan was made; nil: it begins later
-	shown bool            // the plan
+	shown bool            // the plan was shown
 }
 
-// all is the whole of the program in order, in every mode:
+// all runs the stages in order, in every mode:
 //
 //	observe -> plan -> prove -> show -> write -> test -> settle
 //
-// A mode is a way to make a plan. A secret's value cannot be read back, and there
-// is no second slot: safety comes from the order. Prove the token for everyone who
-// reads the secret, overwrite once, prove it again through Oz, and only then let
-// go of what it replaced. Each step may be run again after a kill at any point.
+// A mode is a way to make a plan. A secret's value cannot be read back and has no second
+// copy, so safety comes from the order: prove the token for every environment that reads the
+// secret, overwrite once, prove the token again through Oz, and only then revoke what it
+// replaced. Each step may be run again after a kill at any point.
 //
-// The facts are filled as far as it gets.
+// The facts hold what was reached; later fields are empty.
 func (r run) all(ctx context.Context, f report.Facts) report.Facts {
 	stopping, stop := grace.After(ctx, takeBack)
 	defer stop()
@@ -97,8 +97,8 @@ func (r run) all(ctx context.Context, f report.Facts) report.Facts {
 	return r.settle(ctx, stopping, w).Facts
 }
 
-// converge brings Oz to what the inputs ask for. When someone else was at work at
-// the same time, it plans again.
+// converge brings Oz to the state that the inputs ask for. When someone else wrote at the
+// same time, it plans again.
 func (r run) converge(ctx context.Context, w work) work {
 	bounded, cancel := r.bounded(ctx)
 	defer cancel()
@@ -114,7 +114,7 @@ func (r run) converge(ctx context.Context, w work) work {
 			return w
 		case try == tries || !errors.Is(w.Err, reconcile.ErrRaced):
 			if !w.shown {
-				r.warn(r.warnings()) // one of them may say why
+				r.warn(r.warnings()) // one of them may explain the error
 			}
 			if remedy := r.addressRemedy(ctx, w.Err); remedy != "" {
 				w.Err = fmt.Errorf("%w\n%s", w.Err, remedy)
@@ -134,7 +134,7 @@ func (r run) bounded(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
 }
 
-// warnings are those of all entries, each once.
+// warnings returns those of all entries, each once.
 func (r run) warnings() []string {
 	var list []string
 	for _, entry := range r.entries {
@@ -146,7 +146,8 @@ func (r run) warnings() []string {
 // patience is how long a check may go on after the other one has failed.
 const patience = 2 * time.Second
 
-// both are the errors of two checks, without one that only says that it was ended.
+// both joins the errors of two checks, without one that only says that its check was
+// cancelled.
 func both(refused, unread error) error {
 	switch {
 	case refused != nil && errors.Is(unread, context.Canceled):
@@ -157,12 +158,11 @@ func both(refused, unread error) error {
 	return errors.Join(refused, unread)
 }
 
-// tries bounds how often a plan is made anew because someone else was at work at
-// the same time.
+// tries bounds how often a plan is made because someone else wrote at the same time.
 const tries = 3
 
-// plan observes Oz and proves the token for what the inputs name, at the same
-// time, and plans.
+// plan observes Oz and, at the same time, proves the token for the repositories that the
+// inputs name. Then it plans.
 func (r run) plan(ctx context.Context, w work) work {
 	defer r.on.Group("Check")()
 	var world reconcile.World
@@ -172,7 +172,7 @@ func (r run) plan(ctx context.Context, w work) work {
 	reads := group.New()
 	var note string
 	var refused, unread error
-	failed := func() { time.AfterFunc(patience, stop) } // the other one may have failed as well
+	failed := func() { time.AfterFunc(patience, stop) } // the other check may have an error to report, too
 	observed := make(chan struct{})
 	whole := func(ctx context.Context) (reconcile.World, bool) {
 		select {
@@ -205,7 +205,7 @@ func (r run) plan(ctx context.Context, w work) work {
 		}
 		return nil
 	})
-	_ = reads.Wait() // every error is in its place
+	_ = reads.Wait() // each function keeps its own error
 	err := both(refused, unread)
 	w.Head = w.proof.Head()
 	if w.Err = err; err != nil {
@@ -229,8 +229,8 @@ func (r run) plan(ctx context.Context, w work) work {
 	return w
 }
 
-// provesAll reports whether the token is proved for everyone who reads the secret, when it
-// is proved for the entries' own repositories.
+// provesAll reports whether a proof for the entries' own repositories is a proof for every
+// environment that reads the secret.
 func (r run) provesAll(world reconcile.World) bool {
 	plan := reconcile.Diff(reconcile.Provision, r.desired(preflight.Proof{}), world)
 	if plan.Err() != nil {
@@ -251,7 +251,7 @@ func (r run) desired(proof preflight.Proof) []reconcile.Desired {
 	return list
 }
 
-// announce shows the plan, with what was learnt since.
+// announce shows the plan, with what the proof found.
 func (r run) announce(_ context.Context, w work) work {
 	if w.shown { // before the token was made
 		r.warn(r.learnt(w))
@@ -262,10 +262,10 @@ func (r run) announce(_ context.Context, w work) work {
 	return r.wire(w, false)
 }
 
-// learnt are the warnings of the inputs and of the proof.
+// learnt returns the warnings of the inputs and of the proof.
 func (r run) learnt(w work) []string { return slices.Concat(r.warnings(), w.proof.Warnings) }
 
-// learn adds to the plan what was learnt since it was made.
+// learn adds the warnings and the expiry that became known after the plan was made.
 func (r run) learn(w work) work {
 	plan := *w.Plan
 	plan.Warnings = slices.Concat(r.learnt(w), plan.Warnings)
@@ -276,12 +276,12 @@ func (r run) learn(w work) work {
 	return w
 }
 
-// write carries the plan out, and looks what others did meanwhile.
+// write carries the plan out, and checks what others wrote meanwhile.
 func (r run) write(ctx context.Context, w work) work {
 	if w.DryRun {
 		return w
 	}
-	if w.Plan.AllFailed() { // since it was proved
+	if w.Plan.AllFailed() { // the proof failed for each environment
 		w.Err = errNoneLeft
 		return w
 	}
@@ -291,12 +291,12 @@ func (r run) write(ctx context.Context, w work) work {
 	return r.confirm(w, r.applier().Apply(ctx, *w.Plan, []reconcile.Token{w.token}))
 }
 
-// confirm adds what came of the plan, and judges what others did meanwhile.
+// confirm adds the plan's results, and judges what others wrote meanwhile.
 func (r run) confirm(w work, done reconcile.Applied) work {
 	w.Applied = done.After(w.Applied)
 	err := w.Applied.Err()
 	if !r.alone() && !errors.Is(err, reconcile.ErrRaced) {
-		err = w.Applied.Secrets[0].Err // the others are the entries' own
+		err = w.Applied.Secrets[0].Err // each entry keeps its own error
 	}
 	if err == nil {
 		err = w.Plan.Confirm(w.Applied)
@@ -313,7 +313,7 @@ func (r run) show(w work) work {
 	return w
 }
 
-// print logs a plan in words, and what a reader has to know beside.
+// print logs a plan in words, with its notes and warnings.
 func (r run) print(plan reconcile.Plan, words []string) {
 	for _, line := range words {
 		r.log.Info(line)
@@ -339,9 +339,9 @@ func (r run) applier() reconcile.Applier {
 	return reconcile.Applier{Reader: r.oz, Writer: r.oz, Seal: seal.RawValue, Log: r.log, Slots: r.slots, Limit: wholeTimeout, Step: r.step}
 }
 
-// rollBack writes the previous value back when the token can be why a rotation's
-// smoke test did not pass, and tests that. Without one the new value stays, and
-// the facts say so.
+// rollBack writes the previous value back and tests it, when the token may be the reason why
+// a rotation's smoke test did not pass. Without a previous value the new one stays, and the
+// facts say so.
 func (r run) rollBack(ctx context.Context, w work) work {
 	previous := reconcile.Token{Value: r.job.Rotation.PreviousToken}
 	switch {

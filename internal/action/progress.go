@@ -10,11 +10,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 )
 
-// phases are what a reader sees counted in modes of one phase.
+// phases are the names that the progress of modes with one phase has.
 var phases = map[reconcile.Mode]string{reconcile.Rotation: "Rotate", reconcile.Removal: "Destroy"}
 
-// each does something for every part, some at the same time, as one phase in which the
-// entries are counted.
+// each does something for every part, at most abreast at the same time, as one phase whose
+// progress counts entries.
 func (r run) each(phase string, parts []*part, abreast int, do func(*part)) {
 	entries := 0
 	for _, p := range parts {
@@ -30,8 +30,8 @@ func (r run) each(phase string, parts []*part, abreast int, do func(*part)) {
 	})
 }
 
-// forAll does something for every element, some at the same time. What goes wrong with one
-// is its own.
+// forAll does something for every element, at most abreast at the same time. A failure of
+// one does not end the others.
 func forAll[T any](list []T, abreast int, do func(T)) {
 	working := group.New()
 	working.SetLimit(abreast)
@@ -41,7 +41,7 @@ func forAll[T any](list []T, abreast int, do func(T)) {
 	_ = working.Wait()
 }
 
-// counted is a Bitbucket whose answers to clones are counted.
+// counted is a Bitbucket that counts its answers to clones.
 type counted struct {
 	preflight.Server
 	step func()
@@ -52,8 +52,8 @@ func (c counted) Offer(ctx context.Context, r bitbucket.Repository, as bitbucket
 	return c.Server.Offer(ctx, r, as, wanted)
 }
 
-// entrywise counts the entries of a part, no more than there are: a plan that is made
-// again meets some twice. The rest are those that nothing was done about.
+// entrywise returns one, which counts an entry of a part, and rest, which counts all that
+// are left. They never count more than entries: a plan that is made again meets some twice.
 func entrywise(step func(), entries int) (one, rest func()) {
 	var left atomic.Int64
 	left.Store(int64(entries))

@@ -13,8 +13,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/setup"
 )
 
-// provision plans and proves every part, shows the plan as a whole, and then writes and
-// tests. A part whose plan is overtaken meanwhile plans again by itself.
+// provision plans and proves every part, shows the whole plan, and then writes and tests.
+// When someone else writes meanwhile, the parts that this affects plan again.
 func (r run) provision(ctx context.Context, parts []*part) {
 	end := r.on.Group("Check")
 	r.look(ctx, parts)
@@ -26,7 +26,7 @@ func (r run) provision(ctx context.Context, parts []*part) {
 		}
 	})
 	for _, p := range parts {
-		if p.work.Err == nil && p.ends != nil { // after every proof
+		if p.work.Err == nil && p.ends != nil { // the request comes after every proof
 			p.work.token.Expires = p.expires(ctx, p.work.token, p.work.proof)
 			p.work.Expires = p.work.token.Expires
 		}
@@ -45,8 +45,8 @@ func (r run) provision(ctx context.Context, parts []*part) {
 	r.testAll(ctx, parts)
 }
 
-// writeAll applies the plans of all parts. Each writes by itself; what others did
-// meanwhile is looked at once for all of them, and a part that was overtaken plans again.
+// writeAll applies the plans of all parts. Each writes by itself. Then one shared read shows
+// what others wrote meanwhile, and a part that this affects plans again.
 func (r run) writeAll(ctx context.Context, parts []*part) {
 	defer r.on.Group("Apply")()
 	var due []*part
@@ -77,16 +77,16 @@ func (r run) writeAll(ctx context.Context, parts []*part) {
 	})
 }
 
-// look reads and proves, at the same time, what the parts have in common.
+// look reads Oz and proves the tokens, at the same time, for all parts together.
 func (r run) look(ctx context.Context, parts []*part) {
 	looking := group.New()
 	looking.Go(func() error { r.share.Load(); return nil })
 	looking.Go(func() error { r.proveTokens(ctx, parts); return nil })
-	_ = looking.Wait() // each part is told what went wrong
+	_ = looking.Wait() // the errors reach each part
 }
 
-// refuseTwice puts against entries that they are about one environment, which Oz alone
-// can tell: one gives its ID and another one its name. Each would undo the other's work.
+// refuseTwice gives an error to entries that mean the same environment: one gives its ID and
+// another its name, and only Oz knows both. Each would undo the other's work.
 func refuseTwice(parts []*part) {
 	entries, twice := map[string]int{}, map[string]bool{}
 	for _, p := range parts {
@@ -106,8 +106,8 @@ func refuseTwice(parts []*part) {
 	}
 }
 
-// refuseTwice does so for one plan. It is an error where such an environment reads the
-// secret: nobody has asked whether the token serves it as it stays.
+// refuseTwice does so for one plan. It returns an error where such an environment reads the
+// secret: whether the token serves that environment unchanged was not checked.
 func (r run) refuseTwice(plan *reconcile.Plan) error {
 	var list []error
 	for i := range plan.Environments {
@@ -115,7 +115,7 @@ func (r run) refuseTwice(plan *reconcile.Plan) error {
 		if !r.twice[e.UID] {
 			continue
 		}
-		err := fmt.Errorf("environment %s is that of another entry too; give each environment one entry", e.User)
+		err := fmt.Errorf("another entry means environment %s too; give each environment one entry", e.User)
 		if r.alone() || e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID) {
 			list = append(list, err)
 		}
@@ -124,8 +124,9 @@ func (r run) refuseTwice(plan *reconcile.Plan) error {
 	return errors.Join(list...)
 }
 
-// acquaint tells parts which environments of others will list their secret, so that the
-// job is not taken for somebody else. One that clones with it has to be proved.
+// acquaint gives each part the environments of other parts that will list its secret, so
+// that the part does not take this job's writes for somebody else's. Environments that clone
+// with the secret are left out, because they need a proof.
 func acquaint(parts []*part) {
 	lists := map[string][]reconcile.EnvironmentPlan{}
 	for _, p := range parts {
@@ -153,7 +154,7 @@ func acquaint(parts []*part) {
 	}
 }
 
-// showAll prints the plan of all parts, and what stands against an entry.
+// showAll prints the plan of all parts, with the errors of entries.
 func (r run) showAll(parts []*part) {
 	defer r.on.Group("Plan")()
 	all, _ := merged(report.Facts{}, r.noted(parts), parts)

@@ -11,12 +11,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
-// hostingPage lists the addresses of runs that Warp hosts, for servers that do not tell
-// them.
+// hostingPage lists the addresses of runs that Warp hosts. It stands in for them where the
+// server does not return them.
 const hostingPage = "https://docs.warp.dev/platform/warp-hosting"
 
-// roadOf returns a function that says from which addresses agents reach Bitbucket, ready to
-// paste into a list. It asks Oz once. Self-hosted workers have their own.
+// roadOf returns a function that returns the addresses that agents reach Bitbucket from,
+// ready to paste into a list. It asks Oz once. Self-hosted workers have other addresses.
 func roadOf(ctx context.Context, oz *warpapi.Client) func() string {
 	return sync.OnceValue(func() string {
 		ranges, err := oz.ListEgress(ctx)
@@ -27,13 +27,13 @@ func roadOf(ctx context.Context, oz *warpapi.Client) func() string {
 	})
 }
 
-// roadNote is what the plan of an environment on a server of one's own says.
+// roadNote returns the note in the plan of an environment on a self-managed server.
 func (r run) roadNote(ctx context.Context) string {
 	return fmt.Sprintf("agents that Warp hosts reach %s from %s; a firewall in front of it must let them in", r.entry.Primary().Origin(), r.road())
 }
 
-// addressRemedy says whom an allow-list has to hold beside this runner, when Bitbucket
-// refused its address; else it is empty.
+// addressRemedy returns which addresses an allow-list must hold in addition to this runner's,
+// when Bitbucket refused the runner's address; else "".
 func (r run) addressRemedy(ctx context.Context, err error) string {
 	if !preflight.IsAddressRefused(err) {
 		return ""
@@ -41,7 +41,7 @@ func (r run) addressRemedy(ctx context.Context, err error) string {
 	return "agents that Warp hosts reach Bitbucket from " + r.road() + "; the allow-list must hold these as well"
 }
 
-// addressWarnings say the same where a refused address is no more than a warning.
+// addressWarnings returns the same where a refused address is only a warning.
 func (r run) addressWarnings(ctx context.Context, proof preflight.Proof, err error) []string {
 	if err != nil || !preflight.IsAddressRefused(proof.Err()) {
 		return nil
@@ -49,11 +49,11 @@ func (r run) addressWarnings(ctx context.Context, proof preflight.Proof, err err
 	return []string{r.addressRemedy(ctx, proof.Err())}
 }
 
-// withRoad is a verdict that says from where the agent tried, when its clone failed: it
-// may not have been let in.
+// withRoad adds to a verdict, when the clone failed, the addresses that agents come from: a
+// firewall may have refused the agent.
 func (r run) withRoad(ctx context.Context, v smoketest.Verdict) smoketest.Verdict {
 	if v.Clone {
-		v.Reason += "; if it could not connect, let in " + r.road() + ", from where agents that Warp hosts come"
+		v.Reason += "; if it could not connect, let in agents that Warp hosts: they come from " + r.road()
 	}
 	return v
 }

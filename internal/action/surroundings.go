@@ -14,13 +14,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// surroundings finds what is wrong with the call but for the inputs.
+// surroundings adds to list what is wrong with the call, apart from the inputs.
 func surroundings(args, environ []string, list *problem.List) {
 	if len(args) > 1 {
 		list.Addf("", "the only argument is the mode; everything else is an environment variable", "%s are too many", plural.Of(len(args), "argument"))
 	}
 	for _, entry := range environ {
-		// As net/http looks for it, once, before our first line runs.
+		// net/http reads it once, before our first line runs, and searches it in this way.
 		//
 		// Source: Go, net/http/h2_bundle.go.
 		if settings, ok := strings.CutPrefix(entry, "GODEBUG="); ok && (strings.Contains(settings, "http2debug=1") || strings.Contains(settings, "http2debug=2")) {
@@ -33,13 +33,13 @@ func surroundings(args, environ []string, list *problem.List) {
 	}
 }
 
-// told ends a panic as one line of the log and an exit code. Its value is shown when it is
-// Go's own: another may hold anything, also what is not known as a secret yet.
+// told turns a panic into one line of the log and an exit code. It shows the value of Go's
+// own panics only: any other may hold a secret that is not known as one yet.
 //
-// A panic in a goroutine of ours comes here through its group. In one of net/http's it
-// cannot: there Go prints the value, if it is an error or a string, with a trace that holds
-// no text, and exits with 2. GOTRACEBACK=none takes the trace away and not the value, and
-// debug.SetTraceback goes no lower than the environment.
+// A panic in a goroutine of ours comes here through its group. A panic in a goroutine of
+// net/http does not: Go prints its value, if that is an error or a string, with a trace that
+// holds no text, and exits with 2. GOTRACEBACK=none removes the trace but not the value, and
+// debug.SetTraceback cannot set a lower level than the environment's.
 //
 // Source: Go, runtime/panic.go and runtime/runtime1.go.
 func told(log *slog.Logger, code *int) {
@@ -59,7 +59,7 @@ func told(log *slog.Logger, code *int) {
 	*code = ExitFailed
 }
 
-// callers is who called whom, without arguments:
+// callers returns the chain of calls, without arguments:
 //
 //	action.told (surroundings.go:41), runtime.gopanic (panic.go:783), ...
 func callers(counters []uintptr) string {

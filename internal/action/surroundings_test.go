@@ -17,7 +17,7 @@ import (
 func TestGoPrintsNoHeaders(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancelCause(t.Context())
-	stop(action.Interrupted(syscall.SIGINT)) // whoever begins ends before the first request
+	stop(action.Interrupted(syscall.SIGINT)) // a run then ends before its first request
 	for settings, want := range map[string]int{
 		"http2debug=1": action.ExitInputs, "http2debug=2": action.ExitInputs, "x=y,http2debug=1,http2debug=0": action.ExitInputs,
 		"": 130, "http2debug=0": 130, "http2client=0": 130,
@@ -36,7 +36,7 @@ func TestGoPrintsNoHeaders(t *testing.T) {
 	}
 }
 
-// panics is a stream that panics instead of taking a word.
+// panics is a stream that panics on every write.
 type panics struct{ value any }
 
 func (p panics) Write([]byte) (int, error) { panic(p.value) }

@@ -23,7 +23,7 @@ import (
 const testsAbreast = 4
 
 // test runs the smoke tests of a plan that was applied, and returns a verdict for
-// each environment and the worst of them. A test that does not pass is no error.
+// each environment and the worst of them. A test that does not pass is not an error.
 func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.Verdict) {
 	plan := *w.Plan
 	verdicts := make([]smoketest.Verdict, len(plan.Environments))
@@ -31,7 +31,7 @@ func (r run) test(ctx context.Context, w work) ([]smoketest.Verdict, smoketest.V
 		verdicts[i].Result = smoketest.Skipped
 	}
 	chosen := r.chosen(plan, w.proof)
-	if r.entry.SmokeTest && !w.RolledBack { // what was written back is tested in any case
+	if r.entry.SmokeTest && !w.RolledBack { // a value that was written back is always tested
 		chosen = chosen[:r.admitted(len(chosen))]
 	}
 	if !r.entry.SmokeTest || len(chosen) == 0 {
@@ -55,19 +55,20 @@ func (r run) testOne(ctx context.Context, w work, at int, log *slog.Logger) smok
 	return r.withRoad(ctx, r.withAuthority(e, verdict))
 }
 
-// admitted is how many of so many environments may be tested: a job starts no more agents
-// than the inputs allow, whatever part of it does.
+// admitted returns how many of due environments may be tested: all parts of a job together
+// start no more agents than the inputs allow.
 func (r run) admitted(due int) int {
 	before := int(r.started.Add(int64(due))) - due
 	left := min(due, max(0, r.job.SmokeTestMax-before))
 	if left < due {
-		r.log.Warn(fmt.Sprintf("smoke_test_max is %d, which leaves out %d of %s", r.job.SmokeTestMax, due-left, plural.Of(due, "smoke test")))
+		r.log.Warn(fmt.Sprintf("smoke_test_max is %d, so %d of %s are skipped", r.job.SmokeTestMax, due-left, plural.Of(due, "smoke test")))
 	}
 	return left
 }
 
-// chosen are the environments to test, those that clone something with the token
-// and that it serves: of a rotation the first or each of them, of a verification all.
+// chosen returns the indexes of the environments to test. They clone something with the
+// token, and the token serves them. A rotation tests the first or each of them, a
+// verification all.
 func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 	var list []int
 	for i, e := range plan.Environments {
@@ -83,14 +84,14 @@ func (r run) chosen(plan reconcile.Plan, proof preflight.Proof) []int {
 	return list
 }
 
-// testOf is the smoke test of one environment of the plan, as its planned model has it.
+// testOf returns the smoke test of one environment, made from its planned model.
 func (r run) testOf(w work, at int, stored reconcile.StoredEnvironment) smoketest.Test {
 	e, entry := w.Plan.Environments[at], r.entryOf(*w.Plan, at)
 	secret := w.Plan.SecretOf(e)
 	use, clones := e.Primary(entry.Repositories...)
 	as := cmp.Or(use.Kind, w.proof.Kind, entry.TokenKind)
 	ask := entry.VerifyToken || w.Plan.Mode == reconcile.Rotation
-	if w.Plan.Mode == reconcile.Verification { // whose token need not be the stored one
+	if w.Plan.Mode == reconcile.Verification { // the given token need not be the stored one
 		as, ask = w.proof.Kind, len(w.proof.Findings) > 0
 	}
 	if !clones {
@@ -124,8 +125,8 @@ func (r run) testOf(w work, at int, stored reconcile.StoredEnvironment) smoketes
 	return test
 }
 
-// commands are setup commands with what they do to the token. Given says that the inputs
-// hold those of the user.
+// commands returns setup commands with how each uses the token. given reports whether the
+// inputs hold the user's commands.
 func commands(texts []string, secret string, given bool) []smoketest.Command {
 	usage, words := setup.UsageOf(texts, secret), setup.Words(texts)
 	list := make([]smoketest.Command, len(texts))

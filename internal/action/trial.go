@@ -21,7 +21,7 @@ func (r run) testAll(ctx context.Context, parts []*part) {
 		}
 		p.work.Tests = make([]smoketest.Verdict, len(p.work.Plan.Environments))
 		for i, stored := range p.work.Applied.Environments {
-			if stored.Change != "" { // else nobody got as far as a test
+			if stored.Change != "" { // else the environment was not reached
 				p.work.Tests[i].Result = smoketest.Skipped
 			}
 		}
@@ -52,9 +52,9 @@ func (r run) try(ctx context.Context, trials []trial) {
 	})
 }
 
-// due are the environments of a part to test. Of entries that want a test of what has
-// changed, they are those that were created or updated, or where there is none of these
-// the first, for the secret was written.
+// due returns the indexes of the environments of a part to test. Where entries ask for tests
+// of changed environments only, these are the created and updated ones. If none is, the first
+// is tested, because the secret was written.
 func (p *part) due() []int {
 	if len(p.work.Applied.Environments) == 0 {
 		return nil
