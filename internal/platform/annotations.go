@@ -7,8 +7,8 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// annotations prints errors and warnings so that GitHub shows them beside the
-// run, within its limits: what goes beyond is in the log alone.
+// annotations prints errors and warnings so that GitHub shows them on the run's page, within
+// its limits. What exceeds a limit is in the log only.
 //
 //	::error title=oz-bitbucket::repo_url: is missing; give ...
 type annotations struct {
@@ -18,7 +18,7 @@ type annotations struct {
 }
 
 // Limits of GitHub: annotations of one type in a step, and characters in each.
-// The bytes that we count are never fewer than the characters.
+// We count bytes, of which a text never has fewer than characters.
 //
 // Source: actions/runner, ExecutionContext.cs.
 const (

@@ -15,8 +15,8 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// coloured are the beginnings of lines that have a colour: those of a plan and of a log, and
-// the labels of a pipe, whose colours are those of Atlassian's own.
+// coloured are the beginnings of lines that have a colour: of a plan, of a log, and of a
+// pipe, which uses the colours of Atlassian's pipes.
 //
 // Source: the common.sh of Atlassian's pipes.
 var coloured = []struct{ begin, colour string }{
@@ -36,8 +36,8 @@ var coloured = []struct{ begin, colour string }{
 // colours reports whether lines get their colours: on a terminal, unless NO_COLOR is set,
 // and everywhere with FORCE_COLOR.
 //
-// Sources: https://no-color.org; https://force-color.org, where 0 and false are taken for
-// a no, as Node.js has it.
+// Sources: https://no-color.org; https://force-color.org. 0 and false mean no, as in
+// Node.js.
 func colours(variables map[string]string, onTerminal bool) bool {
 	switch force := variables["FORCE_COLOR"]; {
 	case variables["NO_COLOR"] != "":
@@ -48,8 +48,8 @@ func colours(variables map[string]string, onTerminal bool) bool {
 	return onTerminal
 }
 
-// paint colours whole lines. It stands behind the redactor, so that no secret is written
-// with a colour inside.
+// paint colours whole lines. It comes after the redactor, so that no colour code divides a
+// secret before the redactor sees it.
 type paint struct{ to io.Writer }
 
 // Write implements io.Writer; it gets whole lines.

@@ -14,7 +14,7 @@ import (
 
 var hosts = []string{"NONE=", "GITHUB_ACTIONS=true", "GITLAB_CI=true", "BITBUCKET_BUILD_NUMBER=1", "CI=true"}
 
-// colour is what begins or ends a colour. The sections of GitLab are none.
+// colour matches what begins or ends a colour, and not the sections of GitLab.
 var colour = regexp.MustCompile(`\x1b\[\d+m`)
 
 func say(on platform.Platform) {
@@ -36,7 +36,7 @@ func TestColoursToTheByte(t *testing.T) {
 		"\x1b[33mwarning: careful\x1b[0m\n\x1b[31merror: broken\x1b[0m\n\x1b[1mPlan: 1 to create\x1b[0m\n\x1b[1mNext: the end\x1b[0m\n", written(t, ours))
 }
 
-// TestColoursAreOnATerminal alone, unless they are forced.
+// TestColoursAreOnATerminal: and nowhere else, unless FORCE_COLOR is set.
 func TestColoursAreOnATerminal(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -68,7 +68,7 @@ func TestColoursAreOnATerminal(t *testing.T) {
 	}
 }
 
-// TestForcedColoursChangeNoCommand of GitHub, and no output anywhere.
+// TestForcedColoursChangeNoCommand: neither a command of GitHub nor an output of any host.
 func TestForcedColoursChangeNoCommand(t *testing.T) {
 	t.Parallel()
 	for _, host := range hosts {
@@ -90,8 +90,8 @@ func TestForcedColoursChangeNoCommand(t *testing.T) {
 	}
 }
 
-// TestColoursHideSecrets: a secret at any place of a coloured line is hidden, one of
-// several Writes too.
+// TestColoursHideSecrets: a secret is hidden anywhere in a coloured line, also when several
+// Writes spell it.
 func TestColoursHideSecrets(t *testing.T) {
 	t.Parallel()
 	for _, host := range hosts {
@@ -109,7 +109,7 @@ func TestColoursHideSecrets(t *testing.T) {
 	}
 }
 
-// TestAnImportOnATerminal has colours on standard error alone.
+// TestAnImportOnATerminal: only standard error has colours.
 func TestAnImportOnATerminal(t *testing.T) {
 	t.Parallel()
 	ours, theirs := pty(t)

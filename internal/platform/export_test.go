@@ -6,7 +6,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// NewRedactor is what every stream is wrapped in.
+// NewRedactor returns the writer that wraps every stream.
 func NewRedactor(to io.Writer, secret sensitive.String) io.Writer {
 	r := &redactor{to: to}
 	r.hide(secret)

@@ -13,23 +13,22 @@ import (
 	"time"
 )
 
-// place is where a file lies: an open directory, and the file's name in it. The
-// job's directory holds what others committed, so a file is only ever written
-// when it is regular or not there yet: a link would lead elsewhere, and a FIFO
-// waits for a reader for ever.
+// place is the location of a file: an open directory, and the file's name in it. The job's
+// directory holds what others committed, so only a regular or a new file is written: a link
+// would lead elsewhere, and a FIFO would wait for a reader without end.
 type place struct {
 	directory  *os.Root
 	name, path string
 }
 
-// refusedError is a file that is there and is not ours to write.
+// refusedError is the error for a file that exists and must not be written.
 type refusedError struct{ path, what string }
 
 func (e refusedError) Error() string {
-	return fmt.Sprintf("%s is %s, and outputs go into regular files only; delete it or take it out of the repository", e.path, e.what)
+	return fmt.Sprintf("%s is %s, but outputs go into regular files only; delete it or remove it from the repository", e.path, e.what)
 }
 
-// replaceFile writes a file anew, whole or not at all.
+// replaceFile replaces a file's text, whole or not at all.
 func replaceFile(path, text string) error {
 	p, err := findOutput(path)
 	if err != nil {
@@ -53,9 +52,8 @@ func appendTo(path, text string) error {
 	return whole(file, text)
 }
 
-// find opens the directory of a file. Of a path below the working directory no
-// part may be a link; what leads there is not the repository's, and neither is
-// the root of an image.
+// find opens the directory of a file. In a path below the working directory no part may be a
+// link. Links above the working directory are allowed, because they are not the repository's.
 func find(path string) (place, error) { return findIn(filepath.Dir(path), filepath.Base(path), path) }
 
 // findIn is find for a name that leads below a folder, which may lie anywhere: no part of
@@ -109,11 +107,12 @@ func (p place) enter() (*os.Root, error) {
 	return p.directory.OpenRoot(p.name)
 }
 
-// openRoot is os.OpenRoot, which waits for a writer where there is a FIFO. The dot
-// has the system refuse what is not a directory.
+// openRoot is os.OpenRoot, except that it does not wait for a writer when directory is a
+// FIFO: with the dot the system refuses everything but a directory.
 func openRoot(directory string) (*os.Root, error) { return os.OpenRoot(directory + "/.") }
 
-// there reports whether there is a file, and refuses what is not regular.
+// there returns the file's information. The error is fs.ErrNotExist when there is no file,
+// and a refusedError when the file is not regular.
 func (p place) there() (fs.FileInfo, error) {
 	at, err := p.directory.Lstat(p.name)
 	if err == nil && !at.Mode().IsRegular() {
@@ -159,9 +158,8 @@ func (p place) openSame(before fs.FileInfo, flag int) (*os.File, error) {
 	return file, nil
 }
 
-// create makes a file that was not there. It belongs to the owner of the
-// directory, as far as that may be given: in a container we are root, and the
-// steps that read the file need not be.
+// create makes a new file. The owner of the directory becomes the file's owner, where the
+// system allows it: in a container we are root, and the steps that read the file may not be.
 func (p place) create(name string, flag int) (*os.File, error) {
 	file, err := p.directory.OpenFile(name, flag|os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -182,8 +180,8 @@ func ownerOf(directory *os.Root) (owner *syscall.Stat_t, known bool) {
 	return owner, known
 }
 
-// replace writes a file beside the place and renames it. A file that is a mount
-// of its own, or whose directory is not ours, is written where it is.
+// replace writes a file in the same directory and renames it to the place. A file that is a
+// mount, or in whose directory we may not create files, is overwritten in place.
 func (p place) replace(text string) error {
 	if _, err := p.there(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p.because(err)
@@ -205,7 +203,8 @@ func (p place) replace(text string) error {
 	return whole(file, text)
 }
 
-// swap writes a file beside the place, has it prepared, and renames it; or it leaves nothing.
+// swap writes a file in the same directory, calls prepare with it, and renames it to the
+// place. After an error it leaves nothing.
 func (p place) swap(text string, prepare func(*os.File) error) error {
 	beside := ".oz-bitbucket-" + rand.Text()
 	file, err := p.create(beside, 0)
@@ -234,22 +233,22 @@ func (p place) because(err error) error {
 	return err
 }
 
-// whole writes text at once and closes the file.
+// whole writes all of text and closes the file.
 func whole(file io.WriteCloser, text string) error {
 	_, err := io.WriteString(file, text)
 	return errors.Join(err, file.Close())
 }
 
 const (
-	// longestFile is the most of a file that an input names, which is a manifest's: a
-	// system's bundle of certificates has 250 KB.
+	// longestFile is the most of a file that an input names, in bytes. It is the limit for a
+	// manifest; a system's bundle of certificates has 250 KB.
 	longestFile = 10 << 20
-	// writerTimeout is for whoever writes into a pipe: a shell's <(...) or /dev/stdin.
+	// writerTimeout is how long a pipe's writer may take: of a shell's <(...) or /dev/stdin.
 	writerTimeout = 10 * time.Second
 )
 
-// readFile reads a file that an input names. It may be a pipe, which is open already
-// where somebody writes into it: a FIFO without a writer is empty, and is not waited for.
+// readFile reads a file that an input names. The file may be a pipe that a writer has
+// already opened. A FIFO without a writer reads as empty, without a wait.
 func readFile(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFilesThatAreNotOursAreNotWritten puts in the way of every output what a
+// TestFilesThatAreNotOursAreNotWritten puts in the place of every output file what a
 // repository or a careless step may leave there. A FIFO would hang.
 func TestFilesThatAreNotOursAreNotWritten(t *testing.T) {
 	t.Parallel()
@@ -56,7 +56,7 @@ func TestFilesThatAreNotOursAreNotWritten(t *testing.T) {
 				}
 				j := start(environ...)
 				err := j.Emit(facts(), outputFile)
-				want := fill(tt.said) + what + ", and outputs go into regular files only; delete it or take it out of the repository"
+				want := fill(tt.said) + what + ", but outputs go into regular files only; delete it or remove it from the repository"
 				if tt.fails {
 					require.ErrorContains(t, err, want)
 					assert.NotContains(t, j.log.String(), "✔")
@@ -113,7 +113,7 @@ func TestNoLinkBelowTheWorkingDirectory(t *testing.T) {
 		require.NoError(t, start().Emit(facts(), path), path)
 		assert.Equal(t, factsLines, read(t, path))
 	}
-	// What leads to a directory elsewhere is its owner's business.
+	// A link to a directory elsewhere is allowed.
 	link := filepath.Join(t.TempDir(), "run")
 	require.NoError(t, os.Symlink(outside, link))
 	require.NoError(t, start().Emit(facts(), link+"/three.env"))
@@ -133,7 +133,7 @@ func TestFilesAreMadeAnew(t *testing.T) {
 		require.NoError(t, j.Emit(facts(), output))
 		old, err := before.Stat()
 		require.NoError(t, err)
-		assert.EqualValues(t, 3, old.Size(), "whoever has the old file open keeps it")
+		assert.EqualValues(t, 3, old.Size(), "a reader of the old file keeps it")
 	}
 	for _, path := range []string{output, filepath.Join(clone, ".oz-bitbucket", "outputs.env")} {
 		about, err := os.Stat(path)
@@ -143,7 +143,7 @@ func TestFilesAreMadeAnew(t *testing.T) {
 	for directory, want := range map[string]int{clone: 2, filepath.Join(clone, ".oz-bitbucket"): 2} {
 		left, err := os.ReadDir(directory)
 		require.NoError(t, err)
-		assert.Len(t, left, want, "nothing is left beside")
+		assert.Len(t, left, want, "no temporary file is left")
 	}
 }
 
@@ -165,7 +165,7 @@ func TestFilesBelongToTheJobsUser(t *testing.T) {
 	}
 }
 
-// TestAMountedFile is written where it is: a mount is not renamed over.
+// TestAMountedFile is overwritten in place, because nothing can be renamed over a mount.
 func TestAMountedFile(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -184,7 +184,7 @@ func TestAMountedFile(t *testing.T) {
 	assert.Len(t, left, 2)
 }
 
-// TestAFIFOInPlaceOfADirectory is not waited for: opening one takes a writer.
+// TestAFIFOInPlaceOfADirectory: it is refused at once, without a wait for a writer.
 func TestAFIFOInPlaceOfADirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	here, err := os.Getwd()
@@ -207,7 +207,7 @@ func TestAFIFOInPlaceOfADirectory(t *testing.T) {
 	}
 }
 
-// TestAFileOfAnInputThatDoesNotEnd is given up. What a shell's <(...) gives is read.
+// TestAFileOfAnInputThatDoesNotEnd: the program gives up on it, and reads a shell's <(...).
 func TestAFileOfAnInputThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	read := func(path string) ([]byte, error) { return start().ReadFile(path) }

@@ -13,8 +13,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// FuzzSourced has the outputs hold anything, and two shells source the file: each value
-// comes back byte for byte, or was refused and is empty, and nothing is run.
+// FuzzSourced puts any text into the outputs and sources the file in two shells: each value
+// returns byte for byte, or was refused and is empty, and nothing is run.
 func FuzzSourced(f *testing.F) {
 	for _, seed := range []string{
 		"plain", "it's", "''", `'\''`, "$(touch x) `touch x` \"$HOME\" \\ ; touch x #", "-n", "é ✔", "!history", "~", "a\\", "'; touch x; '",
@@ -41,7 +41,7 @@ func FuzzSourced(f *testing.F) {
 			want += output.Name + "=" + output.Value + "\n"
 		}
 		if !strings.ContainsFunc(environment+secret+state, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
-			require.Empty(t, refused, "what is plain is not refused")
+			require.Empty(t, refused, "a plain value is not refused")
 		}
 		script := "set -eu; . ./.oz-bitbucket/outputs.env"
 		for _, output := range facts.Outputs() {

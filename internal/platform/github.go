@@ -15,10 +15,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// gitHub speaks GitHub Actions' workflow commands on stdout and its file
-// commands. Only here is go-githubactions used. It panics when it cannot write,
-// so it writes to a redactor, which does not fail; outputs and the summary are
-// written by ourselves.
+// gitHub prints GitHub Actions' workflow commands on stdout and uses its file commands. Only
+// this type uses go-githubactions. That library panics when it cannot write, so it writes to
+// a redactor, which does not fail. We write the outputs and the summary ourselves.
 //
 // Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 type gitHub struct {
@@ -52,11 +51,10 @@ func (g gitHub) Group(title string) func() {
 	return g.action.EndGroup
 }
 
-// Mask registers secrets with the runner, too, line by line because older
-// runners take one line only. This is the one place that prints them, to the
-// runner, which swallows the line. Text that is in an output is not registered:
-// the runner would drop the output. Config refuses such secrets, so this only
-// keeps the outputs of a refused run readable.
+// Mask also registers secrets with the runner, line by line because older runners accept
+// one line only. Only this method prints secrets, and the runner does not show these lines.
+// Text that is in an output is not registered, because the runner would drop the output.
+// Config refuses such secrets, so this only keeps the outputs of a refused run readable.
 //
 // Source: actions/runner, JobExtension.cs.
 func (g gitHub) Mask(outputs []report.Output, secrets ...sensitive.String) {
@@ -77,8 +75,7 @@ func (g gitHub) Emit(facts report.Facts, outputFile string) error {
 	return errors.Join(refused, g.setOutputs(outputs), writeOutputFile(outputFile, outputs), g.out.err())
 }
 
-// setOutputs appends to the file of outputs, with a delimiter that no value can
-// know:
+// setOutputs appends to the file of outputs, with a random delimiter that no value can hold:
 //
 //	environment_id<<oz-0b7ad4d6-e4a0-4cf3-9de6-cd8ebe0d1a3d
 //	En00000000000000000001
@@ -86,7 +83,7 @@ func (g gitHub) Emit(facts report.Facts, outputFile string) error {
 func (g gitHub) setOutputs(outputs []report.Output) error {
 	path := g.variables["GITHUB_OUTPUT"]
 	if path == "" {
-		return errors.New("write the outputs: GITHUB_OUTPUT is not set, so later steps get none; hand it into the container")
+		return errors.New("write the outputs: GITHUB_OUTPUT is not set, so later steps get none; pass it into the container")
 	}
 	delimiter := "oz-" + uuid.NewString()
 	var text strings.Builder
@@ -99,8 +96,8 @@ func (g gitHub) setOutputs(outputs []report.Output) error {
 	return nil
 }
 
-// summarise appends to the job's summary. Its escapes and its margins are among
-// those that redaction reads. A job is not failed for want of one.
+// summarise appends to the job's summary. Redaction recognises secrets with the summary's
+// escapes and margins. A summary that cannot be written is a warning.
 func (g gitHub) summarise(facts report.Facts) {
 	path := g.variables["GITHUB_STEP_SUMMARY"]
 	if path == "" {

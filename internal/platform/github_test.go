@@ -128,7 +128,7 @@ func TestGitHubOutputs(t *testing.T) {
 		delimiters[match[2]] = true
 		lines += match[1] + "=" + match[3] + "\n"
 	}
-	assert.Equal(t, factsLines+factsLines, lines, "it adds to what is there")
+	assert.Equal(t, factsLines+factsLines, lines, "the file keeps what it held before")
 	assert.Len(t, delimiters, 2)
 	assert.Equal(t, 2, strings.Count(read(t, summary), "### oz-bitbucket: secret rotated, environment unchanged, smoke test passed\n"))
 }
@@ -144,8 +144,8 @@ func TestNoSummaryIsNoFailure(t *testing.T) {
 	assert.Contains(t, j.out.String(), "::warning title=oz-bitbucket::there is no job summary: ")
 }
 
-// TestTheSummaryIsRedactedWhateverItDidToTheText: it escapes for Markdown, HTML
-// and graphs, and begins the lines of a difference with signs.
+// TestTheSummaryIsRedactedWhateverItDidToTheText: the summary escapes text for Markdown,
+// HTML and graphs, and puts signs before the lines of a difference.
 func TestTheSummaryIsRedactedWhateverItDidToTheText(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

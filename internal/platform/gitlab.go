@@ -12,15 +12,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// gitLab is a job of GitLab CI/CD. It is plain, with the log in collapsible
-// sections, and output_file has to be a dotenv report that GitLab takes.
+// gitLab is a job of GitLab CI/CD. It is like plain, with the log in collapsible sections
+// and with an output_file that GitLab accepts as a dotenv report.
 type gitLab struct {
 	plain
-	sections map[string]bool // names that the log has already
+	sections map[string]bool // names that are already in the log
 }
 
-// section is a name that the log has not yet: the second of a title ends in _2.
-// Groups do not begin at the same time.
+// section returns a name that is not in the log yet: the second of a title ends in _2. The
+// caller must not call it concurrently.
 func (g gitLab) section(title string) string {
 	first := "oz_bitbucket_" + strings.ReplaceAll(strings.ToLower(title), " ", "_")
 	name := first
@@ -44,19 +44,19 @@ func (g gitLab) Group(title string) func() {
 	return func() { fmt.Fprintf(g.log, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", time.Now().Unix(), name) }
 }
 
-// longestReport is the bytes of a dotenv report that GitLab takes.
+// longestReport is the size in bytes from which GitLab refuses a dotenv report.
 //
 // Source: https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv
 const longestReport = 5 << 10
 
-// Emit keeps the report below GitLab's limit by emptying its longest values:
-// GitLab refuses a longer one whole.
+// Emit keeps the report below GitLab's limit by emptying its longest values: GitLab refuses
+// the whole of a longer report.
 func (g gitLab) Emit(facts report.Facts, outputFile string) error {
 	outputs, refused := g.outputs(facts)
 	fit := slices.Clone(outputs)
 	for outputFile != "" && len(dotenv(fit)) >= longestReport {
 		longest := slices.MaxFunc(fit, func(a, b report.Output) int { return cmp.Compare(len(a.Value), len(b.Value)) })
-		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab takes less than %s as a dotenv report", longest.Name, plural.Of(longestReport, "byte")))
+		g.Log().Warn(fmt.Sprintf("output %s is empty in output_file: GitLab accepts less than %s as a dotenv report", longest.Name, plural.Of(longestReport, "byte")))
 		fit[slices.Index(fit, longest)].Value = ""
 	}
 	return errors.Join(refused, writeOutputFile(outputFile, fit), g.printJSON(outputs))

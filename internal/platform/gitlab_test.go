@@ -64,7 +64,7 @@ func TestAReportStaysBelowGitLabsLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.env")
 	j := start("GITLAB_CI=true")
 	require.NoError(t, j.Emit(f, path))
-	assert.Equal(t, "warning: output environments is empty in output_file: GitLab takes less than 5120 bytes as a dotenv report\n", j.log.String())
+	assert.Equal(t, "warning: output environments is empty in output_file: GitLab accepts less than 5120 bytes as a dotenv report\n", j.log.String())
 	text := read(t, path)
 	assert.Less(t, len(text), 5<<10)
 	assert.Contains(t, text, "\nenvironments=\n")
@@ -73,5 +73,5 @@ func TestAReportStaysBelowGitLabsLimit(t *testing.T) {
 
 	j = start("GITLAB_CI=true")
 	require.NoError(t, j.Emit(f, ""))
-	assert.Empty(t, j.log.String(), "nobody asked for a report")
+	assert.Empty(t, j.log.String(), "no report was asked for")
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// Insights is nothing but in Bitbucket Pipelines.
+// Insights returns nothing outside Bitbucket Pipelines.
 func (host) Insights(report.Facts) (of bitbucket.Build, insights bitbucket.Insights, there bool) {
 	return bitbucket.Build{}, bitbucket.Insights{}, false
 }
 
-// Insights is a report of Code Insights on the commit of the pipeline. Secrets are taken out
-// of each text before it is cut.
+// Insights returns a Code Insights report on the pipeline's commit. Secrets are removed from
+// each text before it is cut.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/ and
 // https://support.atlassian.com/bitbucket-cloud/docs/advanced-techniques-for-writing-pipes/
@@ -36,12 +36,12 @@ func (p pipelines) Insights(facts report.Facts) (of bitbucket.Build, insights bi
 	return of, facts.Insights(p.subject(), of.Page(), manifest, hide), true
 }
 
-// userinfo is what may be a user and a password in a URL.
+// userinfo matches what may be a user and a password in a URL.
 var userinfo = regexp.MustCompile(`[^/\x00]*@`)
 
-// subject is what tells this job from the others of its mode in a pipeline: the inputs as they
-// were given, which a wrong job has too, and the place of the step among parallel
-// ones. No secret is in it: its hash is public.
+// subject identifies this job among the jobs of its mode in a pipeline: it holds the inputs
+// as they were given, because wrong inputs have a report too, and the step's number among
+// parallel steps. It holds no secret, because its hash is public.
 func (p pipelines) subject() string {
 	var said strings.Builder
 	for _, name := range []string{"MANIFEST", "SHARD", "REPO_URL", "ENVIRONMENT_ID", "ENVIRONMENT_NAME", "SECRET_NAME", "SCOPE", "TEAM"} {
@@ -50,7 +50,8 @@ func (p pipelines) subject() string {
 	return userinfo.ReplaceAllString(p.out.redact(said.String()), "") + p.variables["BITBUCKET_PARALLEL_STEP"]
 }
 
-// inRepository is the path of a file in the repository, empty for one that is not there.
+// inRepository returns the path of a file below the repository's root; "" for a file
+// elsewhere.
 func (p pipelines) inRepository(path string) string {
 	whole, err := filepath.Abs(path)
 	if err != nil || path == "" {

@@ -15,7 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// build are the variables of a step, with changes; an empty value takes one out.
+// build returns the variables of a step, with changes; an empty value removes a variable.
 func build(changes ...string) []string {
 	values := map[string]string{
 		"BITBUCKET_BUILD_NUMBER": "7", "BITBUCKET_WORKSPACE": "acme", "BITBUCKET_REPO_SLUG": "my.api", "BITBUCKET_COMMIT": strings.Repeat("a1", 20),
@@ -75,7 +75,7 @@ func TestTheBuildThatAReportIsOf(t *testing.T) {
 	}
 }
 
-// TestAReportHoldsNoSecret, neither as it is nor in part where a text is cut.
+// TestAReportHoldsNoSecret: neither a whole one nor a part of one where a text is cut.
 func TestAReportHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	const token = "ATATT3MARKER-0123456789"
@@ -97,8 +97,8 @@ func TestAReportHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// TestASubjectIsWhatTheInputsSay: of jobs that differ there, and of the steps of a parallel
-// group, each has a report of its own.
+// TestASubjectIsWhatTheInputsSay: jobs whose inputs differ, and the steps of a parallel
+// group, each have a report of their own.
 func TestASubjectIsWhatTheInputsSay(t *testing.T) {
 	t.Parallel()
 	id := func(changes ...string) string {

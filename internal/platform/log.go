@@ -9,10 +9,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
-// handler prints a record as one text through a host's own words for its
-// level. Of attributes it prints the values, before the text: they tell records
-// of parallel work apart. Secrets go first, from the text as it came; then what is
-// foreign in it loses its power.
+// handler prints a record as one text in the host's form for its level. The values of
+// attributes come before the text, because they show which of several parallel works a
+// record is about. Secrets are removed from the raw text. Then foreign text is made harmless.
 type handler struct {
 	print  func(level slog.Level, text string)
 	redact func(string) string
@@ -29,11 +28,11 @@ func (h handler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// longestText is the most of a text that is printed, in bytes: what redaction makes of
-// it takes forty times as much. A name in an answer may be megabytes long.
+// longestText is the most of a text that is printed, in bytes. Redaction needs forty times
+// as much memory, and a name in an answer may be megabytes long.
 const longestText = 1 << 20
 
-// cut is the beginning of a text that nobody would read to its end.
+// cut returns at most longestText of a text.
 func cut(text string) string {
 	if len(text) > longestText {
 		return strings.ToValidUTF8(text[:longestText], "") + " ..."
@@ -50,9 +49,9 @@ func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
 
 func (h handler) WithGroup(string) slog.Handler { return h }
 
-// Capture sends to l what Go prints by itself, a line for each text, for those
-// who debug: net/http repeats what a server sends that nobody asked for. Of
-// several logs of one process the last one gets it.
+// Capture sends to l, at the level debug and as a line each, the texts that Go's libraries
+// log: net/http logs what a server sends without a request. When a process calls Capture
+// several times, the last log gets the texts.
 func Capture(l *slog.Logger) {
 	log.SetFlags(0)
 	log.SetPrefix("")

@@ -36,7 +36,7 @@ func TestWhatGoPrintsIsInTheLog(t *testing.T) {
 	}
 }
 
-// TestALongTextIsCut before it becomes many times as much in memory.
+// TestALongTextIsCut: before redaction multiplies its size in memory.
 func TestALongTextIsCut(t *testing.T) {
 	t.Parallel()
 	j := start()

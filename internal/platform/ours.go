@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 )
 
-// ourDirectory is for outputs in a checkout: git does not see it.
+// ourDirectory is the directory for outputs in a checkout. git ignores it.
 const ourDirectory = ".oz-bitbucket"
 
-// findOutput is find for a file that an input names. When its directory has our
-// name, that is made.
+// findOutput is find for a file that an input names. It makes the file's directory when that
+// is ourDirectory.
 func findOutput(path string) (place, error) {
 	directory := filepath.Dir(path)
 	if filepath.Base(directory) != ourDirectory {
@@ -25,9 +25,9 @@ func findOutput(path string) (place, error) {
 	return place{p.directory, p.name, path}.ours(filepath.Base(path))
 }
 
-// ours makes our directory at a place, unless it is there, and returns the place
-// of a file in it. The .gitignore comes first: it hides itself, all that follows,
-// and what a process that is killed leaves behind.
+// ours makes our directory at a place, unless it exists, and returns the place of a file in
+// it. It first writes a .gitignore that hides itself, all files that follow, and what a
+// killed process leaves behind.
 func (p place) ours(name string) (place, error) {
 	switch err := p.directory.Mkdir(p.name, 0o755); {
 	case err == nil:
@@ -48,8 +48,8 @@ func (p place) ours(name string) (place, error) {
 	return place{inside, name, p.path}, nil
 }
 
-// ignoreAll writes a .gitignore, unless one is there. Every user may read it: git
-// may run as another one than we do. Errors name path.
+// ignoreAll writes a .gitignore, unless one exists. Every user may read it, because git may
+// run as another user. Errors name path.
 func ignoreAll(directory *os.Root, path string) error {
 	ignore := place{directory, ".gitignore", path}
 	if _, err := ignore.there(); !errors.Is(err, fs.ErrNotExist) {

@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOurDirectoryHidesItselfFirst watches the directory: whenever the program is
-// killed, there is nothing in it that git would see, but for the .gitignore that
-// is being made.
+// TestOurDirectoryHidesItselfFirst watches the directory: whenever the program is killed,
+// git sees nothing in it, except the .gitignore that is being made.
 func TestOurDirectoryHidesItselfFirst(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string][]string{
@@ -25,7 +24,7 @@ func TestOurDirectoryHidesItselfFirst(t *testing.T) {
 			t.Parallel()
 			clone := t.TempDir()
 			ours := filepath.Join(clone, ".oz-bitbucket")
-			require.NoError(t, os.Mkdir(ours, 0o755)) // there is nothing to watch otherwise
+			require.NoError(t, os.Mkdir(ours, 0o755)) // a watch needs an existing directory
 			made := watch(t, ours)
 			file := ""
 			if environ == nil {
@@ -42,7 +41,7 @@ func TestOurDirectoryHidesItselfFirst(t *testing.T) {
 	}
 }
 
-// watch begins to note each name that appears in a directory.
+// watch returns a function that lists the names that appeared in a directory.
 func watch(t *testing.T, directory string) (names func() []string) {
 	t.Helper()
 	watcher, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
@@ -63,7 +62,7 @@ func watch(t *testing.T, directory string) (names func() []string) {
 	}
 }
 
-// TestOurDirectoryIsMade wherever output_file names it, and no other directory is.
+// TestOurDirectoryIsMade: wherever output_file names it. No other directory is made.
 func TestOurDirectoryIsMade(t *testing.T) {
 	t.Parallel()
 	above := t.TempDir()
@@ -77,7 +76,7 @@ func TestOurDirectoryIsMade(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o644), about.Mode(), "git may run as another user")
 
-	// What somebody has written there stays.
+	// An existing .gitignore is kept.
 	require.NoError(t, os.WriteFile(ignore, []byte("*.env\n"), 0o600))
 	require.NoError(t, start().Emit(facts(), path))
 	assert.Equal(t, "*.env\n", read(t, ignore))

@@ -9,8 +9,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// outputs are the outputs that may be handed over. One that would end a line or
-// show a secret is emptied, and the error names it; where it only quotes, the
+// outputs returns the outputs as they may be handed over. An output that would end a line or
+// show a secret is emptied, and the error names it. In an output that only quotes others, the
 // secret is hidden.
 func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 	var refused []error
@@ -33,8 +33,8 @@ func (h host) outputs(facts report.Facts) ([]report.Output, error) {
 	return outputs, errors.Join(refused...)
 }
 
-// endsLine reports whether a reader of lines may take a character for their end,
-// or a terminal for a command.
+// endsLine reports whether a character may end a line for some reader, or be a command to a
+// terminal.
 func endsLine(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }
 
 // dotenv renders outputs as name=value, unquoted, one a line.
@@ -46,8 +46,8 @@ func dotenv(outputs []report.Output) string {
 	return text.String()
 }
 
-// writeOutputFile writes the input output_file anew; an empty path means that
-// nobody wants it.
+// writeOutputFile replaces the file that the input output_file names. It does nothing when
+// path is empty.
 func writeOutputFile(path string, outputs []report.Output) error {
 	if path == "" {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// pipelines is a step or a pipe of Bitbucket Pipelines. It speaks as Atlassian's
-// own pipes do, on stderr:
+// pipelines is a step or a pipe of Bitbucket Pipelines. It logs to stderr in the form of
+// Atlassian's own pipes:
 //
 //	INFO: secret "BITBUCKET_API_TOKEN": create
 //	WARNING: the token can push to ...
@@ -21,8 +21,8 @@ import (
 //
 // Its labels have the colours of Atlassian's where FORCE_COLOR asks for them.
 //
-// Nothing masks there while a step runs, so what redactor hides is all that is
-// hidden. The outputs are in a file to source, and in the JSON line.
+// The host does not mask text while a step runs, so only redactor hides secrets. The outputs
+// are in a file to source, and in the JSON line.
 //
 // Source: the common.sh of Atlassian's pipes.
 type pipelines struct{ host }
@@ -42,8 +42,8 @@ func (p pipelines) Log() *slog.Logger {
 	}})
 }
 
-// say prints every line of text with a label, so that foreign text cannot
-// pretend to be another message.
+// say prints a label before every line of text, so that foreign text cannot look like
+// another message.
 func (p pipelines) say(label, text string) {
 	var said strings.Builder
 	for line := range strings.SplitSeq(text, "\n") {
@@ -70,8 +70,8 @@ func (p pipelines) Emit(facts report.Facts, outputFile string) error {
 	return errors.Join(err, p.printJSON(outputs))
 }
 
-// sourceFile is below BITBUCKET_CLONE_DIR, the one directory that a pipe shares
-// with its step.
+// sourceFile is a path below BITBUCKET_CLONE_DIR, the only directory that a pipe shares with
+// its step.
 const sourceFile = ourDirectory + "/outputs.env"
 
 // toLaterCommands writes a file that a POSIX shell can source:
@@ -79,9 +79,9 @@ const sourceFile = ourDirectory + "/outputs.env"
 //	ENVIRONMENT_ID='En00000000000000000001'
 //	ENVIRONMENT_NAME='acme-api'
 //
-// Whoever needs the file fails without it; a pipe that did its work does not.
-// But what the repository put in the file's way is an error: a later command
-// would source it.
+// A file that cannot be written is a warning, because the pipe did its work, and a command
+// that needs the file fails without it. What the repository put in the file's place is an
+// error, because a later command would source it.
 func (p pipelines) toLaterCommands(outputs []report.Output) error {
 	directory := p.variables["BITBUCKET_CLONE_DIR"]
 	if directory == "" {
@@ -104,7 +104,7 @@ func (p pipelines) toLaterCommands(outputs []report.Output) error {
 	return nil
 }
 
-// writeSource writes sourceFile below a directory, anew.
+// writeSource replaces sourceFile below a directory.
 func writeSource(directory, text string) error {
 	above, err := descend(directory, ourDirectory, sourceFile)
 	if err != nil {
@@ -119,9 +119,9 @@ func writeSource(directory, text string) error {
 	return file.replace(text)
 }
 
-// toLaterSteps adds NAME=value lines to the step's output variables. Later steps
-// see those that output-variables names. A pipe's container may be without the
-// file's directory; the step can then append sourceFile itself.
+// toLaterSteps adds NAME=value lines to the step's output variables. Later steps see those
+// that output-variables names. A pipe's container may not have the file's directory. The
+// step can then append sourceFile itself.
 //
 // Source: Bitbucket's documentation, "Variables and secrets", on sharing variables
 // between steps.

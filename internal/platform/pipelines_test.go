@@ -54,7 +54,7 @@ func TestAFailedPipeEndsWithACross(t *testing.T) {
 	assert.NotContains(t, j.log.String(), "✔")
 }
 
-// TestAShellReadsTheOutputs sources the file with the worst that a name may hold.
+// TestAShellReadsTheOutputs sources the file with the hardest names.
 func TestAShellReadsTheOutputs(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"plain", "it's", "''", `$(touch x) ` + "`touch x`" + ` "$HOME" \ ; touch x #`, "-n", "é ✔", "!history", ""} {

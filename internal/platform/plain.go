@@ -11,7 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// plain is any host without a dialect of its own. Logs go to stderr:
+// plain is any host that has no format of its own for logs. Logs go to stderr:
 //
 //	== Plan
 //	secret "BITBUCKET_API_TOKEN": create
@@ -21,7 +21,7 @@ import (
 // The last line of stdout is the outputs as one line of JSON.
 type plain struct {
 	host
-	terminal *terminal // that the log goes to, else nil
+	terminal *terminal // of the log; nil when that is not a terminal
 }
 
 func (p plain) Log() *slog.Logger {
@@ -52,8 +52,8 @@ func (p plain) Emit(facts report.Facts, outputFile string) error {
 //
 //	{"environment_id":"En00000000000000000001","environment_name":"acme-api",...}
 //
-// Nothing in it acts unseen. A host that looks for commands in stdout finds none:
-// "##" is escaped.
+// Invisible and control characters are escaped. "##" is escaped too, so a host that looks
+// for commands in stdout finds none.
 func (h host) printJSON(outputs []report.Output) error {
 	members := make([]string, len(outputs))
 	for i, output := range outputs {

@@ -1,5 +1,5 @@
-// Package platform is the CI host: where inputs come from and where words go. It
-// is the only room that touches the environment, files and the streams.
+// Package platform is the CI host: it reads the inputs and writes logs, outputs and reports.
+// Only this package touches the environment, files and the streams.
 package platform
 
 import (
@@ -17,53 +17,52 @@ import (
 
 // Platform is a CI host. Every method means something on every host.
 type Platform interface {
-	// Inputs returns the inputs that are not empty, by snake_case name. A list
-	// has one element a line. A mode that is not empty takes the place of the
-	// input.
+	// Inputs returns the inputs that are not empty, by snake_case name. A list has one
+	// element a line. A mode that is not empty replaces the input.
 	Inputs(names []string, mode string) map[string]string
-	// Variable is the value of a variable of the job that is no input, empty when
-	// there is none.
+	// Variable returns the value of a variable of the job that is not an input; "" when there
+	// is none.
 	Variable(name string) string
-	// Strays returns the variables that are no input and stand where one may.
+	// Strays returns the variables that are not inputs but are where inputs are read.
 	Strays(names []string) []Stray
-	// Ignored returns the variables that are an input's name and are not read, and the one
-	// in another spelling because of which they are not.
+	// Ignored returns the variables that have an input's name and are not read, and the
+	// variable in the other spelling that is the reason.
 	Ignored(names []string) (variables []string, beside string)
 	// ReadFile reads a file that an input names.
 	ReadFile(path string) ([]byte, error)
-	// Revise makes of a regular file in a folder what edit makes of its text, whole or
-	// not at all; its mode stays. A text that stays is not written. An error of edit is
-	// returned with the path before it.
+	// Revise replaces the text of a regular file in a folder with what edit returns for it,
+	// whole or not at all, and keeps the file's mode. It does not write an unchanged text. An
+	// error of edit is returned with the path before it.
 	Revise(folder, name string, edit func(text string) (string, error)) error
-	// Mask keeps secrets out of everything that is printed from now on. outputs
-	// are those that are known already: a host that would drop an output with a
-	// masked text in it is not told to mask that text.
+	// Mask keeps secrets out of everything that is printed from now on. outputs are those
+	// that are already known: a host that drops outputs with a masked text in them is not
+	// told to mask a text of theirs.
 	Mask(outputs []report.Output, secrets ...sensitive.String)
 	// Began is when the job began, the moment from which days are counted.
 	Began() time.Time
-	// Log is for progress, warnings and errors. Foreign text in it is no command
-	// to the host.
+	// Log is for progress, warnings and errors. Foreign text in it cannot be a command to the
+	// host.
 	Log() *slog.Logger
-	// Group begins a part of the log and returns what ends it.
+	// Group begins a part of the log and returns the function that ends it.
 	Group(title string) func()
 	// Progress begins a phase of so many steps. The caller calls step after each, from any
-	// goroutine, and end after the last. On a terminal it is a bar, else a count every ten
-	// seconds.
+	// goroutine, and end after the last. A terminal shows a bar, any other log a count every
+	// ten seconds.
 	Progress(phase string, total int) (step, end func())
-	// Emit hands the outputs and the summary over, and writes outputFile when it
-	// is not empty. It goes as far as it can; the error says which outputs did
-	// not get through.
+	// Emit hands the outputs and the summary over, and writes outputFile when that is not
+	// empty. A failure does not stop the rest; the error says which outputs were not written.
 	Emit(facts report.Facts, outputFile string) error
-	// WriteReport writes all that is known to a file, in the form that its ending
-	// names; an empty path means that nobody wants it.
+	// WriteReport writes all that is known to a file, in the format of its ending. It does
+	// nothing when path is empty.
 	WriteReport(facts report.Facts, path string) error
-	// Insights is plan and result for the host's review of a commit, and the build that they
-	// belong to. There is none where the host has no such place, or does not say enough.
+	// Insights returns plan and result for the host's review of a commit, and the build that
+	// they belong to. there is false where the host has no such review, or its variables are
+	// not complete.
 	Insights(facts report.Facts) (of bitbucket.Build, insights bitbucket.Insights, there bool)
 }
 
-// Detect chooses the host by its well-known variables. Logs go to stderr and
-// the outputs to stdout, but on GitHub, which takes commands from stdout only.
+// Detect chooses the host by its well-known variables. Logs go to stderr and the outputs to
+// stdout, except on GitHub, which reads commands from stdout only.
 func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	on := newHost(environ, stdout, stderr)
 	switch variables := on.variables; {
@@ -80,8 +79,8 @@ func Detect(environ []string, stdout, stderr io.Writer) Platform {
 	return plain{on, on.screen()}
 }
 
-// screen is the terminal that the log goes to, nil where it goes to none. The log has its
-// colours from then on.
+// screen returns the terminal that the log goes to, nil when it is not a terminal, and lets
+// the log have colours.
 func (h host) screen() *terminal {
 	found := screen(h.log.to, h.variables)
 	if found != nil {
@@ -114,10 +113,10 @@ type host struct {
 	began     time.Time
 }
 
-// Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In
-// Bitbucket Pipelines an input may be a list, and the pipeline's own repository
-// is the default for repo_url, but in a rotation and an import, which it would narrow, and
-// beside a manifest.
+// Inputs reads INPUT_<NAME> when any input is set that way, else <NAME>. In Bitbucket
+// Pipelines an input may be a list, and repo_url defaults to the pipeline's own repository.
+// It has no default with a manifest, and in a rotation or an import, because it would narrow
+// them.
 func (h host) Inputs(names []string, mode string) map[string]string {
 	prefix := h.prefix(names)
 	inputs := make(map[string]string)
@@ -139,7 +138,7 @@ func (h host) Inputs(names []string, mode string) map[string]string {
 	return inputs
 }
 
-// prefix is INPUT_ when any input is set that way, else empty.
+// prefix returns INPUT_ when any input is set that way, else "".
 func (h host) prefix(names []string) string {
 	if slices.ContainsFunc(names, func(name string) bool { return h.variables["INPUT_"+strings.ToUpper(name)] != "" }) {
 		return "INPUT_"
@@ -147,8 +146,8 @@ func (h host) prefix(names []string) string {
 	return ""
 }
 
-// input reads a variable or, in a Bitbucket pipeline, the list X_COUNT, X_0, ...
-// that stands for it, one element a line.
+// input reads a variable or, in a Bitbucket pipeline, the list X_COUNT, X_0, ... in its
+// place, one element a line.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/advanced-techniques-for-writing-pipes/
 func (h host) input(variable string) string {
@@ -190,5 +189,5 @@ func (h host) Mask(_ []report.Output, secrets ...sensitive.String) {
 
 func (h host) Began() time.Time { return h.began }
 
-// debug reports whether the job asked for more words.
+// debug reports whether the job asked for debug messages.
 func (h host) debug() bool { return h.variables["DEBUG"] == "true" }

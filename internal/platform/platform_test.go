@@ -33,7 +33,7 @@ func start(environ ...string) *job {
 	return &j
 }
 
-// facts of a run that converged.
+// facts are those of a successful run.
 func facts() report.Facts {
 	return report.Facts{
 		SecretName: "BITBUCKET_API_TOKEN",
@@ -285,14 +285,14 @@ func TestOutputsThatAreRefused(t *testing.T) {
 			content := read(t, path)
 			assert.Contains(t, content, "environment_name=\nenvironment_change=keep\n")
 			assert.Contains(t, content, "environment_id=En00000000000000000001\n")
-			assert.Contains(t, content, `environments=[{"id":"En00000000000000000001","name":"`, "it quotes, and what it quotes is escaped or hidden")
+			assert.Contains(t, content, `environments=[{"id":"En00000000000000000001","name":"`, "this output quotes others, so the text is escaped or hidden")
 			assert.NotContains(t, content, secret[:shown])
 		}
 	}
 	assert.Contains(t, read(t, output), "environment_id<<")
 }
 
-// TestTheSessionLinkHoldsNoPieceOfASecret: Oz says what it is.
+// TestTheSessionLinkHoldsNoPieceOfASecret: Oz may return any text as the link.
 func TestTheSessionLinkHoldsNoPieceOfASecret(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{secret, secret[10:], url.QueryEscape(secret[10:])} {

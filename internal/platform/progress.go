@@ -16,7 +16,7 @@ import (
 // between is the time between two counts of a phase in a log.
 const between = 10 * time.Second
 
-// count tells every while how far a phase is:
+// count logs regularly how many steps of a phase are done:
 //
 //	Check: 120 of 500
 func count(log *slog.Logger, phase string, total int) (step, end func()) {
@@ -59,11 +59,10 @@ func (p pipelines) Progress(phase string, total int) (step, end func()) {
 	return count(p.Log(), phase, total)
 }
 
-// barWidth is short enough that a bar with the words beside it fits into 60 columns, which
-// every terminal has.
+// barWidth lets a bar with its words fit into 60 columns, which every terminal has.
 const barWidth = 30
 
-// bar is a phase in one line:
+// bar shows a phase in one line:
 //
 //	Check      [=======                       ] 120 of 500
 func bar(phase string, done, total int64) string {
@@ -71,15 +70,15 @@ func bar(phase string, done, total int64) string {
 	return fmt.Sprintf("%-10s [%-*s] %d of %d", phase, barWidth, strings.Repeat("=", full), done, total)
 }
 
-// terminal is a screen whose last line is a bar, while there is one. Lines that are
-// written go above it.
+// terminal is a screen whose last line is a bar, while a phase has one. Written lines appear
+// above the bar.
 type terminal struct {
 	to  io.Writer
 	mu  sync.Mutex
 	bar string
 }
 
-// wipe takes what stands in the line of the cursor away.
+// wipe clears the cursor's line.
 const wipe = "\r\x1b[K"
 
 // Write implements io.Writer; it gets whole lines.
@@ -95,16 +94,16 @@ func (t *terminal) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// draw puts a bar in the place of the last one; none when it is empty.
+// draw replaces the bar; an empty one removes it.
 func (t *terminal) draw(bar string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bar = bar
-	_, _ = io.WriteString(t.to, wipe+bar) // a terminal that has gone away shows nothing
+	_, _ = io.WriteString(t.to, wipe+bar) // the terminal may have been closed
 }
 
-// screen is the terminal of somebody who watches, nil when a stream is none or a job writes
-// to it.
+// screen returns a stream as a terminal that a person watches, nil when it is not a terminal
+// or a CI job writes to it.
 func screen(stream io.Writer, variables map[string]string) *terminal {
 	file, ok := stream.(*os.File)
 	if !ok || variables["TERM"] == "" || variables["TERM"] == "dumb" || variables["CI"] != "" {

@@ -58,7 +58,7 @@ func TestAShortPhaseIsNotCounted(t *testing.T) {
 	})
 }
 
-// pty is a new terminal of nobody's: its two ends.
+// pty returns the two ends of a new terminal.
 func pty(t *testing.T) (ours, theirs *os.File) {
 	t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -83,7 +83,7 @@ func pty(t *testing.T) (ours, theirs *os.File) {
 	return ours, theirs
 }
 
-// written is what a process wrote to a terminal, up to its line "the end".
+// written returns what a process wrote to a terminal, up to its line "the end".
 func written(t *testing.T, ours *os.File) string {
 	t.Helper()
 	var text []byte
@@ -94,7 +94,7 @@ func written(t *testing.T, ours *os.File) string {
 		require.NoError(t, err)
 		text = append(text, part[:n]...)
 	}
-	return strings.ReplaceAll(string(text), "\r\n", "\n") // as a terminal makes them
+	return strings.ReplaceAll(string(text), "\r\n", "\n") // a terminal writes \r\n
 }
 
 func TestABarOnATerminal(t *testing.T) {
@@ -162,5 +162,5 @@ func TestNoBarWhereNobodyWatches(t *testing.T) {
 	end()
 	text, err := os.ReadFile(file.Name())
 	require.NoError(t, err)
-	assert.Empty(t, text, "a file is no terminal")
+	assert.Empty(t, text, "a file is not a terminal")
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// redactor writes on, line by line, with secrets replaced by ***. A line that
-// is not ended yet waits for its end, so a secret may be spread over Writes.
-// Write never fails: what could not be written is kept in failed.
+// redactor forwards text line by line, with secrets replaced by ***. It keeps a line until
+// its end arrives, so it finds a secret that several Writes spell. Write never fails: failed
+// keeps the error.
 type redactor struct {
 	to     io.Writer
 	mu     sync.Mutex
 	hidden []sensitive.String
 	known  *redact.Redactor // of hidden
-	begun  []byte           // of a line
+	begun  []byte           // a line without its end
 	failed error            // the first one
 }
 
@@ -40,8 +40,8 @@ func (r *redactor) redact(text string) string {
 	return known.Redact(text)
 }
 
-// masks are the forms of a secret that a host is told to hide: every line, as
-// in a URL, and as Basic credentials.
+// masks returns the forms of a secret that a host is told to hide: every line, as in a URL,
+// and as Basic credentials.
 func masks(secret sensitive.String) []string {
 	var forms []string
 	for _, line := range redact.Pieces(secret) {
@@ -71,7 +71,7 @@ func (r *redactor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// err returns why something could not be written, nil when everything was.
+// err returns the first error of a write, nil when all were successful.
 func (r *redactor) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

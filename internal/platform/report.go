@@ -8,8 +8,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 )
 
-// WriteReport writes the input report_file anew, on every host in the same way. Secrets
-// are taken out of each text before it is cut or escaped.
+// WriteReport replaces the file that the input report_file names, on every host in the same
+// way. Secrets are removed from each text before it is cut or escaped.
 func (h host) WriteReport(facts report.Facts, path string) error {
 	if path == "" {
 		return nil
@@ -19,7 +19,7 @@ func (h host) WriteReport(facts report.Facts, path string) error {
 	var text string
 	var err error
 	if extension := filepath.Ext(path); extension == ".md" {
-		text = h.out.redact(facts.Summary(took)) // its escapes and margins are among those that redaction reads
+		text = h.out.redact(facts.Summary(took)) // redaction recognises secrets with the summary's escapes and margins
 	} else {
 		text, err = facts.Report(extension, took, hide)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// everyHost is the environment of each.
+// everyHost holds the variables of each host.
 var everyHost = [][]string{nil, {"BITBUCKET_BUILD_NUMBER=1"}, {"GITLAB_CI=true"}, {"GITHUB_ACTIONS=true"}}
 
 func TestAReportIsWrittenOnEveryHost(t *testing.T) {
@@ -23,7 +23,7 @@ func TestAReportIsWrittenOnEveryHost(t *testing.T) {
 		for name, want := range map[string]string{"oz.json": `"id": "En00000000000000000001"`, "oz.xml": `name="it&#39;s acme"`, "oz.md": "| environment | `it's acme` |"} {
 			path := filepath.Join(directory, name)
 			j := start(environ...)
-			for range 2 { // anew each time
+			for range 2 { // the second replaces the first
 				require.NoError(t, j.WriteReport(facts(), path))
 			}
 			assert.Equal(t, 1, strings.Count(read(t, path), want), environ)
@@ -34,7 +34,7 @@ func TestAReportIsWrittenOnEveryHost(t *testing.T) {
 		}
 		assert.Equal(t, "*\n", read(t, filepath.Join(directory, ".gitignore")))
 	}
-	require.NoError(t, start().WriteReport(facts(), ""), "nobody wants one")
+	require.NoError(t, start().WriteReport(facts(), ""), "no report was asked for")
 }
 
 func TestAReportIsWrittenIntoAFileOfItsOwn(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAReportIsWrittenIntoAFileOfItsOwn(t *testing.T) {
 	assert.Equal(t, "[core]\n", read(t, victim))
 }
 
-// TestAReportShowsNoSecret, in whatever spelling somebody quotes it, and stays what it is.
+// TestAReportShowsNoSecret: in no spelling, and the report stays valid.
 func TestAReportShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, extension := range []string{".json", ".xml", ".md"} {

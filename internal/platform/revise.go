@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// longestRevised is the most of a file that is revised.
+// longestRevised is the most of a file that is revised, in bytes.
 const longestRevised = 1 << 20
 
-// Revise leads no further than the folder: no part of name may be a link.
+// Revise stays inside the folder: no part of name may be a link.
 func (host) Revise(folder, name string, edit func(text string) (string, error)) error {
 	p, err := findIn(folder, name, filepath.Join(folder, name))
 	if err != nil {
@@ -51,8 +51,8 @@ func (p place) read() (fs.FileInfo, string, error) {
 	return before, string(content), err
 }
 
-// exchange puts a text in the place of a file, whole or not at all. Mode and, as far as
-// they may be given, owner stay.
+// exchange replaces a file's text, whole or not at all. The file keeps its mode and, where
+// the system allows it, its owner.
 func (p place) exchange(before fs.FileInfo, text string) error {
 	return p.swap(text, func(file *os.File) error {
 		if owner, known := before.Sys().(*syscall.Stat_t); known {

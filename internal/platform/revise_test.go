@@ -28,10 +28,10 @@ func TestRevise(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o754), before.Mode())
 
-	require.NoError(t, start().Revise(folder, "a/b.yaml", to("newer")), "which changes nothing")
+	require.NoError(t, start().Revise(folder, "a/b.yaml", to("newer")), "this changes nothing")
 	after, err := os.Stat(path)
 	require.NoError(t, err)
-	assert.True(t, os.SameFile(before, after), "a text that stays is not written")
+	assert.True(t, os.SameFile(before, after), "an unchanged text is not written")
 
 	no := errors.New("no")
 	err = start().Revise(folder, "a/b.yaml", func(string) (string, error) { return "x", no })
@@ -43,7 +43,7 @@ func TestRevise(t *testing.T) {
 	assert.Len(t, left, 1)
 }
 
-// TestReviseLeadsNowhereElse: neither through a link nor into what is no file.
+// TestReviseLeadsNowhereElse: neither through a link nor into what is not a file.
 func TestReviseLeadsNowhereElse(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()
@@ -68,7 +68,7 @@ func TestReviseLeadsNowhereElse(t *testing.T) {
 	assert.Equal(t, "old", read(t, filepath.Join(outside, "b.yaml")))
 }
 
-// made is a file's path in a directory that it makes.
+// made makes a directory and returns the path of a file in it.
 func made(folder string) string {
 	_ = os.Mkdir(filepath.Join(folder, "a"), 0o700)
 	return filepath.Join(folder, "a", "b.yaml")

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Print prints text that is no log: the answer to --help.
+// Print prints text that is not a log, such as that of --help.
 func Print(to io.Writer, text string) error {
 	if err := lost(to); err != nil {
 		return err
@@ -16,9 +16,9 @@ func Print(to io.Writer, text string) error {
 	return err
 }
 
-// lost is why nothing arrives that is written to a stream, nil when it may. Go
-// opens /dev/null, to read and to write, in place of a standard stream that is
-// closed; a shell's "> /dev/null" opens it to write only, and is a wish.
+// lost returns an error when a stream was closed before the program started, else nil. Go
+// opens /dev/null, to read and to write, in place of a closed standard stream. A shell's
+// "> /dev/null" opens it to write only, and is what the user asked for.
 //
 // Source: Go, runtime/fds_unix.go.
 func lost(to io.Writer) error {
@@ -35,7 +35,7 @@ func lost(to io.Writer) error {
 		return nil
 	}
 	if _, err := stream.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
-		return errors.New("standard output is closed; when nobody wants it, write it to /dev/null")
+		return errors.New("standard output is closed; to discard it, redirect it to /dev/null")
 	}
 	return nil
 }

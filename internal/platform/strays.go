@@ -8,20 +8,19 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// Stray is a variable that is no input and stands where one may.
+// Stray is a variable that is not an input but is where inputs are read.
 type Stray struct {
-	Prefix string // of the inputs' variables there: INPUT_, or none
-	Name   string // REPO_ULR; of a list's elements, the list's
-	Alone  bool   // only inputs stand there
+	Prefix string // INPUT_, or empty
+	Name   string // without the prefix: REPO_ULR; for an element of a list, the list's name
+	Alone  bool   // variables with this prefix are always meant as inputs
 	Value  sensitive.String
 }
 
-// Strays lists the variables that are no input, do not belong to the host, and stand
-// where inputs are read.
+// Strays lists the variables that are not inputs, do not belong to the host, and are where
+// inputs are read.
 //
-// Only inputs stand below INPUT_ on GitHub, but for the two words that the runner
-// itself takes of every container action, and only they are handed to a pipe, but for
-// what Bitbucket adds.
+// On GitHub, INPUT_ is for inputs only, apart from two variables that the runner reads for
+// every container action. A pipe gets only inputs, apart from Bitbucket's own variables.
 //
 // Source: actions/runner, ContainerActionHandler.cs;
 // https://support.atlassian.com/bitbucket-cloud/docs/advanced-techniques-for-writing-pipes/
@@ -45,7 +44,7 @@ func (h host) Strays(names []string) []Stray {
 			if onGitHub && (name == "ARGS" || name == "ENTRYPOINT") {
 				continue
 			}
-		case prefix != "" && !strings.HasPrefix(name, "WARP_API"): // which is read everywhere
+		case prefix != "" && !strings.HasPrefix(name, "WARP_API"): // WARP_API_KEY is read everywhere
 			continue
 		default:
 			stray.Alone = inPipe && !strings.HasPrefix(name, "BITBUCKET_")
@@ -55,8 +54,8 @@ func (h host) Strays(names []string) []Stray {
 	return strays
 }
 
-// stem is the input whose list a variable belongs to in a Bitbucket pipeline: X of
-// X_COUNT and X_0. Of another it is the whole name.
+// stem returns the input whose list a variable belongs to in a Bitbucket pipeline: X for
+// X_COUNT and X_0. For any other variable it returns the whole name.
 func (h host) stem(name string) string {
 	at := strings.LastIndexByte(name, '_')
 	if at < 0 || h.pipeline() == "" {
@@ -70,9 +69,9 @@ func (h host) stem(name string) string {
 	return name
 }
 
-// Ignored lists the variables that are an input's name and are not read, because another
-// input is spelled with INPUT_, which it names too. One that says the same in both
-// spellings is no loss. WARP_API_KEY is read everywhere, and two are Azure's own.
+// Ignored lists the variables that have an input's name and are not read, because an input
+// is spelled with INPUT_; beside is such an input. It leaves out a variable with the same
+// value in both spellings, WARP_API_KEY, which is read everywhere, and two of Azure's own.
 //
 // Source: https://learn.microsoft.com/azure/devops/pipelines/build/variables, deployment
 // jobs.

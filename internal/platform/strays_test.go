@@ -9,7 +9,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/sensitive"
 )
 
-// TestIgnored: inputs in the spelling that is not in force.
+// TestIgnored: inputs in the spelling that is not used.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
