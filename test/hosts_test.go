@@ -121,7 +121,7 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 	assert.Contains(t, r.log, "the agent says: AGENT wrote **this** : :error: :that "+wrongCommit)
 	assert.Contains(t, r.summary, "### oz-bitbucket: secret created, environment updated, smoke test failed\n")
 	assert.Contains(t, r.summary, "[Open the session](<"+r.outputs["session_link"]+">)")
-	assert.Contains(t, r.summary, "**Next:** look into the session")
+	assert.Contains(t, r.summary, "**Next:** open the session")
 	assert.NotContains(t, r.summary, "AGENT")
 	assert.NotRegexp(t, `(?m)^\s*::error::`, r.log)
 	w.requireClean()

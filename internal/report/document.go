@@ -15,16 +15,17 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// version is that of the document. A field that is new leaves it as it is; it grows when a
-// field goes or means something else.
+// version is the document's version. It stays when a field is added, and grows when a field
+// is removed or gets another meaning.
 const version = 1
 
-// longestText is the most of one text in a document, in bytes: a setup command has 16 KiB.
+// longestText is the most of one text in a document, in bytes. A setup command has at most
+// 16 KiB.
 const longestText = 64 << 10
 
-// document is all that is known about a run of the program, for tools. Its fields are
-// those of docs/oz-report.schema.json, which says what they mean. Each is always there. A
-// list is empty, and a text too, where nothing is known.
+// document is all that is known about a run of the program, for tools. Its fields are those
+// of docs/oz-report.schema.json, which explains them. Every field is always present. An
+// unknown list or text is empty.
 type document struct {
 	Version        int              `json:"version"`
 	Mode           word             `json:"mode"`
@@ -50,7 +51,7 @@ type document struct {
 	took  time.Duration
 }
 
-// word is one of ours, and no text in which a secret could stand.
+// word is one of the program's own words, so it cannot hold a secret.
 type word string
 
 type mistake struct {
@@ -79,11 +80,11 @@ type secretPart struct {
 	Planned reconcile.Change `json:"planned"`
 	Change  reconcile.Change `json:"change"`
 	Error   string           `json:"error"`
-	Users   []name           `json:"users"`  // of the plan
-	Others  []name           `json:"others"` // that read it too
+	Users   []name           `json:"users"`  // environments of the plan that use the secret
+	Others  []name           `json:"others"` // other environments that read it
 }
 
-// part is what a document says of one environment.
+// part is what a document says about one environment.
 type part struct {
 	ID            string           `json:"id"`
 	Name          string           `json:"name"`
@@ -124,9 +125,9 @@ type schedule struct {
 	Error   string           `json:"error"`
 }
 
-// Report is all that is known, as a document for tools (".json") or a JUnit report
-// (".xml"). took is how long the program ran. Every text that others had a hand in goes
-// through hide first, which takes the secrets out.
+// Report returns all that is known, as a document for tools (".json") or a JUnit report
+// (".xml"). took is how long the program ran. Every text that the program did not write
+// itself goes through hide first, which removes secrets. Any other extension is an error.
 func (f Facts) Report(extension string, took time.Duration, hide func(text string) string) (string, error) {
 	d := f.hidden(hide)
 	d.took = took
@@ -136,13 +137,13 @@ func (f Facts) Report(extension string, took time.Duration, hide func(text strin
 	case ".xml":
 		return d.junit()
 	}
-	return "", fmt.Errorf("there is no report with the ending %q", extension)
+	return "", fmt.Errorf("a report cannot have the ending %q", extension)
 }
 
-// hidden is the document with each text gone through hide.
+// hidden returns the document after each text went through hide.
 func (f Facts) hidden(hide func(text string) string) document {
 	d := f.document()
-	known := map[string]string{} // one text stands in many environments
+	known := map[string]string{} // many environments have the same texts
 	texts(reflect.ValueOf(&d).Elem(), func(text string) string {
 		if _, done := known[text]; !done {
 			known[text] = shortened(hide(text), longestText, " ...")
@@ -152,7 +153,7 @@ func (f Facts) hidden(hide func(text string) string) document {
 	return d
 }
 
-// json is the document with a line for each value. Nothing in it acts unseen.
+// json returns the document with a line for each value. Invisible characters are escaped.
 func (d document) json() (string, error) {
 	line, err := json.Marshal(d)
 	if err != nil {
@@ -163,14 +164,14 @@ func (d document) json() (string, error) {
 	return text.String() + "\n", err
 }
 
-// texts replaces every text below a value: what is a string and no word of ours. A list
-// that is nil becomes an empty one.
+// texts replaces every string below a value that is not a word. A nil list becomes an empty
+// one.
 func texts(v reflect.Value, replace func(string) string) {
 	switch {
 	case v.Type() == reflect.TypeFor[string]():
 		v.SetString(replace(v.String()))
 	case v.Kind() == reflect.Slice:
-		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len()) // the plan's own stays as it is
+		list := reflect.MakeSlice(v.Type(), v.Len(), v.Len()) // the plan keeps its own list
 		reflect.Copy(list, v)
 		for i := range list.Len() {
 			texts(list.Index(i), replace)
@@ -201,7 +202,7 @@ func (f Facts) document() document {
 		d.Mistakes = append(d.Mistakes, mistake{p.Input, p.Place.String(), p.Error()})
 	}
 	if f.Plan == nil {
-		for _, e := range f.environments() { // what the inputs name
+		for _, e := range f.environments() { // values that inputs give
 			d.Environments = append(d.Environments, part{ID: e.ID, Name: e.Name, Error: wholeError(f.Err)})
 		}
 		return d
@@ -241,7 +242,7 @@ func (f Facts) part(i int) part {
 		Verdict: o.verdict.Result, Reason: o.verdict.Reason, RunID: o.verdict.Run.ID, RunState: string(o.verdict.Run.State), SessionLink: o.verdict.Run.SessionLink,
 		Error: wholeError(o.err),
 	}
-	if planned.Owner != (warp.Owner{}) { // else nothing was decided about it
+	if planned.Owner != (warp.Owner{}) { // else no plan was made for it
 		e.Secret = f.Plan.SecretOf(planned).Name
 	}
 	for _, r := range credential.Repositories([]credential.User{planned.User}) {

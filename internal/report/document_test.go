@@ -23,7 +23,7 @@ import (
 
 func asItIs(text string) string { return text }
 
-// reported is a report as its text.
+// reported returns a report's text.
 func reported(t *testing.T, f report.Facts, extension string) string {
 	t.Helper()
 	text, err := f.Report(extension, 92*time.Second+345*time.Millisecond, asItIs)
@@ -31,7 +31,7 @@ func reported(t *testing.T, f report.Facts, extension string) string {
 	return text
 }
 
-// documentSchema is the one that is published.
+// documentSchema is the published schema.
 func documentSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	content, err := os.ReadFile("../../docs/oz-report.schema.json")
@@ -45,7 +45,7 @@ func documentSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// document is a JSON report, which must be one that the schema takes.
+// document returns a JSON report and fails when the schema does not accept it.
 func document(t *testing.T, schema *jsonschema.Schema, text string) map[string]any {
 	t.Helper()
 	tree, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
@@ -56,7 +56,7 @@ func document(t *testing.T, schema *jsonschema.Schema, text string) map[string]a
 	return d
 }
 
-// TestDocumentsFitTheSchema: whatever a run comes to.
+// TestDocumentsFitTheSchema: with every result of a run.
 func TestDocumentsFitTheSchema(t *testing.T) {
 	t.Parallel()
 	schema := documentSchema(t)
@@ -77,10 +77,10 @@ func TestDocumentsFitTheSchema(t *testing.T) {
 		assert.InDelta(t, 1, d["version"], 0, name)
 		assert.InDelta(t, f.ExitCode, d["exit_code"], 0, name)
 	}
-	assert.Error(t, schema.Validate(map[string]any{"version": 1}), "the schema demands something")
+	assert.Error(t, schema.Validate(map[string]any{"version": 1}), "the schema does not accept everything")
 }
 
-// TestDocument spells one out: a field of it is for ever.
+// TestDocument compares a whole document, because a field must never change.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	f := runs()["updated"]
@@ -105,7 +105,7 @@ func TestDocument(t *testing.T) {
 	golden(t, "document-wrong-inputs.json", reported(t, f, ".json"))
 }
 
-// TestWhatADocumentSaysOfAFleet: what happened and what was planned are two things.
+// TestWhatADocumentSaysOfAFleet: what was planned and what happened are separate.
 func TestWhatADocumentSaysOfAFleet(t *testing.T) {
 	t.Parallel()
 	schema := documentSchema(t)
@@ -124,7 +124,7 @@ func TestWhatADocumentSaysOfAFleet(t *testing.T) {
 	assert.Equal(t, []any{"", "", "no | such\nrepository", ""}, column(d, "error"), "whole, and the job's error is not that of each entry")
 	secret := d["secrets"].([]any)[0].(map[string]any)
 	assert.Equal(t, []any{"rotate", ""}, []any{secret["planned"], secret["change"]})
-	assert.Len(t, secret["users"], 3, "one that failed does not come to read it")
+	assert.Len(t, secret["users"], 3, "an environment that failed will not read it")
 
 	f.DryRun, f.Applied = true, reconcile.Applied{}
 	d = document(t, schema, reported(t, f, ".json"))
@@ -134,11 +134,11 @@ func TestWhatADocumentSaysOfAFleet(t *testing.T) {
 
 	f.Plan.Secrets, f.Plan.Environments = nil, []reconcile.EnvironmentPlan{reconcile.Unplanned("", "acme", errors.New("no team")), {Err: errors.New("no key")}}
 	d = document(t, schema, reported(t, f, ".json"))
-	assert.Equal(t, []any{"", ""}, column(d, "secret"), "nobody knows which")
+	assert.Equal(t, []any{"", ""}, column(d, "secret"), "the secret is not known")
 }
 
-// TestEveryTextIsHidden: no text of a report gets past hide, and no word of ours or number
-// goes through it. The plan stays as it was.
+// TestEveryTextIsHidden: every text of a report goes through hide, and no word of ours or
+// number does. The plan does not change.
 func TestEveryTextIsHidden(t *testing.T) {
 	t.Parallel()
 	schema := documentSchema(t)
@@ -175,10 +175,10 @@ func TestEveryTextIsHidden(t *testing.T) {
 	hidden := 0
 	_, err := many(1000).Report(".xml", 0, func(text string) string { hidden += len(text); return text })
 	require.NoError(t, err)
-	assert.Less(t, hidden, 100<<10, "a text that stands in many environments is hidden once")
+	assert.Less(t, hidden, 100<<10, "a text of many environments is hidden once")
 }
 
-// TestHideSeesWholeTexts: a secret that a bound would cut in two is gone before.
+// TestHideSeesWholeTexts: a secret is removed before a bound could cut it in two.
 func TestHideSeesWholeTexts(t *testing.T) {
 	t.Parallel()
 	f := runs()["refused-before-the-plan"]
@@ -194,13 +194,13 @@ func TestHideSeesWholeTexts(t *testing.T) {
 func TestAReportOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	_, err := report.Facts{}.Report(".txt", 0, asItIs)
-	require.EqualError(t, err, `there is no report with the ending ".txt"`)
+	require.EqualError(t, err, `a report cannot have the ending ".txt"`)
 }
 
-// nasty is text that no format takes as it is.
+// nasty is text that every format must escape.
 const nasty = "a\x00\x1b[31m<b>&amp;\"']]>\u202e\ufffe\xff\xc3 é 😀 [[ATTACHMENT|/etc/passwd]]\r\n##vso[task.complete]x\n::error::y\u0085z"
 
-// nastyRuns are runs in which such text stands everywhere.
+// nastyRuns are runs in which every text is nasty.
 func nastyRuns() map[string]report.Facts {
 	all := map[string]report.Facts{}
 	for name, f := range runs() {
@@ -210,7 +210,7 @@ func nastyRuns() map[string]report.Facts {
 	}
 	f := many(5)
 	for i := range f.Plan.Environments {
-		f.Plan.Environments[i].Name, f.Applied.Environments[i].Name = nasty, nasty // all the same
+		f.Plan.Environments[i].Name, f.Applied.Environments[i].Name = nasty, nasty // all the same name
 		f.Plan.Environments[i].Fields = []reconcile.Field{{Name: nasty, Old: []string{nasty}, New: []string{nasty}}}
 	}
 	f.Tests[4] = smoketest.Verdict{Result: smoketest.Failed, Reason: nasty, Run: warp.Run{SessionLink: "https://app.warp.dev/session/1?a=b&c=" + nasty}}

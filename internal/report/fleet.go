@@ -12,8 +12,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
-// FleetText is the plan of many entries in words: what changes as in PlanText, what stands
-// against an entry, and the rest counted.
+// FleetText returns the plan of many entries in words: changes as in PlanText, the errors of
+// entries, and a count of the rest.
 //
 //	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
 //	environment "acme-api" (En00000000000000000001): update (differs in docker_image)
@@ -42,7 +42,7 @@ func changes(e reconcile.EnvironmentPlan) bool {
 	return reconcile.Plan{Environments: []reconcile.EnvironmentPlan{e}}.Changes()
 }
 
-// counted says how many environments, secrets and schedules of a plan change in which way.
+// counted returns how many environments, secrets and schedules a plan changes, by change.
 func counted(p reconcile.Plan) string {
 	var create, update, remove, test, kept, failed int
 	secrets, schedules := map[reconcile.Change]int{}, map[reconcile.Change]int{}
@@ -88,7 +88,7 @@ func counted(p reconcile.Plan) string {
 	return cmp.Or(strings.Join(parts, ", "), "nothing to do")
 }
 
-// counts are numbers of things, without those of which there is none.
+// counts are numbers of things, without zeros.
 type counts []string
 
 func (c *counts) add(n int, what string) {
@@ -97,7 +97,7 @@ func (c *counts) add(n int, what string) {
 	}
 }
 
-// headlineOfMany is the outcome of many entries in one line:
+// headlineOfMany returns the outcome of many entries in one line:
 //
 //	2 created, 1 updated, 496 unchanged, 1 failed; smoke tests passed
 func (f Facts) headlineOfMany() string {
@@ -114,7 +114,7 @@ func (f Facts) headlineOfMany() string {
 
 var allFates = []string{"created", "updated", "deleted", "unchanged", "failed", "not reached"}
 
-// fates counts what became of the environments, in words of allFates.
+// fates counts the outcomes of the environments, by the words of allFates.
 func (f Facts) fates() map[string]int {
 	done := map[string]int{}
 	for _, e := range f.environments() {
@@ -136,18 +136,18 @@ func (f Facts) fates() map[string]int {
 	return done
 }
 
-// Bounds of what a summary says of many environments, in bytes.
+// Bounds of a summary of many environments, in bytes, and then in numbers.
 const (
 	longestOfMany = 1000 << 10 // the whole; GitHub drops one of more than 1 MiB
 	longestTable  = 500 << 10  // both tables
 	longestCell   = 160
-	openRows      = 20 // so many unchanged environments are not worth a fold
-	openChanges   = 10 // with more changes than these each is a fold
+	openRows      = 20 // up to so many unchanged environments are not folded
+	openChanges   = 10 // with more changes, each is folded
 	mostWarnings  = 50
 )
 
-// tablesOfMany list many environments: those that failed, changed or were not reached, and
-// then the others, folded up when they are many.
+// tablesOfMany lists many environments: first those that failed, changed or were not
+// reached, then the others, which are folded when they are many.
 func tablesOfMany(list []environment) string {
 	rank := func(e environment) int {
 		switch {
@@ -174,8 +174,8 @@ func tablesOfMany(list []environment) string {
 	return open + fmt.Sprintf("<details><summary>%d unchanged</summary>\n\n%s\n</details>\n", len(list)-at, kept)
 }
 
-// tableOfMany is one table of at most so many bytes, but for its last row, which counts
-// those that are left out.
+// tableOfMany returns a table of at most limit bytes. When rows are left out, one more row
+// counts them.
 func tableOfMany(list []environment, limit int) string {
 	var text strings.Builder
 	text.WriteString("| environment | ID | change | smoke test | error |\n|---|---|---|---|---|\n")
@@ -191,8 +191,8 @@ func tableOfMany(list []environment, limit int) string {
 	return text.String()
 }
 
-// verdict is that of a smoke test; one that did not pass says why, with a link to the
-// session.
+// verdict returns the verdict of the smoke test. If the test did not pass, the reason and a
+// link to the session follow.
 func (e environment) verdict() string {
 	text := strings.ReplaceAll(string(e.Verdict), "_", " ")
 	if e.Verdict == "" || e.Verdict.IsGood() {
@@ -205,8 +205,8 @@ func (e environment) verdict() string {
 	return text
 }
 
-// changedOfMany lists what changes, a part for each environment, which is what is cut where
-// they are too many.
+// changedOfMany lists what changes, one part for each environment. A summary that is too
+// long is cut between parts.
 func (f Facts) changedOfMany(title string) []string {
 	parts := []string{"#### " + title + "\n\n" + items(secretLines(*f.Plan)) + items(f.Plan.Notes)}
 	var changed []reconcile.EnvironmentPlan

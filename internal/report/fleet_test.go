@@ -21,8 +21,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// fleet is a plan of n environments: the first is created, the second is updated, the third
-// fails, and the others stay.
+// fleet returns a plan of n environments: the first is created, the second is updated, the
+// third fails, and the others are kept.
 func fleet(n int) reconcile.Plan {
 	plan := reconcile.Plan{Mode: reconcile.Provision, Secrets: secret(reconcile.Rotate)}
 	for i := range n {
@@ -54,7 +54,7 @@ func TestFleetText(t *testing.T) {
 	}, report.FleetText(fleet(500)))
 }
 
-// many are the facts of a fleet that was applied.
+// many returns the facts of a fleet that was applied.
 func many(n int) report.Facts {
 	plan := fleet(n)
 	f := report.Facts{Plan: &plan, Many: true, Err: errors.New("1 of 500 environments failed"), Verdict: smoketest.Verdict{Result: smoketest.Passed}}
@@ -83,7 +83,7 @@ func TestOutputsOfMany(t *testing.T) {
 	assert.Empty(t, list[3]["error"], "the job's error is not that of each entry")
 }
 
-// rowsOf are the names in a summary's tables, in order, and how many are left out.
+// rowsOf returns the names in a summary's tables, in order, and how many are left out.
 func rowsOf(t *testing.T, summary string) (rows []string, left int) {
 	t.Helper()
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\|").FindAllStringSubmatch(summary, -1) {
@@ -117,7 +117,7 @@ func TestSummaryOfMany(t *testing.T) {
 			assert.True(t, strings.HasPrefix(rows[i], want), "%v: what failed comes first, then what changed: %s", tt, rows[i])
 		}
 		open, fold, folded := strings.Cut(text, fmt.Sprintf("<details><summary>%d unchanged</summary>\n\n| environment |", tt.environments-3))
-		assert.Equal(t, tt.environments > 20, folded, "what stays is folded up where it is much")
+		assert.Equal(t, tt.environments > 20, folded, "many unchanged environments are folded")
 		if folded {
 			assert.Contains(t, open, "`acme-001")
 			assert.NotContains(t, open, "`acme-003")
@@ -128,8 +128,8 @@ func TestSummaryOfMany(t *testing.T) {
 	}
 }
 
-// TestAFailedTestIsAFailedRow: an environment that was not changed and whose test failed is
-// none that nobody has to look at.
+// TestAFailedTestIsAFailedRow: an unchanged environment whose test failed is not folded with
+// the other unchanged ones.
 func TestAFailedTestIsAFailedRow(t *testing.T) {
 	t.Parallel()
 	f := many(100)
@@ -142,8 +142,7 @@ func TestAFailedTestIsAFailedRow(t *testing.T) {
 	assert.Equal(t, []string{"acme-002", "acme-077", "acme-088", "acme-000"}, rows[:4])
 }
 
-// TestManyChanges: each environment that changes says field by field what, and there is an
-// end of that.
+// TestManyChanges: each changed environment shows its changed fields, up to a bound.
 func TestManyChanges(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{3, 500, 5000} {
@@ -175,7 +174,7 @@ func TestManyChanges(t *testing.T) {
 	}
 }
 
-// mermaid is the one graph of a summary as its nodes and its edges, and the text above it.
+// mermaid returns the nodes and the edges of a summary's one graph, and the text above it.
 func mermaid(t *testing.T, summary string) (nodes map[string]string, edges []string, above string) {
 	t.Helper()
 	require.Equal(t, 1, strings.Count(summary, "```mermaid\ngraph LR\n"), summary)
@@ -234,7 +233,7 @@ func TestTheGraphOfAFleet(t *testing.T) {
 			drawn++
 		}
 	}
-	assert.Contains(t, above, fmt.Sprintf("Drawn are %d of 503 environments, those that change first.\n", drawn))
+	assert.Contains(t, above, fmt.Sprintf("The graph shows %d of 503 environments, those that change first.\n", drawn))
 	assert.Regexp(t, fmt.Sprintf("^%d more environments, \\d+ more repositories$", 503-drawn), nodes["more"])
 }
 

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	mostNodes    = 40 // of a graph; what is more is counted
+	mostNodes    = 40 // of a graph; a last node counts the rest
 	longestLabel = 60 // characters
 )
 
-// graph draws who reads the secrets of a plan and what they clone with them; it is empty
-// where one environment is all. What does not fit is counted, and what changes is drawn
-// first.
+// graph draws which environments read the secrets of a plan, and what these clone with them.
+// It is empty for a single environment. Environments that change come first, and what does
+// not fit is counted.
 //
 //	```mermaid
 //	graph LR
@@ -39,20 +39,20 @@ func graph(p reconcile.Plan) string {
 	d := drawing{most: mostNodes, drawn: map[string]string{}}
 	if left := d.draw(all); len(left) > 0 {
 		slices.SortStableFunc(all, func(a, b reader) int { return a.rank - b.rank })
-		d = drawing{most: mostNodes - 1, drawn: map[string]string{}} // one is left for the count
+		d = drawing{most: mostNodes - 1, drawn: map[string]string{}} // one node is for the count
 		left = d.draw(all)
 		fmt.Fprintf(&d.text, "  more[%q]\n", d.rest(left))
-		title += fmt.Sprintf("Drawn are %d of %s, those that change first.\n\n", count(all)-count(left), plural.Of(count(all), "environment"))
+		title += fmt.Sprintf("The graph shows %d of %s, those that change first.\n\n", count(all)-count(left), plural.Of(count(all), "environment"))
 	}
 	return title + "```mermaid\ngraph LR\n" + d.text.String() + "```\n"
 }
 
 // reader is an environment that reads a secret.
 type reader struct {
-	secret, environment string // the same for the same one
+	secret, environment string // identities
 	name                string // of the secret
 	user                credential.User
-	rank                int // what changes has the lower one
+	rank                int // lower when it changes
 }
 
 func readers(p reconcile.Plan) []reader {
@@ -81,7 +81,7 @@ func readers(p reconcile.Plan) []reader {
 	return list
 }
 
-// count is how many environments there are among readers.
+// count returns the number of environments of readers.
 func count(list []reader) int {
 	known := map[string]bool{}
 	for _, r := range list {
@@ -90,7 +90,7 @@ func count(list []reader) int {
 	return len(known)
 }
 
-// drawing is a graph with at most so many nodes.
+// drawing is a graph with at most so many nodes as most.
 type drawing struct {
 	most  int
 	drawn map[string]string // nodes by what they stand for
@@ -120,7 +120,7 @@ func (d *drawing) draw(list []reader) (left []reader) {
 	return left
 }
 
-// node is a node, with its label where it comes for the first time.
+// node returns a node, with its label when it is used for the first time.
 func (d *drawing) node(kind int, key, text string) string {
 	if node := d.drawn[key]; node != "" {
 		return node
@@ -144,7 +144,7 @@ func (d *drawing) rest(left []reader) string {
 	return plural.Of(count(left), "more environment") + ", " + plural.Of(len(missing), "more repository")
 }
 
-// identities are the same for every spelling of one repository.
+// identities returns texts that are the same for every spelling of a repository.
 func identities(repositories []bitbucket.Repository) []string {
 	list := make([]string, len(repositories))
 	for i, r := range repositories {
@@ -153,8 +153,8 @@ func identities(repositories []bitbucket.Repository) []string {
 	return list
 }
 
-// label is foreign text as a label of a graph: what could mean something there
-// stands as the number of its character.
+// label returns foreign text as a label of a graph: characters that could mean something
+// there are written as numbers.
 func label(text string) string {
 	var safe strings.Builder
 	for i, r := range []rune(text) {

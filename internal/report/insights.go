@@ -14,8 +14,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
-// What Code Insights takes. It counts characters and we count bytes, of which no text has
-// fewer.
+// Limits of Code Insights. It counts characters and we count bytes, of which a text never
+// has fewer.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-reports/ and
 // https://support.atlassian.com/bitbucket-cloud/docs/code-insights/
@@ -26,7 +26,7 @@ const (
 	mostAnnotations = 1000
 )
 
-// pipelineFile is where an annotation stands that belongs to no file which the program knows.
+// pipelineFile is the file of an annotation whose own file is not known.
 const pipelineFile = "bitbucket-pipelines.yml"
 
 // insights is a report of Code Insights.
@@ -57,11 +57,12 @@ type annotation struct {
 	Line     int    `json:"line,omitempty"`
 }
 
-// Insights is plan and result as a report of Code Insights, with an annotation for each entry
-// of a manifest that failed and for each mistake in the file. subject is what tells the job
-// from others of its mode: a second run of one job gives the same ID. page is the job's;
-// manifest is the path of the manifest in the repository, empty when it is not there. Every
-// text that others had a hand in goes through hide first, which takes the secrets out.
+// Insights returns plan and result as a Code Insights report, with an annotation for each
+// entry of a manifest that failed and for each mistake in the file. subject identifies the
+// job among those of its mode: a second run of a job has the same ID. page is the job's
+// page. manifest is the path of the manifest in the repository, empty when it is not there.
+// Every text that the program did not write itself goes through hide first, which removes
+// secrets.
 func (f Facts) Insights(subject, page, manifest string, hide func(text string) string) bitbucket.Insights {
 	d := f.hidden(hide)
 	kind := cmp.Or(f.Mode, "job")
@@ -84,16 +85,16 @@ func (f Facts) Insights(subject, page, manifest string, hide func(text string) s
 	return all
 }
 
-// marshalled is JSON in which nothing acts unseen.
+// marshalled returns a value as JSON, with invisible characters escaped.
 func marshalled(value any) []byte {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // texts and numbers only
+		panic(err) // cannot happen: texts and numbers only
 	}
 	return []byte(redact.JSON(string(text)))
 }
 
-// limited is text of at most so many bytes.
+// limited returns text, cut to limit bytes.
 func limited(text string, limit int) string {
 	const more = " ..."
 	if len(text) <= limit {
@@ -102,7 +103,7 @@ func limited(text string, limit int) string {
 	return shortened(text, limit-len(more), more)
 }
 
-// about is what the job is about, in a word.
+// about names what the job is about.
 func (f Facts) about(d document) string {
 	if d.Manifest != "" {
 		return d.Manifest
@@ -116,7 +117,7 @@ func (f Facts) about(d document) string {
 	return "Oz environment"
 }
 
-// details are the outcome, what went wrong, and the plan.
+// details returns the outcome, the error or the mistakes, and the plan.
 func (f Facts) details(d document, hide func(text string) string) string {
 	text := []string{d.Outcome}
 	if d.Error != "" {
@@ -144,7 +145,7 @@ func (f Facts) details(d document, hide func(text string) string) string {
 	return limited(strings.TrimSuffix(said.String(), "\n"), longestDetails)
 }
 
-// data are the facts to see at a glance.
+// data returns the most important facts.
 func (f Facts) data(d document) []datum {
 	list := []datum{}
 	text := func(title, value string) {
@@ -183,7 +184,8 @@ func (f Facts) data(d document) []datum {
 	return list
 }
 
-// planned is a word of allFates with a capital letter, and in a plan "To create" for "created".
+// planned returns a word of allFates with a capital letter; in a plan "To create" for
+// "created".
 func (f Facts) planned(what string) string {
 	if f.DryRun {
 		what = strings.NewReplacer("created", "to create", "updated", "to update", "deleted", "to delete").Replace(what)
@@ -191,7 +193,8 @@ func (f Facts) planned(what string) string {
 	return strings.ToUpper(what[:1]) + what[1:]
 }
 
-// annotations are what is wrong with a manifest and with its entries, as many as there may be.
+// annotations returns the mistakes of a manifest and the errors of its entries, as many as
+// Code Insights accepts.
 func (f Facts) annotations(d document, id, manifest string) []annotation {
 	if f.Manifest == "" {
 		return nil
@@ -214,13 +217,13 @@ func (f Facts) annotations(d document, id, manifest string) []annotation {
 	for i, p := range problem.All(f.Err) {
 		add(d.Mistakes[i].Message, p.Place.Line)
 	}
-	if f.Plan == nil { // then no entry failed by itself
+	if f.Plan == nil { // then there are no errors of entries
 		return list
 	}
 	for i, e := range d.Environments {
 		var line int
 		if i < len(f.Places) {
-			line, _ = strconv.Atoi(f.Places[i][strings.LastIndexByte(f.Places[i], ':')+1:]) // nothing: no line is known
+			line, _ = strconv.Atoi(f.Places[i][strings.LastIndexByte(f.Places[i], ':')+1:]) // zero: the line is not known
 		}
 		if trouble := e.trouble(); trouble != "" {
 			add(fmt.Sprintf("environment %q: %s", cmp.Or(e.Name, e.ID), trouble), line)

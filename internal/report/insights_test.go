@@ -19,7 +19,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// insight is a report of Code Insights as it goes over the wire.
+// insight is a Code Insights report as it is sent.
 type insight struct {
 	Title, Details, Result, Link string
 	ReportType                   string `json:"report_type"`
@@ -86,8 +86,8 @@ func TestInsightsOfOneEnvironment(t *testing.T) {
 	}
 }
 
-// TestAReportIsOfOneKindOfJob: a second run of a job has the ID of the first, whatever came
-// of it, and another mode or subject has its own.
+// TestAReportIsOfOneKindOfJob: a second run of a job has the ID of the first, with any
+// result; another mode or subject has another ID.
 func TestAReportIsOfOneKindOfJob(t *testing.T) {
 	t.Parallel()
 	id := func(f report.Facts, subject string) string {
@@ -114,7 +114,7 @@ func TestAReportPassesWhereTheJobDoes(t *testing.T) {
 	}
 }
 
-// fleetOf is a fleet whose entries have these errors.
+// fleetOf returns a fleet whose entries have these errors.
 func fleetOf(errs ...error) report.Facts {
 	f := report.Facts{Mode: "apply", Manifest: "oz/environments.yml", Many: true, Plan: &reconcile.Plan{}}
 	for i, err := range errs {
@@ -128,8 +128,8 @@ func fleetOf(errs ...error) report.Facts {
 	return f
 }
 
-// TestAnAnnotationForEachEntryThatFailed stands at its line of the manifest, or in the
-// pipeline's file where the manifest is not in the repository.
+// TestAnAnnotationForEachEntryThatFailed: it is at the entry's line of the manifest, or in
+// the pipeline's file when the manifest is not in the repository.
 func TestAnAnnotationForEachEntryThatFailed(t *testing.T) {
 	t.Parallel()
 	f := fleetOf(nil, errors.New("the repository is SECRET\nsee there"), nil, nil)
@@ -155,7 +155,7 @@ func TestAnAnnotationForEachEntryThatFailed(t *testing.T) {
 
 	f.Manifest, f.Many = "", false
 	_, _, notes = shown(t, f, "")
-	assert.Empty(t, notes, "the report says it")
+	assert.Empty(t, notes, "the report shows it")
 }
 
 func TestAnAnnotationForEachMistakeInAManifest(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/redact"
 )
 
-// Bounds of what a test case says, in bytes as XML has it. GitLab takes 30 MB, which is
-// 3,000 bytes for each of 10,000 environments; Bitbucket shows 2,000 characters.
+// Bounds of a test case's texts, in bytes of XML. GitLab accepts 30 MB, which is 3,000 bytes
+// for each of 10,000 environments; Bitbucket shows 2,000 characters.
 //
 // Sources: https://docs.gitlab.com/ci/testing/unit_test_reports/;
 // https://confluence.atlassian.com/bitbucket/test-reporting-in-pipelines-939708543.html
@@ -22,9 +22,9 @@ const (
 	longestOfJob   = 16 << 10 // the failure of a whole job
 )
 
-// testSuites is a JUnit report: what GitLab, Jenkins, Azure and Bitbucket all read of it.
-// They take the name of a case from different places, and a message from the attribute,
-// from the text or from both, so that each stands in all of them.
+// testSuites is a JUnit report, as far as GitLab, Jenkins, Azure and Bitbucket all read it.
+// They read the name of a case from different fields, and a message from the attribute, the
+// text or both. So every such field is set.
 type testSuites struct {
 	XMLName xml.Name `xml:"testsuites"`
 	suiteTotals
@@ -61,16 +61,16 @@ type detail struct {
 	Text    string `xml:",chardata"`
 }
 
-// junit is the document as a JUnit report. Each environment is a test case: it fails with
-// the environment, and is skipped when the job did not reach it. What is wrong with the
-// job as a whole is a test case of its own, so that a job which failed never looks well.
+// junit returns the document as a JUnit report. Each environment is a test case: it fails
+// when the environment failed, and is skipped when the job did not reach it. When the job
+// failed and no environment did, the job is a test case of its own that fails.
 func (d document) junit() (string, error) {
 	var cases []testCase
 	taken, last := map[string]bool{}, map[string]int{}
 	for i, e := range d.Environments {
 		c := e.testCase(i)
 		first := c.Name
-		for taken[c.Name] { // GitLab ignores the second of one name
+		for taken[c.Name] { // GitLab ignores a second case of the same name
 			last[first]++
 			c.Name = fmt.Sprintf("%s #%d", first, last[first]+1)
 		}
@@ -107,7 +107,7 @@ func (s *testSuite) count() {
 	}
 }
 
-// changesExit is the exit code of a plan that would change something, which is no failure.
+// changesExit is the exit code of a plan that would change something. It is not a failure.
 const changesExit = 4
 
 func (d document) isFailure() bool { return d.ExitCode != 0 && d.ExitCode != changesExit }
@@ -147,7 +147,7 @@ func (e part) testCase(number int) testCase {
 	}
 	say("change", string(e.Change))
 	say("session", e.SessionLink)
-	c.Output = strings.ReplaceAll(lines(strings.Join(said, "\n"), longestOutput), "[[", "[ [") // of which GitLab makes a link
+	c.Output = strings.ReplaceAll(lines(strings.Join(said, "\n"), longestOutput), "[[", "[ [") // GitLab would make a link of it
 	switch trouble := e.trouble(); {
 	case trouble != "":
 		c.Failure = failure(trouble, longestFailure)
@@ -157,7 +157,7 @@ func (e part) testCase(number int) testCase {
 	return c
 }
 
-// trouble is why an environment failed, empty for one that did not.
+// trouble returns why an environment failed; "" when it did not.
 func (e part) trouble() string {
 	if e.Error != "" || e.Verdict == "" || e.Verdict.IsGood() {
 		return e.Error
@@ -165,13 +165,14 @@ func (e part) trouble() string {
 	return strings.TrimSuffix("smoke test "+strings.ReplaceAll(string(e.Verdict), "_", " ")+": "+e.Reason+"\n"+e.SessionLink, "\n")
 }
 
-// failure is a text of which the first line is the message.
+// failure returns a text as a detail whose message is the first line.
 func failure(text string, limit int) *detail {
 	first, _, _ := strings.Cut(text, "\n")
 	return &detail{Message: line(first), Text: lines(text, limit)}
 }
 
-// line and lines are text that is no command to a host, at the length of a test case.
+// line and lines return text that no host reads as a command, cut to the length of a test
+// case.
 func line(text string) string {
 	return fit(redact.Neutral(shortened(text, longestCase, " ...")), longestCase)
 }

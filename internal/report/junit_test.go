@@ -18,7 +18,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// element is any XML, so that each reader below can look for what its host looks for.
+// element is any XML, so that each reader below can search for what its host reads.
 type element struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -51,7 +51,7 @@ func (e element) first(name string) *element {
 	return nil
 }
 
-// readXML reads a document as XML 1.0 wants it.
+// readXML reads a document by the rules of XML 1.0.
 //
 // Source: https://www.w3.org/TR/xml/#charsets
 func readXML(t *testing.T, text string) element {
@@ -66,14 +66,14 @@ func readXML(t *testing.T, text string) element {
 	return root
 }
 
-// seen is what a host shows of one test.
+// seen is what a host shows about one test.
 type seen struct {
 	suite, name, file, status, text string
 	seconds                         float64
 	attached                        bool // it offers a file of the job
 }
 
-// A reader is what one host documents that it takes; it knows nothing of how we write.
+// A reader reads what one host documents. It does not depend on how we write.
 type reader func(t *testing.T, text string) []seen
 
 // readGitLab: a test's suite is its classname, a failure goes before an error and that before
@@ -223,7 +223,7 @@ func readBitbucket(t *testing.T, text string) (list []seen) {
 
 var readers = map[string]reader{"GitLab": readGitLab, "Jenkins": readJenkins, "Azure": readAzure, "Bitbucket": readBitbucket}
 
-// eachReader has every host read a report, and compares what they see.
+// eachReader reads a report as every host does, and compares the results.
 func eachReader(t *testing.T, text string) []seen {
 	t.Helper()
 	gitLab := readGitLab(t, text)
@@ -301,7 +301,7 @@ func TestWhatIsATestCase(t *testing.T) {
 	f = many(3)
 	f.Mode, f.DryRun, f.ExitCode, f.Applied, f.Err = "plan", true, 4, reconcile.Applied{}, nil
 	f.Plan.Environments = f.Plan.Environments[:2]
-	assert.Equal(t, []string{"acme-000 success", "acme-001 success"}, statuses(eachReader(t, reported(t, f, ".xml"))), "a plan that changes something is no failure")
+	assert.Equal(t, []string{"acme-000 success", "acme-001 success"}, statuses(eachReader(t, reported(t, f, ".xml"))), "a plan with changes is not a failure")
 }
 
 // TestAJobThatFailsIsATestThatFails, also where no environment did.
@@ -330,12 +330,12 @@ func TestAJobThatFailsIsATestThatFails(t *testing.T) {
 		assert.Equal(t, tt.want, statuses(list), name)
 		assert.Equal(t, tt.text, list[len(list)-1].text, name)
 	}
-	unknown := all["wrong-inputs"] // its mode is none that there is
+	unknown := all["wrong-inputs"] // its mode does not exist
 	assert.Equal(t, "oz-bitbucket.", readGitLab(t, reported(t, unknown, ".xml"))[0].suite)
 }
 
-// TestALargeReportStaysBelowTheLimits: every entry of the longest manifest fails, in the
-// longest words, each of which is an escape.
+// TestALargeReportStaysBelowTheLimits: every entry of the longest manifest fails with the
+// longest error, in which each character is escaped.
 func TestALargeReportStaysBelowTheLimits(t *testing.T) {
 	t.Parallel()
 	f := report.Facts{Mode: "apply", Many: true, ExitCode: 1, Err: errors.New("10000 of 10000 environments failed"), Plan: &reconcile.Plan{Mode: reconcile.Provision}, Manifest: "oz.yml"}

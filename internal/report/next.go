@@ -5,7 +5,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// Closing are the last lines of a log: the ID of the environment and what to do next.
+// Closing returns the last lines of a log: the ID of the environment and what to do next.
 //
 //	environment_id: En00000000000000000001
 //	Next: start agents in it: oz agent run-cloud --environment En00000000000000000001 --prompt "..."
@@ -24,27 +24,27 @@ func (f Facts) Closing() []string {
 	return text
 }
 
-// next is what the reader can do now, and the command that does it where there is one.
+// next returns what the reader can do now, and the command for it where there is one.
 func (f Facts) next() (text, command string) {
 	switch {
 	case f.Expiring:
-		return "make a new token and rotate to it, or set token_expires_at when it has been done", ""
+		return "make a new token and rotate to it; if that is done already, set token_expires_at to its date", ""
 	case f.Err != nil && f.IsInterrupted():
 		return "run the job again", ""
 	case f.Err != nil && len(f.Applied.Secrets)+len(f.Applied.Environments) == 0:
 		return "fix what the message names and run the job again", ""
 	case f.Err != nil:
-		return "run the job again; it goes on from what is there", ""
+		return "run the job again; it continues from what exists", ""
 	case f.DryRun:
 		return f.nextOfPlan(), ""
 	case f.RolledBack:
-		return "find out why the new token does not serve, and rotate again; now " + f.Stored, ""
+		return "find out why the new token does not work, and rotate again; now " + f.Stored, ""
 	case f.Stored != "":
-		return "look into the session and rotate again; now " + f.Stored, ""
+		return "open the session to see the cause, and rotate again; now " + f.Stored, ""
 	case f.is(reconcile.Removal):
 		return f.nextOfRemoval(), ""
 	case f.is(reconcile.Verification) && f.Verdict.Result != smoketest.Passed:
-		return "look into the session and fix the cause; nothing was written", ""
+		return "open the session and fix the cause; nothing was written", ""
 	case f.isRotation() && f.Verdict.Result.IsGood():
 		return "revoke the old token at Bitbucket, unless the log says that this run did", ""
 	}
@@ -52,53 +52,53 @@ func (f Facts) next() (text, command string) {
 	case smoketest.Passed, smoketest.Skipped:
 		return f.nextOfApply()
 	case smoketest.Failed, smoketest.TimedOut:
-		return "look into the session, fix the cause and run the job again; the secret and the environment are written and stay", ""
+		return "open the session, fix the cause and run the job again; the secret and the environment stay as written", ""
 	case smoketest.Cancelled:
-		return "run the job again; the secret and the environment are written and stay", ""
+		return "run the job again; the secret and the environment stay as written", ""
 	}
 	return "", ""
 }
 
-// planMode is the mode of a plan; with dry_run others make one.
+// planMode is the mode that makes a plan. With dry_run, other modes do so too.
 const planMode = "plan"
 
-// nextOfPlan is what makes the changes of a plan.
+// nextOfPlan returns how to make the changes of a plan.
 func (f Facts) nextOfPlan() string {
 	switch {
 	case f.Plan == nil:
 		return ""
 	case f.isRotation(), f.Mode != planMode && (f.Plan.Changes() || f.FactoryChanged == "true"):
-		return "leave dry_run out to make these changes; nothing was written"
+		return "remove dry_run to make these changes; nothing was written"
 	case f.Plan.Changes(), f.FactoryChanged == "true":
 		return "run mode apply to make these changes; nothing was written"
 	case f.is(reconcile.Removal):
 		return "nothing is left to delete"
 	}
-	return "nothing differs, so apply would write the secret again and nothing else"
+	return "nothing differs; apply would only write the secret again"
 }
 
-// nextOfRemoval is what a destroy leaves to do.
+// nextOfRemoval returns what is left to do after a destroy.
 func (f Facts) nextOfRemoval() string {
 	switch {
 	case f.secretChange() == reconcile.Delete:
 		return "revoke the token at Bitbucket, if nothing else uses it"
 	case len(f.Plan.Secrets) > 0 && f.Plan.Secrets[0].Why == reconcile.NotAsked:
-		return "set delete_secret: true if the secret is to go too"
+		return "set delete_secret: true to delete the secret too"
 	}
 	return ""
 }
 
-// nextOfApply is what can be done with an environment that is there.
+// nextOfApply returns what the reader can do with an environment that exists.
 func (f Facts) nextOfApply() (text, command string) {
 	switch id := f.first().ID; {
 	case f.Many:
 		return "start agents with the IDs in the output environments", ""
 	case id != "" && f.FactoryChanged == "true":
-		return "commit what changed in the factory's definition, and start agents in the environment", startIn(id)
+		return "commit the changes in the factory's definition, and start agents in the environment", startIn(id)
 	case id != "":
 		return "start agents in it", startIn(id)
 	case f.FactoryChanged == "true":
-		return "review what changed in the factory's definition, and commit it", ""
+		return "review the changes in the factory's definition, and commit them", ""
 	case f.FactoryChanged == "false":
 		return "nothing is left to commit: the factory's definition already holds what the inputs ask for", ""
 	}

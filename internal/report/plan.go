@@ -11,7 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// PlanText is a plan in words, one element a line, which may hold line feeds:
+// PlanText returns a plan in words, one element a line. An element may hold line feeds:
 //
 //	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
 //	environment "acme-api" (En00000000000000000001): update (differs in docker_image)
@@ -21,10 +21,10 @@ import (
 //	Plan: 1 to update, 1 secret to rotate
 func PlanText(p reconcile.Plan) []string { return append(planLines(p), total(p)) }
 
-// total is the last line of a plan.
+// total returns the last line of a plan.
 func total(p reconcile.Plan) string { return "Plan: " + counted(p) }
 
-// planLines are a plan in words without its total.
+// planLines returns a plan in words without its total.
 func planLines(p reconcile.Plan) []string {
 	text := secretLines(p)
 	for _, e := range p.Environments {
@@ -39,7 +39,7 @@ func planLines(p reconcile.Plan) []string {
 	return text
 }
 
-// fieldLines say what changes, field by field.
+// fieldLines shows changes field by field.
 func fieldLines(fields []reconcile.Field) []string {
 	var text []string
 	for _, field := range fields {
@@ -51,7 +51,7 @@ func fieldLines(fields []reconcile.Field) []string {
 	return text
 }
 
-// connectionLines say what else starts agents in an environment:
+// connectionLines lists what else starts agents in an environment:
 //
 //	integration slack uses it
 //	schedule "nightly" (Sc00000000000000000002) uses it
@@ -69,14 +69,14 @@ func connectionLines(e reconcile.EnvironmentPlan) []string {
 // nextTimes is how many times of a schedule a plan shows.
 const nextTimes = 3
 
-// scheduleLines say what happens to a schedule and, while it is on, when it runs:
+// scheduleLines shows what happens to a schedule and, while it is on, when it runs:
 //
 //	schedule "acme-api": create (none of this name exists)
 //	  every day at 03:00 UTC (0 3 * * *), next on Sat 2026-11-28 03:00, Sun 2026-11-29 03:00, Mon 2026-11-30 03:00 UTC
 func scheduleLines(p reconcile.Plan, s reconcile.SchedulePlan) []string {
 	text := []string{fmt.Sprintf("schedule %s: %s%s", s, s.Change, why(p.Mode, s.Change, s.Fields))}
 	when, err := cron.Parse(s.Cron)
-	if err != nil || s.Change == reconcile.Delete { // of one that somebody else has edited
+	if err != nil || s.Change == reconcile.Delete { // somebody else may have edited the cron
 		return text
 	}
 	line := fmt.Sprintf("  %s (%s)", when.Words(), when)
@@ -93,8 +93,8 @@ func scheduleLines(p reconcile.Plan, s reconcile.SchedulePlan) []string {
 	return append(text, line)
 }
 
-// CommandsText are the setup commands to the letter, where a plan changes them and
-// PlanText says them in words:
+// CommandsText returns the exact setup commands, where a plan changes them and PlanText
+// describes them in words:
 //
 //	environment "acme-api" (En00000000000000000001): setup_commands
 //	  git config --global --replace-all credential.https://bitbucket.org/.helper ...
@@ -113,7 +113,7 @@ func CommandsText(p reconcile.Plan) []string {
 	return text
 }
 
-// inWords turns the lines of a field into what a person reviews.
+// inWords returns the function that describes the lines of a field in words.
 func inWords(f reconcile.Field) func(lines []string) []string {
 	if f.Name == warp.KeySetupCommands {
 		return setup.Words
@@ -123,21 +123,21 @@ func inWords(f reconcile.Field) func(lines []string) []string {
 
 func toTheLetter(lines []string) []string { return lines }
 
-// saysMore reports whether a field to the letter says more than in words.
+// saysMore reports whether a field's exact text differs from its words.
 func saysMore(f reconcile.Field) bool {
 	words := inWords(f)
 	return !slices.Equal(words(f.Old), f.Old) || !slices.Equal(words(f.New), f.New)
 }
 
-// secretLines say what happens to each secret, and who else reads it. To a verification
-// nothing happens:
+// secretLines shows what happens to each secret, and what else reads it; nothing for a
+// verification:
 //
 //	secret "BITBUCKET_API_TOKEN": rotate (its value cannot be read back, so each apply writes it)
 //	  environment "acme-web" (En00000000000000000002) reads it too
 func secretLines(p reconcile.Plan) []string {
 	var text []string
 	for _, s := range p.Secrets {
-		if p.Mode == reconcile.Verification || s.Change == "" { // one that is not written after all
+		if p.Mode == reconcile.Verification || s.Change == "" { // it will not be written
 			continue
 		}
 		text = append(text, fmt.Sprintf("secret %q: %s%s", s.Name, s.Change, whySecret(p.Mode, s)))
@@ -148,8 +148,7 @@ func secretLines(p reconcile.Plan) []string {
 	return text
 }
 
-// environmentLine says what happens to an environment, or that a rotation is
-// about it.
+// environmentLine shows what happens to an environment, or that it uses the rotated secret.
 func environmentLine(p reconcile.Plan, e reconcile.EnvironmentPlan) string {
 	switch p.Mode {
 	case reconcile.Rotation:
@@ -160,7 +159,7 @@ func environmentLine(p reconcile.Plan, e reconcile.EnvironmentPlan) string {
 	return fmt.Sprintf("environment %s: %s%s", e.User, e.Change, why(p.Mode, e.Change, e.Fields))
 }
 
-// why is the reason for what happens to an environment or a schedule, in brackets.
+// why returns the reason for the change of an environment or a schedule, in brackets.
 func why(mode reconcile.Mode, change reconcile.Change, fields []reconcile.Field) string {
 	switch {
 	case change == reconcile.Create:
@@ -181,7 +180,7 @@ func why(mode reconcile.Mode, change reconcile.Change, fields []reconcile.Field)
 	return ""
 }
 
-// whySecret is the reason for what happens to a secret, in brackets.
+// whySecret returns the reason for the change of a secret, in brackets.
 func whySecret(mode reconcile.Mode, s reconcile.SecretPlan) string {
 	switch {
 	case s.Change == reconcile.Create:
@@ -198,7 +197,7 @@ func whySecret(mode reconcile.Mode, s reconcile.SecretPlan) string {
 	return ""
 }
 
-// age is what a secret's note says, after a semicolon.
+// age returns what a secret's note says, after a semicolon; "" without a note.
 func age(n reconcile.Note) string {
 	if text := n.String(); text != "" {
 		return "; " + text
@@ -206,9 +205,9 @@ func age(n reconcile.Note) string {
 	return ""
 }
 
-// difference lists the lines that go and the lines that come, as words has them; in
-// a list, those before and after that stay are shown too, because their order
-// counts. A command of several lines goes on below its first one.
+// difference lists the removed and the added lines, as words describes them. In a list it
+// also shows the unchanged neighbours, because the order matters. A command of several lines
+// continues below its first one.
 func difference(f reconcile.Field, words func(lines []string) []string) []string {
 	start := 0
 	for start < min(len(f.Old), len(f.New)) && f.Old[start] == f.New[start] {

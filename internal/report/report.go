@@ -1,5 +1,5 @@
-// Package report turns what happened into outputs, the words of a plan and a
-// Markdown summary. It is pure.
+// Package report turns the facts of a run into outputs, the words of a plan, a Markdown
+// summary and the other reports. It is pure.
 package report
 
 import (
@@ -19,42 +19,41 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
 )
 
-// Facts are what a run of the program got to know and did, filled as far as it
-// got.
+// Facts are what a run of the program learnt and did. What it did not reach is empty.
 type Facts struct {
-	Mode            string // as the inputs name it; empty when they name none that there is
-	Manifest        string // its path; empty without one
+	Mode            string // of the inputs; empty when they name no known mode
+	Manifest        string // its path; empty without a manifest
 	DryRun          bool
-	SecretName      string // of the inputs, as the next two
+	SecretName      string // of the inputs, like the next two fields
 	EnvironmentID   string
 	EnvironmentName string
 	Head            string // commit that Bitbucket serves
 	Plan            *reconcile.Plan
-	Places          []string // of the environments of Plan in the manifest, oz-environments.yml:12; empty: not known
+	Places          []string // of Plan's environments in the manifest, as oz-environments.yml:12; empty: not known
 	Applied         reconcile.Applied
-	Tests           []smoketest.Verdict // by environment of the plan, zero where none was made
+	Tests           []smoketest.Verdict // by environment of the plan; zero where there was no test
 	Verdict         smoketest.Verdict   // the worst of the tests
 	Expires         time.Time           // of the token that is stored, or would be; zero: unknown
 	Now             time.Time
 	RolledBack      bool
-	Factory         []string // what changes in the files of a factory's definition, as a diff
-	FactoryChanged  string   // whether it did, or in a dry run would: true or false; empty where it was not reached
+	Factory         []string // the changes in the files of a factory's definition, as a diff
+	FactoryChanged  string   // whether they changed, or in a dry run would: true or false; empty when not reached
 	Stored          string   // which value is stored after a rotation whose smoke test did not pass
 	Err             error
-	Expiring        bool // Err is no more than that the token ends soon
+	Expiring        bool // Err only says that the token ends soon
 	ExitCode        int  // of the program
-	Many            bool // the facts of several entries; Err is what they come to
+	Many            bool // the facts are of several entries, and Err sums up their errors
 }
 
-// Output is one output of the program: a single line of text. Quotes says that it
-// may quote a server's words, in which a secret has to be hidden.
+// Output is one output of the program: a single line of text. Quotes reports whether it may
+// quote a server's words, in which secrets must be hidden.
 type Output struct {
 	Name, Value string
 	Quotes      bool
 }
 
-// Outputs lists every output in the order of the README. What was not reached
-// is empty.
+// Outputs lists every output in the order of the README. Outputs that were not reached are
+// empty.
 func (f Facts) Outputs() []Output {
 	first := f.first()
 	var rolledBack, expires, days string
@@ -91,25 +90,25 @@ func (f Facts) Outputs() []Output {
 	return outputs
 }
 
-// ofMany are the outputs that several entries have together.
+// ofMany are the outputs that a run over several entries has.
 var ofMany = []string{"environments", "changed", "smoke_test"}
 
-// is reports whether there is a plan of this mode.
+// is reports whether there is a plan and its mode is mode.
 func (f Facts) is(mode reconcile.Mode) bool { return f.Plan != nil && f.Plan.Mode == mode }
 
 func (f Facts) isRotation() bool { return f.is(reconcile.Rotation) }
 
-// didChange tells whether anything but a secret's value changed, or in a dry run would;
-// empty when nothing was reached.
+// didChange returns whether anything but a secret's value changed, or in a dry run would, as
+// true or false; "" when nothing was reached.
 func (f Facts) didChange() string {
 	changes := f.changes()
-	if len(changes) == 0 && (!f.Many || f.Err != nil) { // else there was nothing to do
+	if len(changes) == 0 && (!f.Many || f.Err != nil) { // otherwise there was nothing to do
 		return ""
 	}
 	return strconv.FormatBool(f.FactoryChanged == "true" || slices.ContainsFunc(changes, reconcile.Change.IsVisible))
 }
 
-// changes are all that happened, or in a dry run would.
+// changes returns all changes that were made, or in a dry run would be.
 func (f Facts) changes() []reconcile.Change {
 	var list []reconcile.Change
 	if f.DryRun && f.Plan != nil {
@@ -135,7 +134,7 @@ func (f Facts) changes() []reconcile.Change {
 	return slices.DeleteFunc(list, func(c reconcile.Change) bool { return c == "" })
 }
 
-// secretName is the secret of the plan or, where there is none, of the inputs.
+// secretName returns the secret's name from the plan or, without a plan, from the inputs.
 func (f Facts) secretName() string {
 	if f.Plan != nil && len(f.Plan.Secrets) > 0 {
 		return f.Plan.Secrets[0].Name
@@ -143,7 +142,7 @@ func (f Facts) secretName() string {
 	return f.SecretName
 }
 
-// scheduleID is the ID of the scheduled agent that the inputs ask for, empty where it is
+// scheduleID returns the ID of the scheduled agent that the inputs ask for; "" when it is
 // not known to exist.
 func (f Facts) scheduleID() string {
 	switch {
@@ -157,7 +156,7 @@ func (f Facts) scheduleID() string {
 	return ""
 }
 
-// scheduleChange is what happened to the first schedule of ours, empty for nothing.
+// scheduleChange returns the change of the first of our schedules; "" when nothing happened.
 func (f Facts) scheduleChange() reconcile.Change {
 	if len(f.Applied.Environments) == 0 || len(f.Applied.Environments[0].Schedules) == 0 {
 		return ""
@@ -165,7 +164,7 @@ func (f Facts) scheduleChange() reconcile.Change {
 	return f.Applied.Environments[0].Schedules[0].Change
 }
 
-// secretChange is what happened, or in a dry run would happen, to the secret.
+// secretChange returns the change of the secret, which in a dry run is the planned one.
 func (f Facts) secretChange() reconcile.Change {
 	switch {
 	case f.DryRun && f.Plan != nil && len(f.Plan.Secrets) > 0:
@@ -187,8 +186,8 @@ type environment struct {
 	tested smoketest.Verdict
 }
 
-// environments are those of the plan as far as the run got with each, and those
-// that the inputs name where there is no plan.
+// environments returns those of the plan with what the run did to each. Without a plan it
+// returns those that the inputs name.
 func (f Facts) environments() []environment {
 	if f.Plan == nil {
 		if f.EnvironmentID+f.EnvironmentName == "" {
@@ -200,17 +199,17 @@ func (f Facts) environments() []environment {
 	for i := range f.Plan.Environments {
 		o := f.outcome(i)
 		e := environment{ID: o.uid, Name: o.name, Change: o.change, Verdict: o.verdict.Result, Error: errorText(o.err), tested: o.verdict}
-		if e.ID+e.Name != "" { // else an entry that failed and names none
+		if e.ID+e.Name != "" { // an entry that failed may have neither
 			list = append(list, e)
 		}
 	}
 	return list
 }
 
-// outcome is how far the run got with one environment of the plan.
+// outcome is what the run did to one environment of the plan.
 type outcome struct {
 	uid, name string
-	change    reconcile.Change // that happened, or in a dry run would
+	change    reconcile.Change // made, or in a dry run planned
 	schedules []reconcile.StoredSchedule
 	verdict   smoketest.Verdict
 	err       error
@@ -226,7 +225,7 @@ func (f Facts) outcome(i int) outcome {
 		stored := f.Applied.Environments[i]
 		o.uid, o.name, o.change = cmp.Or(stored.UID, o.uid), cmp.Or(stored.Name, o.name), stored.Change
 		o.schedules, o.err = stored.Schedules, cmp.Or(o.err, stored.Err)
-		if f.Many { // else the job's error says so
+		if f.Many { // a single environment's error is the job's
 			o.err = cmp.Or(o.err, stored.Failure())
 		}
 	}
@@ -239,7 +238,7 @@ func (f Facts) outcome(i int) outcome {
 	return o
 }
 
-// first is the environment of the single outputs: with several, the first.
+// first returns the environment of the single outputs, the first of several.
 func (f Facts) first() environment {
 	list := f.environments()
 	if len(list) == 0 {
@@ -248,7 +247,7 @@ func (f Facts) first() environment {
 	return list[0]
 }
 
-// errorText is an error at a length that an output may have.
+// errorText returns an error's text, cut to the length that an output may have.
 func errorText(err error) string {
 	if err == nil {
 		return ""
@@ -256,7 +255,7 @@ func errorText(err error) string {
 	return shortened(err.Error(), longestWords, " ...")
 }
 
-// environmentsJSON is a list, empty where the inputs were wrong:
+// environmentsJSON returns the output environments, [] when the inputs were wrong:
 //
 //	[{"id":"En00000000000000000001","name":"acme-api","change":"keep","verdict":"passed","error":""}]
 func (f Facts) environmentsJSON() string {
@@ -269,13 +268,13 @@ func (f Facts) environmentsJSON() string {
 	}
 	text, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // strings only
+		panic(err) // cannot happen: strings only
 	}
 	return redact.JSON(string(text))
 }
 
-// DaysLeft is how many whole days the token has left, negative when it has
-// expired. Known is false when that is not known.
+// DaysLeft returns how many whole days the token has left, negative when it has expired.
+// known is false when the expiry is not known.
 func (f Facts) DaysLeft() (days int, known bool) {
 	if f.Expires.IsZero() || f.Now.IsZero() {
 		return 0, false
@@ -283,7 +282,8 @@ func (f Facts) DaysLeft() (days int, known bool) {
 	return int(math.Floor(f.Expires.Sub(f.Now).Hours() / 24)), true
 }
 
-// Expiry says when the token ends, and what to do; empty when that is not known.
+// Expiry returns when the token ends and what to do, as a text; "" when the expiry is not
+// known.
 func (f Facts) Expiry() string {
 	days, known := f.DaysLeft()
 	day := f.Expires.UTC().Format(time.DateOnly)
@@ -296,7 +296,7 @@ func (f Facts) Expiry() string {
 	return fmt.Sprintf("the token in secret %q expires in %s, on %s; rotate it before", f.SecretName, plural.Of(days, "day"), day)
 }
 
-// Headline is the outcome in one line, without a full stop: "secret rotated,
+// Headline returns the outcome in one line, without a full stop: "secret rotated,
 // environment unchanged, smoke test passed".
 func (f Facts) Headline() string {
 	switch {
@@ -345,10 +345,10 @@ func (f Facts) Headline() string {
 // IsInterrupted reports whether a signal ended the job.
 func (f Facts) IsInterrupted() bool { return f.ExitCode > signals }
 
-// signals is below the exit code of a job that a signal ended.
+// signals is a number that only exit codes of interrupted jobs exceed.
 const signals = 128
 
-// done is a change that has happened.
+// done returns the word for a change that was made.
 func done(change reconcile.Change) string {
 	switch change {
 	case reconcile.Create:
@@ -365,7 +365,7 @@ func done(change reconcile.Change) string {
 	return string(change)
 }
 
-// Usage says what the smoke test's run used, empty when Oz does not tell.
+// Usage returns what the smoke test's run used, as a text; "" when Oz does not report it.
 func (f Facts) Usage() string {
 	used := f.Verdict.Run.Usage
 	if used.Credits == 0 && used.Tokens == 0 {

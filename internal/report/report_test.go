@@ -25,7 +25,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// update writes the golden files anew: go test ./internal/report -update.
+// update rewrites the golden files: go test ./internal/report -update.
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func golden(t *testing.T, name, got string) {
@@ -82,7 +82,7 @@ func keep() *reconcile.Plan {
 
 const schedule = "Sc00000000000000000001"
 
-// scheduled is an apply with a scheduled agent in an environment that others use too.
+// scheduled is an apply with a scheduled agent, in an environment that also has others.
 func scheduled(change reconcile.Change, enabled bool) *reconcile.Plan {
 	plan := keep()
 	plan.At = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -122,7 +122,7 @@ func verification() *reconcile.Plan {
 	return plan
 }
 
-// withSchedule is what came of a schedule too.
+// withSchedule adds a schedule's result.
 func withSchedule(done reconcile.Applied, change reconcile.Change) reconcile.Applied {
 	done.Environments[0].Schedules = []reconcile.StoredSchedule{{ID: schedule, Name: "acme-api", Change: change}}
 	return done
@@ -137,7 +137,7 @@ func shared() *reconcile.Plan {
 	return plan
 }
 
-// long has a field of more lines than are shown unfolded.
+// long has a field with so many lines that it is folded.
 func long() *reconcile.Plan {
 	plan := create()
 	var commands []string
@@ -152,8 +152,8 @@ func secret(change reconcile.Change) []reconcile.SecretPlan {
 	return []reconcile.SecretPlan{{Credential: credential.Credential{Name: "BITBUCKET_API_TOKEN"}, Change: change}}
 }
 
-// applied is what came of one secret and one environment; an environment
-// without a change is not known to exist.
+// applied is the result for one secret and one environment. An environment without a change
+// is not known to exist.
 func applied(secret, environment reconcile.Change) reconcile.Applied {
 	done := reconcile.Applied{Secrets: []reconcile.StoredSecret{{Change: secret}}, Environments: []reconcile.StoredEnvironment{{}}}
 	if environment != "" {
@@ -196,7 +196,7 @@ func rotation(f report.Facts, verdicts ...smoketest.Result) report.Facts {
 	return f
 }
 
-// runs are what a run of the program may come to.
+// runs are the possible results of a run of the program.
 func runs() map[string]report.Facts {
 	passed := verdict(smoketest.Passed, warp.Succeeded, "the agent found commit "+head)
 	base := func(f report.Facts) report.Facts {
@@ -309,7 +309,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestOutputsHeadlineAndClosing: what a log ends with stands below the outputs.
+// TestOutputsHeadlineAndClosing: the golden files hold the outputs and the log's last lines.
 func TestOutputsHeadlineAndClosing(t *testing.T) {
 	t.Parallel()
 	for name, facts := range runs() {
@@ -368,8 +368,8 @@ func TestPlanText(t *testing.T) {
 	}, report.PlanText(*keep()))
 }
 
-// TestCommandsAreSaidInWords: a plan shows what generated commands do; the debug log
-// and a fold of the summary have them to the letter.
+// TestCommandsAreSaidInWords: a plan shows what generated commands do; the debug log and a
+// fold of the summary show the exact commands.
 func TestCommandsAreSaidInWords(t *testing.T) {
 	t.Parallel()
 	r := bitbucket.Repository{Flavor: bitbucket.Cloud, Scheme: "https", Host: "bitbucket.org", Owner: "acme", Slug: "api"}
@@ -392,18 +392,18 @@ func TestCommandsAreSaidInWords(t *testing.T) {
 		assert.Equal(t, "  "+command, full[i+1])
 	}
 	summary := report.Facts{DryRun: true, Plan: plan}.Summary(time.Second)
-	open, fold, found := strings.Cut(summary, "<details><summary><code>setup_commands</code>, to the letter</summary>\n\n```diff\n- git clone old\n+ "+commands[0]+"\n")
+	open, fold, found := strings.Cut(summary, "<details><summary><code>setup_commands</code>, exact text</summary>\n\n```diff\n- git clone old\n+ "+commands[0]+"\n")
 	require.True(t, found, summary)
 	assert.Contains(t, open, "+ "+words[2]+"\n")
 	assert.NotContains(t, open, "credential.")
 	assert.Contains(t, fold, "+ "+commands[2]+"\n  cd ./api && npm ci\n```\n\n</details>")
 
 	plan.Environments[0].Fields[0].New = []string{"git clone new"}
-	assert.Empty(t, report.CommandsText(*plan), "they are shown to the letter already")
-	assert.NotContains(t, report.Facts{DryRun: true, Plan: plan}.Summary(time.Second), "to the letter")
+	assert.Empty(t, report.CommandsText(*plan), "the plan already shows the exact text")
+	assert.NotContains(t, report.Facts{DryRun: true, Plan: plan}.Summary(time.Second), "exact text")
 }
 
-// TestDifference holds the two ends of lists that overlap.
+// TestDifference: lists whose unchanged beginning and end overlap.
 func TestDifference(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ old, new, want string }{
@@ -450,10 +450,10 @@ func TestSummariesAreBounded(t *testing.T) {
 	summary = facts.Summary(time.Second)
 	assert.Less(t, len(summary), 20<<10, "each part is cut for itself")
 	assert.Equal(t, 2, strings.Count(summary, "\n... (the log has the rest)\n"))
-	assert.True(t, strings.Contains(summary, "#### What was planned"), "it goes on after a long part")
+	assert.True(t, strings.Contains(summary, "#### What was planned"), "the summary continues after a long part")
 }
 
-// TestBackquotesTakeNoTime: a name of nothing else is as long as an answer may be. Trying
+// TestBackquotesTakeNoTime: a name of backquotes only, as long as an answer may be. Trying
 // one fence after another would take hours.
 func TestBackquotesTakeNoTime(t *testing.T) {
 	t.Parallel()
@@ -521,7 +521,7 @@ func TestAnErrorInAnOutputIsShort(t *testing.T) {
 	}
 }
 
-// TestLinksOfOthersAreText: GitHub makes a link of an address that stands in a text.
+// TestLinksOfOthersAreText: GitHub turns an address in a text into a link.
 func TestLinksOfOthersAreText(t *testing.T) {
 	t.Parallel()
 	const foreign = "see https://evil.example, HTTP://evil.example or WWW.evil.example"

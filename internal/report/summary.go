@@ -20,19 +20,19 @@ import (
 // Source: https://docs.warp.dev/platform/integrations/quickstart
 const integrationsPage = "https://oz.warp.dev/integrations"
 
-// Bounds of a summary in bytes, and of an unfolded field in lines. GitHub takes
-// 1 MiB from a step; what nobody reads is left to the log.
+// Bounds of a summary in bytes, and of an unfolded field in lines. GitHub accepts 1 MiB from
+// a step, but so much is not readable; the log has the rest.
 const (
 	longestSummary = 64 << 10
 	longestBlock   = 8 << 10 // an error, a field
 	longestWords   = 1 << 10 // a reason, a warning
-	openLines      = 12      // a longer field is folded up
+	openLines      = 12      // a longer field is folded
 )
 
-// Summary is the Markdown of a job summary, at most 64 KiB, and of many environments less
-// than 1 MiB, which is cut between its parts: outcome, verdict,
-// next step, what changes field by field, warnings. It holds nothing that an
-// agent wrote. took is how long the program ran.
+// Summary returns the Markdown of a job summary: outcome, verdict, next step, warnings, and
+// the changes field by field. It has at most 64 KiB, and with many environments less than
+// 1 MiB, and is cut between its parts. It holds nothing that an agent wrote. took is how long
+// the program ran.
 //
 // Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 func (f Facts) Summary(took time.Duration) string {
@@ -53,7 +53,7 @@ func (f Facts) Summary(took time.Duration) string {
 		parts = append(parts, text+"\n")
 	}
 	if f.is(reconcile.Provision) && f.Err == nil && !f.Many && !f.DryRun && len(f.Plan.Environments) > 0 {
-		parts = append(parts, "Slack or Linear start agents in it too: [connect one](<"+integrationsPage+">).\n")
+		parts = append(parts, "Slack and Linear can start agents in this environment too: [connect one](<"+integrationsPage+">).\n")
 	}
 	if f.Plan != nil {
 		warnings := f.Plan.Warnings
@@ -91,8 +91,8 @@ func (f Facts) Summary(took time.Duration) string {
 	return summary
 }
 
-// errors are the error, or each mistake in the inputs on lines of its own. What
-// is foreign in one begins no line.
+// errors returns the error, or each mistake in the inputs on lines of its own. Foreign text
+// never begins a line.
 func (f Facts) errors() string {
 	var list []string
 	for _, p := range problem.All(f.Err) {
@@ -104,7 +104,7 @@ func (f Facts) errors() string {
 	return strings.Join(list, "\n")
 }
 
-// facts is the table of what there is now.
+// facts returns the table of what exists now.
 func (f Facts) facts(took time.Duration) string {
 	var rows strings.Builder
 	row := func(name string, cells ...string) {
@@ -139,7 +139,7 @@ func (f Facts) facts(took time.Duration) string {
 	return "| | |\n|---|---|\n" + rows.String()
 }
 
-// verdict is the judgement with a link to the session.
+// verdict returns the smoke test's verdict with a link to the session.
 func (f Facts) verdict() string {
 	text := strings.ReplaceAll(string(f.Verdict.Result), "_", " ")
 	if f.Verdict.Reason != "" {
@@ -154,7 +154,7 @@ func (f Facts) verdict() string {
 	return text
 }
 
-// changesTitle stands above what changes.
+// changesTitle returns the title above the changes.
 func (f Facts) changesTitle() string {
 	switch {
 	case f.DryRun:
@@ -167,13 +167,13 @@ func (f Facts) changesTitle() string {
 	return "What changed"
 }
 
-// changed lists what changes, one part a field.
+// changed lists the changes, one part a field.
 func (f Facts) changed() []string {
 	var list string
 	list += items(secretLines(*f.Plan))
 	var fields []string
 	for _, e := range f.Plan.Environments {
-		if f.isRotation() || e.Err != nil { // which stand in a table
+		if f.isRotation() || e.Err != nil { // a table has these
 			continue
 		}
 		list += "- " + markdown(environmentLine(*f.Plan, e)) + "\n"
@@ -201,7 +201,7 @@ func (f Facts) changed() []string {
 	return append([]string{"#### " + f.changesTitle() + "\n\n" + list}, fields...)
 }
 
-// items are lines as a list, whose indents stay.
+// items returns lines as a list that keeps their indents.
 func items(lines []string) string {
 	var list strings.Builder
 	for _, line := range lines {
@@ -211,7 +211,7 @@ func items(lines []string) string {
 	return list.String()
 }
 
-// tested lists the environments of a rotation, as a table.
+// tested returns the environments of a rotation as a table.
 func tested(list []environment) string {
 	var text strings.Builder
 	text.WriteString("| environment | ID | smoke test |\n|---|---|---|\n")
@@ -225,8 +225,8 @@ func tested(list []environment) string {
 	return text.String()
 }
 
-// fieldText is a field's difference, folded up when it is long, and what it says to
-// the letter in a fold of its own.
+// fieldText returns a field's difference, folded when it is long, and its exact text in a
+// fold of its own.
 func fieldText(field reconcile.Field) string {
 	text := strings.Join(difference(field, inWords(field)), "\n")
 	var block string
@@ -236,18 +236,18 @@ func fieldText(field reconcile.Field) string {
 		block = folded(field.Name, plural.Of(lines, "line"), text)
 	}
 	if saysMore(field) {
-		block += "\n" + folded(field.Name, "to the letter", strings.Join(difference(field, toTheLetter), "\n"))
+		block += "\n" + folded(field.Name, "exact text", strings.Join(difference(field, toTheLetter), "\n"))
 	}
 	return block
 }
 
-// folded is a difference that opens when it is asked for. Inside the HTML there is
-// no Markdown before the blank line.
+// folded returns a difference that the reader can open. Inside HTML, Markdown begins after a
+// blank line.
 func folded(name, remark, text string) string {
 	return fmt.Sprintf("<details><summary><code>%s</code>, %s</summary>\n\n%s\n</details>\n", html.EscapeString(redact.Shown(name)), remark, fenced("diff", text))
 }
 
-// fenced is a code block that its own text cannot end.
+// fenced returns a code block that its own text cannot end.
 func fenced(language, text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -258,12 +258,12 @@ func fenced(language, text string) string {
 	return fence + language + "\n" + text + "\n" + fence + "\n"
 }
 
-// markdown is text that is inert in Markdown, also inside a table.
+// markdown returns text that is inert in Markdown, also inside a table.
 func markdown(text string) string {
 	return escape(shortened(redact.OneLine(text), longestWords, " ... (the log has the rest)"))
 }
 
-// shortened is text, cut to limit bytes and ended with more when it is longer.
+// shortened returns text; when it is longer than limit bytes, it is cut and ends with more.
 func shortened(text string, limit int, more string) string {
 	if len(text) <= limit {
 		return text
@@ -271,9 +271,9 @@ func shortened(text string, limit int, more string) string {
 	return strings.ToValidUTF8(text[:limit], "") + more
 }
 
-// code is text as a code span that may stand in a table; empty text stays
-// empty. One with a backslash before "|" stands without the span: there some readers
-// of Markdown take the two backslashes for one, and the "|" for the end of the cell.
+// code returns text as a code span that may be in a table; empty text stays empty. Text with
+// a backslash before "|" has no span: inside one, some readers of Markdown read the two
+// backslashes as one, and the "|" as the end of the cell.
 func code(text string) string {
 	text = redact.Shown(text)
 	switch {
@@ -289,8 +289,8 @@ func code(text string) string {
 	return fence + strings.ReplaceAll(text, "|", `\|`) + fence
 }
 
-// fence is the shortest run of backquotes, of least or more, that is longer than any
-// in text.
+// fence returns the shortest run of backquotes, at least least, that is longer than any in
+// text.
 func fence(text string, least int) string {
 	longest, run := least-1, 0
 	for i := range len(text) {
@@ -302,8 +302,8 @@ func fence(text string, least int) string {
 	return strings.Repeat("`", longest+1)
 }
 
-// link is a Markdown link, or empty when there is no address, or one that is
-// not plainly a web page's.
+// link returns a Markdown link; "" when the address is not an http or https URL with a host
+// and without a user.
 func link(text, address string) string {
 	page, err := url.Parse(address)
 	if err != nil || page.Host == "" || page.User != nil || page.Scheme != "https" && page.Scheme != "http" {
@@ -312,9 +312,9 @@ func link(text, address string) string {
 	return "[" + text + "](<" + strings.NewReplacer("<", "%3C", ">", "%3E", `\`, "%5C", "|", "%7C", "\n", "").Replace(page.String()) + ">)"
 }
 
-// escape makes the characters of text inert in Markdown, also inside a table.
-// Characters that mean something only at the beginning of a line stay. What GitHub
-// makes a link of by itself, https://x and www.x, stays text.
+// escape makes the characters of text inert in Markdown, also inside a table. It does not
+// escape characters that mean something only at the beginning of a line. It keeps GitHub from
+// turning https://x and www.x into links.
 //
 // Source: https://github.github.com/gfm/#autolinks-extension-
 func escape(text string) string {
