@@ -7,12 +7,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// SendThrough is Send through another proxy and within another time.
+// SendThrough is Send with another proxy and another time limit.
 func SendThrough(ctx context.Context, proxy string, limit time.Duration, build bitbucket.Build, report bitbucket.Insights) error {
 	return sender{proxy, limit}.send(ctx, build, report, "oz-bitbucket/test")
 }
 
-// Proxies are those of a step and of a pipe.
+// Proxies returns the proxy of a step and that of a pipe.
 func Proxies() (step, pipe string) {
 	return senderFor(bitbucket.Build{}).proxy, senderFor(bitbucket.Build{Pipe: true}).proxy
 }

@@ -1,6 +1,6 @@
-// Package insights puts a report on the commit of a Bitbucket pipeline, from inside of that
-// pipeline. It needs no credential and has none: a proxy that runs beside each step adds one.
-// Nobody waits for a report: it is sent once, within a few seconds.
+// Package insights puts a report on the commit of a Bitbucket pipeline, from inside that
+// pipeline. It has no credential: a proxy that runs with each step adds one. A report is sent
+// once, within a few seconds, and never again.
 package insights
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
 
-// Where the proxy listens, as a step and as a pipe's container see it. Nothing else counts:
-// no variable, no input and no answer leads anywhere else.
+// The addresses of the proxy, for a step and for a pipe's container. No variable, input or
+// answer changes them.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/code-insights/, Authentication;
 // for pipes https://github.com/reviewdog/reviewdog/pull/996
@@ -24,15 +24,15 @@ const (
 	besidePipe = "http://host.docker.internal:29418"
 )
 
-// cloudREST is where the proxy takes a request to. The way to the proxy is plain HTTP, which
-// does not leave the machine; the proxy goes on over TLS.
+// cloudREST is the server to which the proxy forwards requests. The connection to the proxy
+// is plain HTTP and does not leave the machine. The proxy itself uses TLS.
 const cloudREST = "http://api.bitbucket.org"
 
 // longest bounds the sending of a report, from the first connection to the last answer.
 const longest = 5 * time.Second
 
-// Send puts a report on the commit of a build, in the place of the one with the same ID.
-// agent is what it calls itself. On an error the report may be there in part.
+// Send puts a report on the commit of a build and replaces the one with the same ID. agent is
+// the User-Agent. After an error, a part of the report may exist.
 func Send(ctx context.Context, build bitbucket.Build, report bitbucket.Insights, agent string) error {
 	return senderFor(build).send(ctx, build, report, agent)
 }
@@ -68,7 +68,7 @@ func (s sender) send(ctx context.Context, build bitbucket.Build, report bitbucke
 		}
 		return nil
 	}
-	// Annotations of an earlier run would stay beside ours, for what was fixed since.
+	// Without this, annotations of an earlier run would stay, also for what is fixed now.
 	err = do(http.MethodDelete, address, nil)
 	if err == nil {
 		err = do(http.MethodPut, address, report.Report)
@@ -81,7 +81,7 @@ func (s sender) send(ctx context.Context, build bitbucket.Build, report bitbucke
 	return err
 }
 
-// ask sends one request and returns the status of its answer, of which nothing else is used.
+// ask sends one request and returns the status of the answer. It does not use the rest.
 func ask(ctx context.Context, client *transport.Client, method, address string, body []byte) (status int, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {

@@ -25,9 +25,9 @@ var (
 	commit = "acme/sample/" + hash
 )
 
-const soon = 10 * time.Second // for what ends by itself
+const soon = 10 * time.Second // enough for what ends by itself
 
-// reportOf is a report with annotations, in lists of as many as are given.
+// reportOf returns a report with lists of annotations, which have the given lengths.
 func reportOf(title string, annotations ...int) bitbucket.Insights {
 	r := bitbucket.Insights{ID: "oz-bitbucket-plan-1", Report: fmt.Appendf(nil, `{"title":%q,"details":"d","report_type":"TEST","result":"PASSED"}`, title)}
 	next := 0
@@ -51,7 +51,7 @@ func start(t *testing.T) *insightsim.Server {
 	return s
 }
 
-// TestAReportTakesThePlaceOfTheLastOne: its annotations, too.
+// TestAReportTakesThePlaceOfTheLastOne: with its annotations.
 func TestAReportTakesThePlaceOfTheLastOne(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -73,7 +73,7 @@ func TestAReportTakesThePlaceOfTheLastOne(t *testing.T) {
 	}
 }
 
-// TestTheProxyIsOneOfTwo: what else the job says about proxies is for other requests.
+// TestTheProxyIsOneOfTwo: the job's proxy settings are for other requests.
 func TestTheProxyIsOneOfTwo(t *testing.T) {
 	step, pipe := insights.Proxies()
 	assert.Equal(t, []string{"http://localhost:29418", "http://host.docker.internal:29418"}, []string{step, pipe})
@@ -89,7 +89,7 @@ func TestTheProxyIsOneOfTwo(t *testing.T) {
 	assert.Len(t, s.Reports(commit), 1)
 }
 
-// TestNothingIsTriedAgain, and nothing follows what was refused.
+// TestNothingIsTriedAgain: and no request follows a refused one.
 func TestNothingIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{insightsim.Put, insightsim.Post} {
@@ -137,8 +137,8 @@ func TestWithoutAProxyThereIsNoReport(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestAHostileProxy: a redirect leads nowhere, a huge answer is not read, and neither a silent
-// proxy nor one that drips is waited for.
+// TestAHostileProxy: Send does not follow a redirect, read a huge answer, or wait for a
+// silent or a very slow proxy.
 func TestAHostileProxy(t *testing.T) {
 	t.Parallel()
 	lured := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
@@ -170,8 +170,8 @@ func TestAHostileProxy(t *testing.T) {
 			default:
 			}
 		}, soon, ""},
-		"header":         {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, soon, "header"},
-		"another tongue": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, soon, "101"},
+		"header":           {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, soon, "header"},
+		"another protocol": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, soon, "101"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
