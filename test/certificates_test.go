@@ -126,7 +126,7 @@ func TestEachCertificateHasItsWords(t *testing.T) {
 				assert.Contains(t, text, tt.says)
 				assert.Equal(t, tt.given == "", strings.Contains(text, "set ca_certificate"), text)
 				assert.NotContains(t, text, "trying again")
-				assert.NotContains(t, text, "this says nothing of the token", "the cause is known")
+				assert.NotContains(t, text, "this says nothing about the token", "the cause is known")
 			}
 			w.requireClean()
 		})

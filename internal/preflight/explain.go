@@ -10,18 +10,18 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// explain says what an answer to a clone means and what to do.
+// explain returns an error that says what an answer to a clone means and what to do.
 func explain(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error {
 	return fmt.Errorf("prove the token against %s: %w", r.CloneURL(), explained(r, kind, readPermission(kind), err))
 }
 
-// explainPush says why require_write is not met. A server that answers 401 to a
-// token that may read means the push.
+// explainPush returns an error that says why require_write is not met. A 401 for a token
+// that can read refuses only the push.
 func explainPush(r bitbucket.Repository, kind bitbucket.TokenKind, err error) error {
 	need := writePermission(kind)
 	switch {
 	case isUnauthorized(err):
-		err = fmt.Errorf("%w: the token may read and not push; %s", err, create(r, kind, need))
+		err = fmt.Errorf("%w: the token can read but not push; %s", err, create(r, kind, need))
 	case isOutage(err):
 		return fmt.Errorf("ask %s whether the token may push: %w", r.CloneURL(), explained(r, kind, need, err))
 	default:
@@ -41,12 +41,12 @@ func explained(r bitbucket.Repository, kind bitbucket.TokenKind, need string, er
 	case errors.As(err, &certificate), errors.As(err, &fixable), errors.Is(err, bitbucket.ErrNotAsked): // the error says what to do
 		return err
 	}
-	return fmt.Errorf("%w; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too", err)
+	return fmt.Errorf("%w; this says nothing about the token: check the host in repo_url, and whether a VPN, a proxy or a firewall blocks the way; agents must reach the host too", err)
 }
 
-// whyRefused tells the classes of refusals apart. The server's text decides where a
-// status has several meanings, and its wording has changed over the years, so a
-// few words of it have to do. Need is the permission that is asked for.
+// whyRefused returns the meaning of a refusal and what to do. Where a status has several
+// meanings, the server's text decides. Its wording has changed over the years, so only a few
+// words of it are compared. need is the required permission.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 // for Cloud; for Data Center https://github.com/go-git/go-git/issues/552 (a
@@ -60,11 +60,11 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 	case refused.NotGit:
 		return stranger(r, refused)
 	case refused.Status == 429:
-		return "Bitbucket limits the rate and the token may be good; run again later"
+		return "Bitbucket limits the rate, and the token may be valid; run again later"
 	case refused.Status >= 500:
-		return "Bitbucket is down or being restarted and the token may be good; run again later"
+		return "Bitbucket is down or restarting, and the token may be valid; run again later"
 	case isRemoved(refused):
-		return "this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version"
+		return "the token is not the cause: this version of oz-bitbucket uses an address that Bitbucket has removed; look for a newer version"
 	case refused.Status == 410:
 		return "this is how Bitbucket refuses app passwords, which it removed on 2026-07-28; " + create(r, kind, need)
 	case says("captcha"):
@@ -72,11 +72,11 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 	case says("not currently licensed", "noaccessauthentication"):
 		return "the token is known, but its owner has no Bitbucket licence; ask an administrator for one"
 	case isOfAddress(refused):
-		return "the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere"
+		return "the workspace accepts only listed IP addresses; ask an admin to add this runner's and those of the agents, which run elsewhere"
 	case says("two-step", "two-factor"):
-		return "the workspace demands two-step verification; enable it for the token's owner, or use a repository access token"
+		return "the workspace requires two-step verification; enable it for the token's owner, or use a repository access token"
 	case kind == bitbucket.APIToken && isPolicy(refused):
-		return "the organization's policy forbids API tokens to the token's owner; have an administrator allow them, or use a repository access token"
+		return "the organization's policy does not let the token's owner use API tokens; ask an administrator to allow them, or use a repository access token"
 	case says("privilege scope"):
 		return "the token is known, but lacks a scope; " + create(r, kind, need)
 	case says("archived"):
@@ -92,21 +92,21 @@ func whyRefused(r bitbucket.Repository, kind bitbucket.TokenKind, need string, r
 	case refused.Status == 401:
 		return "the token was not accepted: it is expired, revoked, cut off or of another kind; " + create(r, kind, need)
 	case refused.Status == 404, says("not exist", "no longer exists", "not found", "not have access"):
-		return fmt.Sprintf("%s does not exist, or the token may not see it, and the server does not tell which; check the name, and %s; %s", r, grant(r, need), reach(kind))
+		return fmt.Sprintf("%s does not exist, or the token may not see it, and the server does not say which; check the name, and %s; %s", r, grant(r, need), reach(kind))
 	case refused.Status == 403 && says("permission"):
 		return "the token is known, but may not do this; check " + grant(r, need)
 	}
 	return "the server does not say why; check " + grant(r, need)
 }
 
-// hasAny reports whether a refusal's text has any of the words, in whatever case.
+// hasAny reports whether a refusal's text has any of the words, in any letter case.
 func hasAny(refused *bitbucket.Refusal, words ...string) bool {
 	text := strings.ToLower(refused.Text)
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
-// isRemoved tells the 410 of an address that Bitbucket has removed from that of an
-// app password, whose removal has an announcement too.
+// isRemoved reports whether a refusal is the 410 of an address that Bitbucket has removed.
+// An app password gets a 410 too, also with an announcement.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770;
 // app passwords are CHANGE-3222.
@@ -114,13 +114,13 @@ func isRemoved(refused *bitbucket.Refusal) bool {
 	return refused.Status == 410 && hasAny(refused, "change-2770", "announcement_url") && !hasAny(refused, "app password", "change-3222")
 }
 
-// isOfAddress reports whether a refusal is of the address from which it was asked.
+// isOfAddress reports whether Bitbucket refused the caller's IP address.
 func isOfAddress(refused *bitbucket.Refusal) bool {
 	return hasAny(refused, "whitelist", "allowlist", "allow list")
 }
 
 // isPolicy reports whether an organization's policy refuses an API token. Atlassian
-// says that the answer names an administrator's block, and not in which words.
+// documents that the answer names an administrator's block, but not its words.
 //
 // Source: https://support.atlassian.com/security-and-access-policies/docs/set-api-token-access/
 func isPolicy(refused *bitbucket.Refusal) bool {
@@ -128,35 +128,35 @@ func isPolicy(refused *bitbucket.Refusal) bool {
 		hasAny(refused, "policy", "block", "not allow", "not permit", "disabled")
 }
 
-// stranger says who has answered instead of Bitbucket's git.
+// stranger returns what probably answered instead of a git server, and what to do.
 func stranger(r bitbucket.Repository, refused *bitbucket.Refusal) string {
-	who := "that is not a git server's answer but a login page's or a proxy's"
+	who := "the answer is from a login page or a proxy, not from a git server"
 	if refused.Status >= 300 && refused.Status < 400 {
-		who = "git's address does not move, so this is a sign-in proxy, or repo_url is an old one; the token is not sent on"
+		who = "a git server does not redirect this address, so a sign-in proxy did, or repo_url is out of date; the token is not sent after a redirect"
 	}
 	if r.Flavor == bitbucket.Cloud {
-		return who + "; let bitbucket.org through the proxy of this network"
+		return who + "; allow bitbucket.org in the proxy of this network"
 	}
-	return who + "; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy"
+	return who + "; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and allow /scm/ in the proxy"
 }
 
-// grant is what to check of a token that is known.
+// grant returns what to check for a token that the server knows.
 func grant(r bitbucket.Repository, need string) string {
 	return fmt.Sprintf("that the token has %s and its owner access to %s", need, r)
 }
 
-// reach is what else can keep a known token of this kind from a repository.
+// reach returns another reason why a valid token of this kind may not see a repository.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/api-tokens/, "API token features"
 func reach(kind bitbucket.TokenKind) string {
 	if kind == bitbucket.APIToken {
 		return "an API token can be limited to another workspace"
 	}
-	return "a repository's own token fits that one only"
+	return "a repository's own token works for that repository only"
 }
 
-// create is what to do instead of a token that is no good, with the page for it. Nobody
-// documents the addresses of Bitbucket's pages; they are as browsers show them.
+// create returns how to make a token that works, with the page for it. The addresses of
+// Bitbucket's pages are not documented; they are as browsers show them.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/,
 // https://support.atlassian.com/bitbucket-cloud/docs/repository-access-tokens/ and

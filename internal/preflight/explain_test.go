@@ -16,7 +16,7 @@ import (
 
 const tokenPage = "create an API token with the scope read:repository:bitbucket (scopes do not imply each other) at https://id.atlassian.com/manage-profile/security/api-tokens"
 
-const policy = "the organization's policy forbids API tokens to the token's owner; have an administrator allow them, or use a repository access token"
+const policy = "the organization's policy does not let the token's owner use API tokens; ask an administrator to allow them, or use a repository access token"
 
 // pages make access tokens for acme/app.
 const pages = " (https://bitbucket.org/acme/app/admin/access-tokens), or of its workspace (https://bitbucket.org/acme/workspace/settings/access-tokens)"
@@ -66,15 +66,15 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a hidden repository on Cloud": {
 			apiToken, no(403, "The requested repository either does not exist or you do not have access"),
-			"403: The requested repository either does not exist or you do not have access: acme/app does not exist, or the token may not see it, and the server does not tell which; check the name, and that the token has the scope read:repository:bitbucket and its owner access to acme/app; an API token can be limited to another workspace",
+			"403: The requested repository either does not exist or you do not have access: acme/app does not exist, or the token may not see it, and the server does not say which; check the name, and that the token has the scope read:repository:bitbucket and its owner access to acme/app; an API token can be limited to another workspace",
 		},
 		"a missing repository on Cloud, long ago": {
 			access, no(404, "a page of HTML"),
-			"404: a page of HTML: acme/app does not exist, or the token may not see it, and the server does not tell which; check the name, and that the token has the scope repository (Repositories: Read) and its owner access to acme/app; a repository's own token fits that one only",
+			"404: a page of HTML: acme/app does not exist, or the token may not see it, and the server does not say which; check the name, and that the token has the scope repository (Repositories: Read) and its owner access to acme/app; a repository's own token works for that repository only",
 		},
 		"a hidden repository on Data Center": {
 			httpToken, missing,
-			"200: Repository not found The requested repository does not exist, or you do not have permission to access it: PRJ/app does not exist, or the token may not see it, and the server does not tell which; check the name, and that the token has the permission Repository read and its owner access to PRJ/app; a repository's own token fits that one only",
+			"200: Repository not found The requested repository does not exist, or you do not have permission to access it: PRJ/app does not exist, or the token may not see it, and the server does not say which; check the name, and that the token has the permission Repository read and its owner access to PRJ/app; a repository's own token works for that repository only",
 		},
 		"a known token without the permission": {
 			httpToken, no(401, "You are not permitted to access this resource (bitbucket.AuthorisationException)"),
@@ -82,11 +82,11 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"an address that is not on the list": {
 			apiToken, no(403, "To access this repository, an admin must whitelist your IP"),
-			"403: To access this repository, an admin must whitelist your IP: the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere",
+			"403: To access this repository, an admin must whitelist your IP: the workspace accepts only listed IP addresses; ask an admin to add this runner's and those of the agents, which run elsewhere",
 		},
 		"two-step verification": {
 			apiToken, no(403, "To access this repository, enable two-step authentication"),
-			"403: To access this repository, enable two-step authentication: the workspace demands two-step verification; enable it for the token's owner, or use a repository access token",
+			"403: To access this repository, enable two-step authentication: the workspace requires two-step verification; enable it for the token's owner, or use a repository access token",
 		},
 		"an organization that blocks": {
 			apiToken, no(403, "Access is blocked by your organization's admin"),
@@ -122,7 +122,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"an organization's list of addresses": {
 			apiToken, no(403, "Your IP is blocked by your organization's IP allowlist"),
-			"403: Your IP is blocked by your organization's IP allowlist: the workspace admits listed IP addresses only; have an admin add this runner's and those of the agents, which run elsewhere",
+			"403: Your IP is blocked by your organization's IP allowlist: the workspace accepts only listed IP addresses; ask an admin to add this runner's and those of the agents, which run elsewhere",
 		},
 		"CAPTCHA": {
 			httpToken, no(200, "CAPTCHA required Your Bitbucket account has been marked as requiring a CAPTCHA to be solved before it may be used again"),
@@ -134,15 +134,15 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a limit": {
 			apiToken, no(429, "Rate limit for this resource has been exceeded (Retry-After: 120)"),
-			"429: Rate limit for this resource has been exceeded (Retry-After: 120): Bitbucket limits the rate and the token may be good; run again later",
+			"429: Rate limit for this resource has been exceeded (Retry-After: 120): Bitbucket limits the rate, and the token may be valid; run again later",
 		},
 		"a server that is down": {
 			apiToken, busy,
-			"503: a page of HTML: Bitbucket is down or being restarted and the token may be good; run again later",
+			"503: a page of HTML: Bitbucket is down or restarting, and the token may be valid; run again later",
 		},
 		"a server that is not there": {
 			apiToken, errors.New("dial tcp: lookup bitbucket.org: no such host"),
-			"dial tcp: lookup bitbucket.org: no such host; this says nothing of the token: check the host in repo_url, and whether a VPN, a proxy or a firewall stands between; agents need a way there too",
+			"dial tcp: lookup bitbucket.org: no such host; this says nothing about the token: check the host in repo_url, and whether a VPN, a proxy or a firewall blocks the way; agents must reach the host too",
 		},
 		"a server that nobody trusts": {
 			httpToken, fmt.Errorf("%w; set ca_certificate", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
@@ -154,11 +154,11 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a wrong context path": {
 			httpToken, stranger(404, "a page of HTML"),
-			"404: a page of HTML: that is not a git server's answer but a login page's or a proxy's; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy",
+			"404: a page of HTML: the answer is from a login page or a proxy, not from a git server; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and allow /scm/ in the proxy",
 		},
 		"a sign-in proxy": {
 			httpToken, stranger(302, "redirected to https://sso.example"),
-			"302: redirected to https://sso.example: git's address does not move, so this is a sign-in proxy, or repo_url is an old one; the token is not sent on; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and let /scm/ through the proxy",
+			"302: redirected to https://sso.example: a git server does not redirect this address, so a sign-in proxy did, or repo_url is out of date; the token is not sent after a redirect; check the host and the path in front of /scm/ in repo_url against what Bitbucket shows under Clone, and allow /scm/ in the proxy",
 		},
 		"a repository that has moved": {
 			apiToken, &bitbucket.Refusal{Status: 301, NotGit: true, Text: "redirected to https://bitbucket.org/new/app.git", MovedTo: "https://bitbucket.org/new/app.git"},
@@ -166,7 +166,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"a proxy in front of Cloud": {
 			apiToken, stranger(200, `the answer has the type "text/html", not git's`),
-			`200: the answer has the type "text/html", not git's: that is not a git server's answer but a login page's or a proxy's; let bitbucket.org through the proxy of this network`,
+			`200: the answer has the type "text/html", not git's: the answer is from a login page or a proxy, not from a git server; allow bitbucket.org in the proxy of this network`,
 		},
 		"a proxy that drops the credential": {
 			httpToken, no(401, "Authentication is required to access this resource. (plugins.rest.api.security.exception.AuthenticationRequiredException)"),
@@ -182,11 +182,11 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		},
 		"an address that was removed": {
 			apiToken, no(410, "CHANGE-2770 - Functionality has been deprecated"),
-			"410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version",
+			"410: CHANGE-2770 - Functionality has been deprecated: the token is not the cause: this version of oz-bitbucket uses an address that Bitbucket has removed; look for a newer version",
 		},
 		"an address that will be": {
 			access, no(410, "CHANGE-9999 - Gone (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-9999)"),
-			"410: CHANGE-9999 - Gone (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-9999): this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version",
+			"410: CHANGE-9999 - Gone (announcement_url: https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-9999): the token is not the cause: this version of oz-bitbucket uses an address that Bitbucket has removed; look for a newer version",
 		},
 		"words of tomorrow": {
 			apiToken, no(403, "Forbidden"),
@@ -217,11 +217,11 @@ func TestEveryRefusedPushSaysWhatToDo(t *testing.T) {
 		want   string
 	}{
 		"a scope":                     {noScope, cannot + "403: Your credentials lack one or more required privilege scopes: the token is known, but lacks a scope; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens" + pages},
-		"401":                         {unauthorized, cannot + "401: Invalid credentials: the token may read and not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens" + pages},
+		"401":                         {unauthorized, cannot + "401: Invalid credentials: the token can read but not push; create an access token with the scope repository:write (Repositories: Write) in the settings of acme/app, Security, Access tokens" + pages},
 		"no permission":               {no(403, "You do not have permission to push to this repository"), cannot + "403: You do not have permission to push to this repository: the token is known, but may not do this; check that the token has the scope repository:write (Repositories: Write) and its owner access to acme/app"},
 		"archived":                    {no(200, "Repository archived The repository is archived and cannot be pushed to"), cannot + "200: Repository archived The repository is archived and cannot be pushed to: the repository is archived and takes no push; take it out of the archive, or set require_write to false"},
-		"an address that was removed": {removed, "ask https://bitbucket.org/acme/app.git whether the token may push: 410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version"},
-		"the server is down":          {busy, "ask https://bitbucket.org/acme/app.git whether the token may push: 503: a page of HTML: Bitbucket is down or being restarted and the token may be good; run again later"},
+		"an address that was removed": {removed, "ask https://bitbucket.org/acme/app.git whether the token may push: 410: CHANGE-2770 - Functionality has been deprecated: the token is not the cause: this version of oz-bitbucket uses an address that Bitbucket has removed; look for a newer version"},
+		"the server is down":          {busy, "ask https://bitbucket.org/acme/app.git whether the token may push: 503: a page of HTML: Bitbucket is down or restarting, and the token may be valid; run again later"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

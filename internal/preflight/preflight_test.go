@@ -412,7 +412,7 @@ func TestATokenThatIsNotGoodEnough(t *testing.T) {
 		},
 		"nor is a stranger": {
 			repositories: cloud("a", "b"), token: apiToken, asked: 1, answers: map[string]error{"clone": &bitbucket.Refusal{Status: 200, NotGit: true, Text: "a page of HTML"}},
-			lines: []string{"not a git server's answer"},
+			lines: []string{"not from a git server"},
 		},
 		"two of 401 are enough": {
 			repositories: cloud("a", "b", "c", "d", "e"), token: apiToken, asked: 3,
@@ -500,7 +500,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 		"the REST is not to be had": {cloud("a"), access, map[string]error{"push": unauthorized, "rest": errors.New("no route")}, open + "no route", "", "a rest"},
 		"the REST was removed": {
 			cloud("a"), access, map[string]error{"push": unauthorized, "rest": removed},
-			open + "410: CHANGE-2770 - Functionality has been deprecated: this is not the token's fault: this version of oz-bitbucket asks an address that Bitbucket has removed; look for a newer version", "", "a rest",
+			open + "410: CHANGE-2770 - Functionality has been deprecated: the token is not the cause: this version of oz-bitbucket uses an address that Bitbucket has removed; look for a newer version", "", "a rest",
 		},
 		"a page stands for the REST": {
 			cloud("a"), access, map[string]error{"push": unauthorized, "rest": &bitbucket.Refusal{Status: 404, NotGit: true, Text: "a page of HTML"}}, open + "404: a page of HTML", "", "a rest",
