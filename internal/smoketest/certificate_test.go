@@ -69,8 +69,8 @@ func TestGitsWordsAboutACertificateAreRead(t *testing.T) {
 	}
 }
 
-// TestWordsOfACommandAreNotGits: Oz names the command that failed, and it may speak of
-// certificates itself. An agent that found the commit may, too.
+// TestWordsOfACommandAreNotGits: Oz names the command that failed, and the command may
+// mention certificates. So may an agent that found the commit.
 func TestWordsOfACommandAreNotGits(t *testing.T) {
 	t.Parallel()
 	const command = "cd app && ! grep 'SSL certificate problem' log"

@@ -41,7 +41,7 @@ type oz struct {
 	start     func() error    // error that the client gets instead of the answer
 	answer    time.Duration   // how long the start takes to answer, once the run is there
 	unseen    time.Duration   // how long lists do not show a run
-	noFilter  bool            // the metadata filter is refused
+	noFilter  bool            // it refuses the metadata filter
 	hangs     map[string]bool // methods that never answer
 	poll      func(time.Duration) error
 	cancels   []error // answers to the first cancels; then it works
@@ -61,7 +61,7 @@ type memory struct {
 	warp.Run
 	began   time.Time
 	end     warp.Run
-	stopped time.Time // when it was cancelled; zero: not
+	stopped time.Time // when it was cancelled; zero: it was not
 	reads   int
 }
 
@@ -213,7 +213,7 @@ func (o *oz) GetReply(ctx context.Context, _ string) (string, error) {
 	return "The commit is " + before + ".", nil
 }
 
-// going are the IDs of the runs that have not ended.
+// going returns the IDs of the runs that have not ended.
 func (o *oz) going() []string {
 	var ids []string
 	for _, m := range o.runs {

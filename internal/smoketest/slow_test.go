@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// TestAVerdictThatTakesItsTimeNamesTheRun: the outputs run_id and run_state are about
-// this run, and empty when no run is known.
+// TestAVerdictThatTakesItsTimeNamesTheRun: the outputs run_id and run_state are of this
+// run, and empty when no run is known.
 func TestAVerdictThatTakesItsTimeNamesTheRun(t *testing.T) {
 	t.Parallel()
 	const session = "https://oz.example.test/session/run-1"

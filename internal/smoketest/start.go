@@ -49,7 +49,7 @@ func (w watch) start(ctx context.Context, began time.Time) (warp.Run, error) {
 		if found, ok := w.find(ctx, looking, began); ok {
 			return found, nil
 		}
-		if !pause(ctx, every) { // told to stop: look now, and then more often
+		if !pause(ctx, every) { // the job was told to stop: look now, and then more often
 			pause(looking, hurriedPoll)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warp"
 )
 
-// leaves is the time between GitHub's two signals.
+// leaves is how much time GitHub leaves between its two signals.
 const leaves = 7500 * time.Millisecond
 
 func TestTheTestEndsBeforeTheSecondSignal(t *testing.T) {
@@ -108,7 +108,7 @@ func TestEveryAnswerToACancelIsUnderstood(t *testing.T) {
 	}
 }
 
-// TestARunThatNobodyWillContinueIsCancelled: and the reason names the outcome.
+// TestARunThatNobodyWillContinueIsCancelled: the reason names the outcome.
 func TestARunThatNobodyWillContinueIsCancelled(t *testing.T) {
 	t.Parallel()
 	const stays = "run run-1 could not be cancelled and may go on; cancel it in Oz"
