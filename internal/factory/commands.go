@@ -91,7 +91,7 @@ func (f *file) setCommands(commands func([]string) []string) error {
 	}, key)
 }
 
-// replaced is the edit that writes the whole list anew.
+// replaced returns the edit that rewrites the whole list.
 func (f *file) replaced(list *ast.SequenceNode, old, want []string) []patch {
 	first := list.Values[0].GetToken().Position.Line - 1
 	starts := make([]int, len(old))
@@ -164,7 +164,7 @@ func (f *file) replaced(list *ast.SequenceNode, old, want []string) []patch {
 	return []patch{f.trimmed(patch{at: starts[0], drop: last - starts[0], add: lines})}
 }
 
-// comment is the text after a command on its line.
+// comment returns the text after a command on its line.
 func comment(line string, lines int) string {
 	text := strings.TrimPrefix(strings.TrimLeft(line, " "), "-")
 	text = strings.TrimLeft(text, " \t")
@@ -177,7 +177,7 @@ func comment(line string, lines int) string {
 	return text[valueEnd(text, false):]
 }
 
-// trimmed is a patch without the unchanged lines at its beginning and end.
+// trimmed returns a patch without the unchanged lines at its beginning and end.
 func (f *file) trimmed(p patch) patch {
 	for p.drop > 0 && len(p.add) > 0 && f.lines[p.at] == p.add[0] {
 		p.at, p.drop, p.add = p.at+1, p.drop-1, p.add[1:]

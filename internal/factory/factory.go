@@ -27,7 +27,7 @@ const schemaVersion = "v1alpha1"
 // File is the name of the main file in a definition's folder.
 const File = "factory.yaml"
 
-// RunnerFile is the path of a runner's file in a definition's folder.
+// RunnerFile returns the path of a runner's file in a definition's folder.
 func RunnerFile(name string) string { return "runners/" + name + ".yaml" }
 
 // Edit is an edited text and its changes, in order. Without changes it is the original
@@ -43,7 +43,7 @@ type Change struct {
 	Removed, Added []string
 }
 
-// Lines are the changes as a diff, key by key, of the file at a path.
+// Lines returns the changes as a diff, key by key, of the file at a path.
 func (e Edit) Lines(path string) []string {
 	var list []string
 	for _, change := range e.Changes {
@@ -228,14 +228,14 @@ func (f *file) nameEnvironment(id string) error {
 	}, outer)
 }
 
-// patch replaces drop lines from line at on by the lines in add.
+// patch replaces drop lines, beginning with line at, by the lines in add.
 type patch struct {
 	at, drop int // from zero
 	add      []string
 }
 
-// apply takes the first of several edits that is right and keeps the rest: all keys of
-// the root, except those in touched, have the same values as before.
+// apply makes the first of several edits that is right and keeps the rest of the file: all
+// keys of the root, except those in touched, have the same values as before.
 func (f *file) apply(key, hand string, tries []patch, right func(*file) bool, touched ...string) error {
 	for _, try := range tries {
 		text, change := f.patched(key, try)
@@ -250,7 +250,7 @@ func (f *file) apply(key, hand string, tries []patch, right func(*file) bool, to
 	return fmt.Errorf("its %s cannot be changed without a risk to the rest of the file; %s", key, hand)
 }
 
-// patched is the text with one edit. A last line without a line end stays without one.
+// patched returns the text with one edit. A last line without a line end stays without one.
 func (f *file) patched(key string, p patch) (string, Change) {
 	change := Change{Key: key}
 	for _, line := range p.add {

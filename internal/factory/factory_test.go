@@ -13,14 +13,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/factory"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
 	secret = "BITBUCKET_API_TOKEN"
 	id     = "En00000000000000000001"
 )
 
-// commands keeps "npm ci", and puts a clone in the place of another one, else in front.
+// commands keeps "npm ci". It replaces a clone by another one, or adds one at the front.
 func commands(existing []string) []string {
 	const clone = "test -e app || git clone 'https://bitbucket.org/acme/app.git' # ours: new"
 	for i, command := range existing {
@@ -150,8 +150,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// FuzzEdit: whatever the file, an edit does what was asked, a second one changes nothing,
-// and the edit names every line that it adds or removes.
+// FuzzEdit: with any file, an edit makes the change, a second one changes nothing, and the
+// edit names every line that it adds or removes.
 func FuzzEdit(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.yaml")
 	require.NoError(f, err)

@@ -10,8 +10,8 @@ import (
 // The places where a key or value can be written, the best guess first. A wrong guess
 // does no harm: apply parses the result.
 
-// below are places for new lines of a mapping: under the line of a preferred key, then under
-// that of any other key with a value on its line, then above the first key.
+// below returns places for new lines of a mapping: under the line of a preferred key, then
+// under that of any other key with a value on its line, then above the first key.
 func (f *file) below(m mapping, preferred []string, lines ...string) []patch {
 	var tries []patch
 	indented := func(at int) []string {
@@ -42,10 +42,10 @@ func (f *file) below(m mapping, preferred []string, lines ...string) []patch {
 	return tries
 }
 
-// mostTries bounds how many places are tried: for each the whole file is parsed.
+// mostTries bounds how many places are tried, because each try parses the whole file.
 const mostTries = 8
 
-// under is the place for new lines directly below the line of a key without a value.
+// under returns the place for new lines directly below the line of a key without a value.
 func (f *file) under(key pair, lines ...string) []patch {
 	list := make([]string, len(lines))
 	for i, line := range lines {
@@ -54,7 +54,7 @@ func (f *file) under(key pair, lines ...string) []patch {
 	return []patch{{at: key.line + 1, add: list}}
 }
 
-// inBrackets is the place for a new last element in brackets or braces. Lines and
+// inBrackets returns the place for a new last element in brackets or braces. Lines and
 // columns count from one.
 func (f *file) inBrackets(first, last, column int, element string, empty bool) []patch {
 	if first != last {
@@ -107,7 +107,7 @@ func (f *file) instead(key pair, name, value string, flow bool) []patch {
 	return []patch{{at: key.line, drop: 1, add: []string{head + space + value + old[end:]}}}
 }
 
-// spaced is a comment and the space before it.
+// spaced returns a comment with a space before it.
 func spaced(space, comment string) string {
 	if comment == "" {
 		return ""
@@ -118,7 +118,7 @@ func spaced(space, comment string) string {
 	return space + comment
 }
 
-// valueEnd is where a value on one line ends.
+// valueEnd returns where a value on one line ends.
 func valueEnd(text string, flow bool) int {
 	if quote := text[0]; quote == '"' || quote == '\'' {
 		if end := strings.IndexByte(text[1:], quote); end >= 0 {
@@ -161,7 +161,7 @@ func split(text string) []string {
 
 func ending(line string) string { return line[len(strings.TrimRight(line, "\r\n")):] }
 
-// line is a line without its end.
+// line returns a line without its end.
 func (f *file) line(at int) string {
 	if at < 0 || at >= len(f.lines) {
 		return ""
@@ -171,8 +171,8 @@ func (f *file) line(at int) string {
 
 func indentOf(line string) string { return line[:len(line)-len(strings.TrimLeft(line, " "))] }
 
-// offset is the byte offset of a column, which counts characters from one; negative when the line
-// has no such column.
+// offset returns the byte offset of a column; columns count characters from one. It is
+// negative when the line has no such column.
 func offset(line string, column int) int {
 	at := 0
 	for range column - 1 {

@@ -55,7 +55,7 @@ func mappingOf(node ast.Node) (mapping, error) {
 	return m, nil
 }
 
-// value is the value of a key, nil for none.
+// value returns the value of a key; nil when there is none.
 func (m mapping) value(name string) ast.Node {
 	for _, p := range m.pairs {
 		if p.name == name {
@@ -65,7 +65,7 @@ func (m mapping) value(name string) ast.Node {
 	return nil
 }
 
-// only is the value of a key that may be given only once.
+// only returns the value of a key that may be given only once.
 func (m mapping) only(name string) (ast.Node, pair, error) {
 	var found []pair
 	for _, p := range m.pairs {
@@ -97,7 +97,7 @@ func equal(a, b ast.Node) bool {
 	return slices.Equal(words(nil, a), words(nil, b))
 }
 
-// words are a value as the list of its parts.
+// words appends a value to list, as the list of its parts.
 func words(list []string, node ast.Node) []string {
 	if node == nil {
 		return append(list, "nothing")
@@ -137,7 +137,7 @@ var (
 	oneLine     = regexp.MustCompile(`^[\x20-\x7e]*$`)
 )
 
-// scalar is a text as YAML, in quotes when it needs them.
+// scalar returns a text as YAML, in quotes when it needs them.
 func scalar(text string) string {
 	switch {
 	case plainScalar.MatchString(text) && !otherScalar.MatchString(text):
