@@ -1,4 +1,4 @@
-// Package plural says how many things there are.
+// Package plural writes a number with its noun.
 package plural
 
 import (
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Of is a number and its noun, which is given as for one and may have an adjective before
-// it: "1 repository", "2 repositories", "0 other branches".
+// Of returns a number and its noun: "1 repository", "2 repositories", "0 other branches". The
+// given noun is singular and may have an adjective before it.
 func Of(n int, noun string) string {
 	text := strconv.Itoa(n) + " " + noun
 	switch {
