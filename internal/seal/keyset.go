@@ -38,9 +38,9 @@ var (
 	aeads = map[uint32]hpke.AEAD{1: hpke.AES128GCM(), 2: hpke.AES256GCM(), 3: hpke.ChaCha20Poly1305()}
 )
 
-// recipient is a key for which values can be sealed.
+// recipient is a key to seal values for.
 type recipient struct {
-	prefix []byte // in front of each ciphertext: the key that opens it
+	prefix []byte // begins each ciphertext and names the key that opens it
 	key    hpke.PublicKey
 	kdf    hpke.KDF
 	aead   hpke.AEAD
@@ -163,9 +163,9 @@ type (
 	texts   map[protowire.Number]func([]byte) error
 )
 
-// read decodes a protocol buffers message, as leniently as the format demands: the last
-// of several values counts, messages given twice are merged, and a complete field of
-// another number or type is ignored.
+// read decodes a protocol buffers message, as leniently as the format requires: the last of
+// several values counts, repeated messages are merged, and a complete field of another number
+// or type is ignored.
 //
 // Source: protobuf.dev/programming-guides/encoding (2026-08).
 func read(message []byte, numbers numbers, texts texts) error {

@@ -26,8 +26,8 @@ import (
 
 const publicType = "type.googleapis.com/google.crypto.tink.HpkePublicKey"
 
-// TestTinkOpensWhatIsSealed makes keysets of three random keys, of which any
-// may be the primary one, for everything that an HPKE key may be.
+// TestTinkOpensWhatIsSealed makes keysets of three random keys, with any of them as the
+// primary one, for every kind of HPKE key.
 func TestTinkOpensWhatIsSealed(t *testing.T) {
 	t.Parallel()
 	for kem := hpke.DHKEM_P256_HKDF_SHA256; kem <= hpke.ML_KEM1024; kem++ {
@@ -81,8 +81,8 @@ func TestTinkOpensWhatIsSealed(t *testing.T) {
 	}
 }
 
-// TestTinkJudgesKeysets has a keyset for every fault, and for everything that only
-// looks like a fault.
+// TestTinkJudgesKeysets has a keyset for every fault, and for everything that looks like a
+// fault but is none.
 func TestTinkJudgesKeysets(t *testing.T) {
 	t.Parallel()
 	const tag1, group15, end15, end14 = "\x0a", "\x7b", "\x7c", "\x74"
@@ -259,8 +259,8 @@ func FuzzKeyset(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) { _ = judge(t, message) })
 }
 
-// judge seals for a keyset and returns the error. The test fails unless Tink
-// says the same of the keyset and opens what was sealed.
+// judge seals for a keyset and returns the error. The test fails unless Tink accepts or
+// refuses the same keysets and opens what was sealed.
 func judge(t *testing.T, message []byte) error {
 	t.Helper()
 	sealed, err := seal.RawValue(encode(message), "user", "NAME", sensitive.New("MARKER"))
@@ -273,7 +273,7 @@ func judge(t *testing.T, message []byte) error {
 			require.ErrorContains(t, err, "low order")
 		}
 		if verdict == nil {
-			require.True(t, beyond(t, message), "Tink takes the keyset: %v", err)
+			require.True(t, beyond(t, message), "Tink accepts the keyset: %v", err)
 		}
 		return err
 	}
@@ -307,9 +307,8 @@ func tinkSeals(message []byte) error {
 	return err
 }
 
-// beyond says whether a keyset holds something that Tink ignores and seal refuses: a
-// key for something else, or the inside of a post-quantum key that is not the primary
-// one.
+// beyond reports whether a keyset holds something that Tink ignores and seal refuses: a key
+// for another purpose, or a broken post-quantum key that is not the primary one.
 func beyond(t *testing.T, message []byte) bool {
 	var set tinkpb.Keyset
 	require.NoError(t, proto.Unmarshal(message, &set))
@@ -326,8 +325,8 @@ func beyond(t *testing.T, message []byte) bool {
 	return false
 }
 
-// privateKeyset is the keyset that opens what is sealed for the primary key of
-// this one, or nil when that is not a key of publicKey.
+// privateKeyset returns the keyset that opens what is sealed for this one's primary key, or
+// nil when publicKey did not make that key.
 func privateKeyset(t *testing.T, message []byte) []byte {
 	var set tinkpb.Keyset
 	require.NoError(t, proto.Unmarshal(message, &set))
@@ -353,7 +352,7 @@ func privateKeyset(t *testing.T, message []byte) []byte {
 	return nil
 }
 
-// publicKey is an enabled key, always the same for one KEM.
+// publicKey returns an enabled key, always the same for a KEM.
 func publicKey(t testing.TB, id uint32, kem hpkepb.HpkeKem) *tinkpb.Keyset_Key {
 	return &tinkpb.Keyset_Key{
 		KeyData: &tinkpb.KeyData{
@@ -389,7 +388,7 @@ func encode(message []byte) warp.UploadKey {
 	return warp.UploadKey(base64.StdEncoding.EncodeToString(message))
 }
 
-// randomText has up to 64 of the characters that names and tokens are made of.
+// randomText returns up to 64 of the characters that names and tokens have.
 func randomText() string {
 	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:=/+."
 	text := make([]byte, rand.N(65))

@@ -1,6 +1,5 @@
-// Package seal encrypts a secret's value for its owner's upload key. It is the
-// only room that sees the value and the only one that makes a
-// warp.SealedSecret; it has no network.
+// Package seal encrypts a secret's value for its owner's upload key. No other package turns
+// the value into a warp.SealedSecret. It has no network.
 package seal
 
 import (
