@@ -40,7 +40,7 @@ func (n *needles) add(text string) {
 	n.marks[word] |= bit
 }
 
-// ending is the length of the longest needle at the end of text, 0 for none.
+// ending returns the length of the longest needle at the end of text; 0 when there is none.
 func (n *needles) ending(text []byte) int {
 	if len(text) >= 8 && n.long != nil {
 		if length := n.in(n.long, lastEight(text), text); length > 0 {
@@ -70,7 +70,7 @@ func lastFour(text []byte) uint64 {
 	return uint64(binary.LittleEndian.Uint32(text[len(text)-4:]))
 }
 
-// mark is the position of a key in the bits.
+// mark returns the position of a key in the bits.
 func mark(key uint64) (int, uint64) {
 	hash := key * 0x9e3779b97f4a7c15 >> 48
 	return int(hash >> 6), 1 << (hash & 63)

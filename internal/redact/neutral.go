@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Shown is text with every character that acts invisibly escaped, as \u202e: control,
-// format, bidirectional and zero-width characters and line breaks. Bytes that are not
-// UTF-8 are shown as \xff. Spaces of any width become plain spaces.
+// Shown returns text with every invisible character escaped, as \u202e: control, format,
+// bidirectional and zero-width characters and line breaks. Bytes that are not UTF-8 are shown
+// as \xff. Spaces of any width become plain spaces.
 func Shown(text string) string {
 	var safe strings.Builder
 	for at, c := range text {
@@ -31,7 +31,7 @@ func Shown(text string) string {
 	return safe.String()
 }
 
-// JSON is the same JSON value, with the characters escaped that Shown escapes.
+// JSON returns the same JSON value, with the characters escaped that Shown escapes.
 func JSON(text string) string {
 	var safe strings.Builder
 	for _, c := range text {
@@ -46,8 +46,8 @@ func JSON(text string) string {
 	return safe.String()
 }
 
-// OneLine is Shown for prose on one line: every run of white space and line breaks
-// becomes one space, and there is none at the ends.
+// OneLine is Shown for prose on one line: every run of white space and line breaks becomes
+// one space, and the ends have none.
 func OneLine(text string) string { return Shown(strings.Join(strings.Fields(text), " ")) }
 
 // Neutral is OneLine, and cannot be a command to any CI host at any position:
@@ -67,7 +67,7 @@ func Neutral(text string) string {
 	return text
 }
 
-// Lines is text of several lines. Each is Shown and cannot be a command to any CI host.
+// Lines returns text of several lines. Each is Shown and cannot be a command to any CI host.
 // Lines after the first are indented, so that they differ from the program's own lines.
 // "::" is a command only at the beginning of a line, so it stays elsewhere:
 //
@@ -88,6 +88,6 @@ func Lines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// command is the beginning of a command that a host obeys anywhere in a line: ##[error]
+// command matches the beginning of a command that a host obeys anywhere in a line: ##[error]
 // on GitHub, ##vso[...] on Azure, ##teamcity[...].
 var command = regexp.MustCompile(`##([A-Za-z]*\[)`)

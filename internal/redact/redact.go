@@ -24,19 +24,18 @@
 //     the Markdown characters * _ ` ~ and backslash, and after a line break the
 //     signs + - > | with a space behind them. An underscore within Base64 is a
 //     letter of the URL alphabet.
-//   - as it is or with characters escaped, with the signs + - > | where white space is
-//     on both sides, as a line break that was folded or escaped leaves it. A sign of
-//     the piece's own must not stand like that.
+//   - as it is or with characters escaped, with the signs + - > | between white space,
+//     as after a line break that was folded or escaped. No sign of the piece itself may
+//     be between white space.
 //
 // A piece is also found without its own Markdown characters, when 8 others remain.
 // Nothing else in the text changes.
 //
 // # What it does not find
 //
-//   - A piece of fewer than 12 bytes of a longer secret, and pieces that stand
-//     apart: with words or numbers between them, in several texts (as the elements
-//     of a list, each in a line of the log), reversed, or left and right of one that
-//     was replaced.
+//   - A piece of fewer than 12 bytes of a longer secret, and separated pieces: with words
+//     or numbers between them, in several texts (as the elements of a list, each in a
+//     line of the log), reversed, or left and right of one that was replaced.
 //   - Hexadecimal with other signs than those between its digits, as in 41:54.
 //   - Other encodings and compression, and one of Base64 or hexadecimal within
 //     another or of a secret in another letter case; Base64 in another letter case.
@@ -50,10 +49,10 @@
 //     breaks were folded away before.
 //   - A piece whose own letters are mostly those that may stand between (fewer than
 //     8 others in 12, any in a short secret), when Markdown splits it further.
-//   - A piece of a secret with control characters, in HTML, which has none, and one
-//     that reads as escapes itself and of which fewer than 4 characters remain then.
-//   - Letters that change their number with their case (ß to SS), or that are
-//     composed of other characters than in the secret.
+//   - A piece of a secret with control characters, in HTML, which cannot hold them; and a
+//     piece that is made of escapes itself, when decoding leaves fewer than 4 characters.
+//   - Letters whose number changes with their case (ß to SS), or that are composed of
+//     other characters than in the secret.
 //
 // # Cost
 //
@@ -115,7 +114,7 @@ func learned(secrets []sensitive.String) []*reading {
 	return slices.DeleteFunc(readings, func(one *reading) bool { return one.needles.empty() })
 }
 
-// Pieces are the lines of a secret that are long enough to be hidden, without
+// Pieces returns the lines of a secret that are long enough to be hidden, without
 // surrounding white space.
 func Pieces(secret sensitive.String) []string {
 	var lines []string
@@ -138,7 +137,7 @@ func (r *reading) learn(line string, by *reader) {
 	}
 }
 
-// forms are the texts to which an encoding may be applied: the piece as it is, in
+// forms returns the texts to which an encoding may be applied: the piece as it is, in
 // Latin-1 when that is possible, and with a plus sign for each space.
 func forms(piece string) []string {
 	list := []string{piece}
@@ -153,7 +152,7 @@ func forms(piece string) []string {
 	return list
 }
 
-// windows are the shortest pieces of a line, one from each of its characters.
+// windows returns the shortest pieces of a line, one from each of its characters.
 func windows(line string) []string {
 	var list []string
 	for at := range line {
@@ -169,7 +168,7 @@ func windows(line string) []string {
 	return list
 }
 
-// latin1 is text in Latin-1, when that is possible.
+// latin1 returns text in Latin-1, when that is possible.
 func latin1(text string) (string, bool) {
 	var encoded []byte
 	for _, r := range text {
@@ -181,7 +180,7 @@ func latin1(text string) (string, bool) {
 	return string(encoded), true
 }
 
-// spellings are the forms of a piece that are searched for in this alphabet.
+// spellings returns the forms of a piece that are searched for in this alphabet.
 func (a alphabet) spellings(piece string, by *reader) []string {
 	var list []string
 	switch a {
@@ -207,7 +206,7 @@ func (a alphabet) spellings(piece string, by *reader) []string {
 	return slices.DeleteFunc(list, func(text string) bool { return len(text) < shortestSecret })
 }
 
-// all is the decoded text in an alphabet.
+// all returns the decoded text in an alphabet.
 func (r *reader) all(text string, a alphabet, decode bool) string {
 	r.text, r.alphabet, r.decode = text, a, decode
 	r.run(func() {})

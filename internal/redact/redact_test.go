@@ -78,7 +78,7 @@ func lines(with string) func(string) string {
 	return func(piece string) string { return two.ReplaceAllString(piece, "${1}"+with+"$2") }
 }
 
-// summarised is a text as the summary writes it.
+// summarised returns a text as the summary writes it.
 func summarised(text string) string {
 	text = strings.ReplaceAll(text, "&", "&amp;")
 	return regexp.MustCompile("[\\\\`*_\\[\\]<>#|~@]").ReplaceAllString(text, `\$0`)
