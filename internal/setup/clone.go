@@ -10,13 +10,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// Auth is the way in which git gets the token.
+// Auth is how git gets the token.
 type Auth string
 
-// The ways.
 const (
 	Helper Auth = "helper" // git asks a credential helper, which reads the variable
-	URL    Auth = "url"    // the commands of Oz's documentation, to the letter
+	URL    Auth = "url"    // exactly the commands of Oz's documentation
 )
 
 // Clone describes the commands for one repository. Its texts must be valid: a
@@ -31,8 +30,8 @@ type Clone struct {
 	Depth      int    // commits to fetch; 0 is all
 	BearerOnly bool   // this Data Center refuses Basic authentication
 
-	// Guess says that it is not proved that the server accepts the token in this form.
-	// Kind and BearerOnly are then taken from existing commands, if there are any.
+	// Guess reports that no proof shows that the server accepts the token in this form. Kind
+	// and BearerOnly are then taken from existing commands, if there are any.
 	Guess bool
 }
 
@@ -69,7 +68,7 @@ func (c Clone) helperCommand() string {
 		"GIT_TERMINAL_PROMPT=0 git clone -o origin -c url." + url + ".insteadOf=" + url + " " + c.options() + url + " " + directory
 }
 
-// options are git's options for branch and depth, each with a blank after it.
+// options returns git's options for branch and depth, each with a blank after it.
 func (c Clone) options() string {
 	var options string
 	if c.Branch != "" {
@@ -81,7 +80,7 @@ func (c Clone) options() string {
 	return options
 }
 
-// relative is a directory's name in a form that cannot be an option.
+// relative returns a directory's name in a form that cannot be an option.
 func relative(directory string) string {
 	if strings.HasPrefix(directory, "-") {
 		return "./" + directory

@@ -55,7 +55,7 @@ func (c Clone) joins(others []Clone) bool {
 		!slices.ContainsFunc(others, func(o Clone) bool { return o.Repository.Same(c.Repository) })
 }
 
-// own are the commands other than clones and logins, as the user wrote them. Known is
+// own returns the commands other than clones and logins, as the user wrote them. known is
 // false when one of them does not run inside the primary repository.
 func own(existing []string, clones []Clone) (user []string, known bool) {
 	home := clones[0].Repository
@@ -77,8 +77,8 @@ func own(existing []string, clones []Clone) (user []string, known bool) {
 // expands.
 var expansion = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// secretIn is the variable that holds the token in the text of a clone or login: the
-// first that is in listed, else the first one, empty for none.
+// secretIn returns the variable that holds the token in the text of a clone or login: the
+// first that is in listed, else the first one, "" when there is none.
 func secretIn(text string, listed []string) string {
 	first := ""
 	for _, match := range expansion.FindAllStringSubmatch(text, -1) {

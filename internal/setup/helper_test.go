@@ -49,10 +49,10 @@ func newScene(t *testing.T, l login) scene {
 	return scene{newWorkspace(t, l.token), h, bare, clone}
 }
 
-// commands are what an environment gets for the clone.
+// commands returns the setup commands for the clone.
 func (s scene) commands() []string { return setup.Merge(nil, []setup.Clone{s.clone}, nil, false) }
 
-// isGood fails the test unless the checkout is a complete one of the branch main.
+// isGood fails the test unless the checkout of the branch main is complete.
 func (s scene) isGood() {
 	s.t.Helper()
 	assert.Equal(s.t, git(s.t, s.bare, "rev-parse", "main"), s.mustRun("git -C app rev-parse HEAD"))
@@ -203,7 +203,7 @@ func addSubmodule(t *testing.T, bare, name, url, commit string) {
 	git(t, checkout, "push", "-q")
 }
 
-// The helper's token goes to no other host.
+// The helper sends the token to no other host.
 func TestHelperIsForItsHostOnly(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, httpAccessToken)

@@ -21,15 +21,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// A host is a small Bitbucket: bare repositories behind git's own smart HTTP
-// server, which demands the token. At each request it looks whether any process
-// of this machine has the token among its arguments.
+// A host is a small Bitbucket: bare repositories behind git's own smart HTTP server, which
+// requires the token. At each request it checks that no process of this machine has the token
+// in its arguments.
 type host struct {
 	t      *testing.T
 	flavor bitbucket.Flavor
 	token  string
 	user   string // for Basic; empty refuses Basic
-	bearer bool   // takes Bearer too
+	bearer bool   // accepts Bearer too
 	root   string // of the bare repositories
 	shown  bool   // the token may be seen in process arguments
 	server *httptest.Server
@@ -91,7 +91,7 @@ func (h *host) admits(r *http.Request) bool {
 	return false
 }
 
-// refused are the user names of the logins that were refused.
+// refused returns the user names of the logins that were refused.
 func (h *host) refused() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,7 +113,7 @@ func (h *host) searchArguments() {
 	}
 }
 
-// serveBatch tells where the objects of Git LFS are; it has no place for new ones.
+// serveBatch returns where the objects of Git LFS are. It accepts no new ones.
 //
 // Source: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
 func (h *host) serveBatch(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +154,7 @@ func (h *host) addLarge(bare, name, text string) {
 	git(h.t, checkout, "push", "-q")
 }
 
-// repository is a repository of the host, not made yet.
+// repository returns a repository of the host that is not made yet.
 func (h *host) repository(owner, slug string) bitbucket.Repository {
 	return bitbucket.Repository{
 		Flavor: h.flavor,

@@ -45,7 +45,7 @@ func TestImages(t *testing.T) {
 			s.store()
 			s.config("[credential]\n\thelper = store\n[credential \"ORIGIN\"]\n\tusername = jane")
 		}},
-		{"a store after a helper of the host's", func(s *scene) {
+		{"a store after a helper for the host", func(s *scene) {
 			s.store()
 			s.config("[credential \"ORIGIN\"]\n\thelper = !false\n\thelper = !true\n[credential]\n\thelper = store")
 		}},
@@ -263,8 +263,8 @@ func TestNoProgramAsks(t *testing.T) {
 	}
 }
 
-// No command asks on the terminal in which Oz runs it: a question would wait for ever.
-// Later commands of the session do not prompt either.
+// No command prompts on the terminal in which Oz runs it: a prompt would wait for ever. Later
+// commands of the session do not prompt either.
 func TestNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	if !isInstalled(t, "script") {

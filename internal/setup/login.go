@@ -6,9 +6,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// LogIn are the two commands that tell git how to get the token for every repository of
-// the clone's server. With URL there are none. They hold the name of the variable and
-// never its value, and run in the session that runs the clones.
+// LogIn returns the two commands that tell git how to get the token for every repository of
+// the clone's server. With URL there are none. The commands hold the variable's name and
+// never its value, and must run in the same session as the clones.
 func (c Clone) LogIn() []string {
 	if c.Auth != Helper {
 		return nil

@@ -7,11 +7,11 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/shell"
 )
 
-// Merge is the list of setup commands that an environment should have. The first of
+// Merge returns the list of setup commands that an environment should have. The first of
 // clones is the primary repository. All clones have the same server, Secret, Kind and
 // Auth.
 //
-// When user commands are given, the list is written anew: the login, the clone commands in
+// When user commands are given, the list is replaced: the login, the clone commands in
 // their order, then the user's, each inside the primary repository. When they are not
 // given, existing stays, with these changes. The first clone command of each repository
 // becomes the new one; other clone commands of that repository are removed. A missing
@@ -46,8 +46,8 @@ func Merge(existing []string, clones []Clone, user []string, given bool) []strin
 	return merged
 }
 
-// replace is existing with the first clone command of each repository replaced by the
-// new one, and its other clone commands dropped.
+// replace returns existing with the first clone command of each repository replaced by the
+// new one, and its other clone commands removed.
 func replace(existing []string, clones []Clone) []string {
 	var replaced []string
 	for _, command := range existing {
@@ -63,7 +63,7 @@ func replace(existing []string, clones []Clone) []string {
 	return replaced
 }
 
-// loggedIn is commands with one login to the server of clones. Commands must hold the
+// loggedIn returns commands with one login to the server of clones. commands must hold the
 // clone commands.
 func loggedIn(commands []string, clones []Clone) []string {
 	var kept []string

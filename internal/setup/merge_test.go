@@ -106,8 +106,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestMergeKeepsTheFormThatIsThere: a plan without a token cannot know the form,
-// and one repository has several spellings.
+// TestMergeKeepsTheFormThatIsThere: a plan without a token cannot know the form, and a
+// repository has several spellings.
 func TestMergeKeepsTheFormThatIsThere(t *testing.T) {
 	t.Parallel()
 	for _, auth := range []setup.Auth{setup.Helper, setup.URL} {
@@ -134,8 +134,8 @@ func TestMergeKeepsTheFormThatIsThere(t *testing.T) {
 	}
 }
 
-// Merging again what came out changes nothing; each repository is cloned once;
-// what is not a clone command keeps its order.
+// Merging the result again changes nothing. Each repository is cloned once. Commands other
+// than clones keep their order.
 func FuzzMerge(f *testing.F) {
 	f.Add("make\ngit clone https://bitbucket.org/acme/app", "npm ci", false, true)
 	f.Add("git clone git@bitbucket.org:acme/lib.git\ngit clone https://bitbucket.org/acme/lib", "a\nb", true, false)
@@ -164,7 +164,7 @@ func FuzzMerge(f *testing.F) {
 		for _, c := range clones {
 			assert.Equal(t, 1, count(got, c.Command()))
 		}
-		// what remains keeps its order
+		// the remaining commands keep their order
 		rest := lines(existing)
 		for _, command := range got {
 			if at := slices.Index(rest, command); at >= 0 && !slices.Contains(login, command) && !setup.Clones(command, clones[0].Repository) && !setup.Clones(command, clones[1].Repository) {

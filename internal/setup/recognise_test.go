@@ -96,8 +96,8 @@ func FuzzClones(f *testing.F) {
 	})
 }
 
-// Whatever is accepted gives commands that a shell can read, that stay as they
-// are when they are merged again, and that are recognised.
+// Every accepted input gives commands that a shell can read, that a second merge does not
+// change, and that are recognised.
 func FuzzCommands(f *testing.F) {
 	f.Add("https://bitbucket.org/acme/app", "TOKEN", "", 0, "npm ci", false)
 	f.Add("https://git.example.com/scm/~jane/-x", "t", "it's", 1, "a & b # c", true)

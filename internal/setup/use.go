@@ -14,7 +14,7 @@ import (
 // Use is a repository that a setup command clones with a secret.
 type Use struct {
 	Repository bitbucket.Repository
-	Kind       bitbucket.TokenKind // how the token is presented; empty: the commands do not tell
+	Kind       bitbucket.TokenKind // how the token is presented; empty: not known from the commands
 	Branch     string              // branch or tag; empty: the repository's default branch
 	Directory  string              // the checkout, below the directory in which the command runs
 	Command    string              // the command that clones the repository
@@ -25,8 +25,8 @@ type Usage struct {
 	Uses   []Use
 	Opaque []string // commands that name the secret but are not recognised as a clone or login
 
-	// Elsewhere are other origins, "https://host", to which git presents the secret:
-	// the commands clone no Bitbucket repository there.
+	// Elsewhere are other origins, "https://host", to which git presents the secret. The
+	// commands clone no Bitbucket repository from there.
 	Elsewhere []string
 }
 
@@ -124,7 +124,7 @@ func Clones(command string, r bitbucket.Repository) bool {
 		clones = subcommand == "clone" && slices.ContainsFunc(arguments, func(word string) bool {
 			named, err := bitbucket.Parse(word, r.Flavor)
 			if refused, ok := errors.AsType[*bitbucket.URLError](err); ok {
-				named = refused.Repository // over SSH, or with a token to the letter
+				named = refused.Repository // over SSH, or with a literal token
 			}
 			return named.Same(r)
 		})
@@ -135,7 +135,7 @@ func Clones(command string, r bitbucket.Repository) bool {
 	return clones
 }
 
-// clonesOf are the repositories that a "git clone" clones over HTTP.
+// clonesOf returns the repositories that a "git clone" clones over HTTP.
 func clonesOf(c shell.Call) []cloning {
 	subcommand, arguments := git(c)
 	if subcommand != "clone" {
@@ -156,7 +156,7 @@ func clonesOf(c shell.Call) []cloning {
 	return list
 }
 
-// cloned is the Bitbucket repository of an HTTP URL, and the user before its host.
+// cloned returns the Bitbucket repository of an HTTP URL, and the user before its host.
 func cloned(word string) (r bitbucket.Repository, user string, ok bool) {
 	scheme, rest, found := strings.Cut(word, "://")
 	if !found || scheme != "https" && scheme != "http" {
@@ -169,7 +169,7 @@ func cloned(word string) (r bitbucket.Repository, user string, ok bool) {
 	return r, user, err == nil && strings.HasSuffix(bitbucket.OriginOf(word), "://"+r.Host) // "https://evil.example.com?@bitbucket.org/..." is not
 }
 
-// elsewhere are the origins that a call of git names besides the repositories that it
+// elsewhere returns the origins that a call of git names besides the repositories that it
 // clones. An origin inside a variable is not found.
 func elsewhere(c shell.Call) []string {
 	if !shell.Names(c.Source, "git") {
@@ -196,9 +196,8 @@ type login struct {
 	command string
 }
 
-// loginOf finds what a "git config" sets for credentials: a helper, a header, or a URL
-// with a password that replaces another URL. An empty helper removes the helpers before
-// it.
+// loginOf returns what a "git config" sets for credentials: a helper, a header, or a URL with
+// a password that replaces another URL. An empty helper removes the helpers before it.
 //
 //	git config --global credential.https://bitbucket.org.helper '!f() { echo username=x-token-auth; echo "password=$TOKEN"; }; f'
 //	git config --global http.https://git.example.com/.extraHeader "Authorization: Bearer $TOKEN"
@@ -216,7 +215,7 @@ func loginOf(c shell.Call) (l login, ok bool) {
 		case "credential.helper":
 			return login{prefix: prefix, text: c.Source}, value == "" || strings.Contains(value, "$") // other commands add to it
 		case "http.extraheader":
-			if value == "" { // no setting of a helper
+			if value == "" { // not a setting of a helper
 				return login{prefix: prefix}, true
 			}
 			return login{prefix: prefix, text: c.Source}, strings.HasPrefix(value, "authorization:")
@@ -244,7 +243,7 @@ func mayServe(logins []login, source string) bool {
 	return slices.ContainsFunc(logins, func(l login) bool { return strings.Contains(source, l.host()) })
 }
 
-// host is the host that the login is for, empty for all.
+// host returns the host that the login is for; "" for all hosts.
 func (l login) host() string {
 	_, server, _ := strings.Cut(l.prefix, "://")
 	host, _, _ := strings.Cut(strings.TrimPrefix(server, "*."), "/")
@@ -254,7 +253,7 @@ func (l login) host() string {
 // everywhere stands for all origins: git sends a header without a URL to each of them.
 const everywhere = ""
 
-// origins are the origins to which git presents the logins, whatever the request.
+// origins returns the origins to which git may present the logins.
 func origins(logins []login) map[string]bool {
 	at := map[string]bool{}
 	for _, l := range logins {
@@ -269,7 +268,7 @@ func origins(logins []login) map[string]bool {
 	return at
 }
 
-// loginFor is the text of the last login for a repository, empty for none.
+// loginFor returns the text of the last login for a repository; "" when there is none.
 func loginFor(r bitbucket.Repository, logins []login) string {
 	url := strings.ToLower(r.CloneURL())
 	for _, l := range slices.Backward(logins) {
@@ -280,7 +279,7 @@ func loginFor(r bitbucket.Repository, logins []login) string {
 	return ""
 }
 
-// git are git's subcommand and the words after it, empty for other programs.
+// git returns git's subcommand and the words after it; both are empty for other programs.
 func git(c shell.Call) (subcommand string, arguments []string) {
 	if c.Program() != "git" {
 		return "", nil
@@ -288,8 +287,8 @@ func git(c shell.Call) (subcommand string, arguments []string) {
 	return c.Subcommand("-c", "-C", "--config-env", "--git-dir", "--work-tree")
 }
 
-// kindOf is the kind of token that a text presents, derived from the user that it names
-// in a URL or in a helper; empty for an unknown user.
+// kindOf returns the kind of token that a text presents, derived from the user that it names
+// in a URL or in a helper; "" for an unknown user.
 func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	for _, kind := range r.Flavor.TokenKinds() {
 		if r.Flavor == bitbucket.DataCenter || strings.Contains(text, "/"+kind.User()+":") || strings.Contains(text, "username="+kind.User()) {
@@ -299,7 +298,7 @@ func kindOf(r bitbucket.Repository, text string) bitbucket.TokenKind {
 	return ""
 }
 
-// directoryOf is the directory into which git clones, from the words after the URL.
+// directoryOf returns the directory into which git clones, from the words after the URL.
 func directoryOf(after []string, r bitbucket.Repository) string {
 	if len(after) == 0 || strings.HasPrefix(after[0], "-") {
 		return r.Directory()

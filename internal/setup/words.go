@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/bitbucket"
 )
 
-// Words are commands as a person reviews them, one text for each. A command exactly as
-// this program writes it is described in words; every other command stays as it is:
+// Words returns commands as a person reviews them, one text for each. A command exactly as
+// this program writes it is described in words; every other command is unchanged:
 //
 //	clone https://bitbucket.org/acme/app.git (branch main) with the secret BITBUCKET_API_TOKEN into app
 func Words(commands []string) []string {
@@ -46,7 +46,7 @@ func Words(commands []string) []string {
 	return words
 }
 
-// words describe what the clone does. The secret is left out when it is not known.
+// words describes what the clone does. The secret is left out when it is not known.
 func (c Clone) words() string {
 	text := "clone " + c.Repository.CloneURL()
 	var of []string
@@ -65,7 +65,7 @@ func (c Clone) words() string {
 	return text + " into " + c.Repository.Directory()
 }
 
-// form is the Clone from which a login was made, if this program may have written it.
+// form returns the Clone that a login was made from, if this program may have written it.
 func (l login) form() (c Clone, ok bool) {
 	path := "/scm/project/repo.git"
 	if l.prefix == "https://bitbucket.org" {
