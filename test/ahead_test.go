@@ -16,8 +16,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// cloning is the model of an environment that clones repositories of acme on Cloud with the
-// secret, each argument being what follows "git clone".
+// cloning returns the model of an environment that clones with the secret. Each argument is
+// what follows "git clone".
 func cloning(name string, arguments ...string) string {
 	commands := make([]string, len(arguments))
 	for i, a := range arguments {
@@ -27,7 +27,7 @@ func cloning(name string, arguments ...string) string {
 	return string(model)
 }
 
-// presenting is the URL of a repository of acme, presenting the secret to it for a user.
+// presenting returns the URL of a repository of acme that holds a user and the secret.
 func presenting(user, slug string) string {
 	return "https://" + user + ":$BITBUCKET_API_TOKEN@bitbucket.org/acme/" + slug + ".git"
 }
@@ -41,16 +41,16 @@ func (w *world) isAsked(operation, slug string) bool {
 	})
 }
 
-// meanwhile does something as soon as Oz is asked for one or several environments.
+// meanwhile does something when Oz gets a request for one or several environments.
 func (w *world) meanwhile(do func()) {
 	for _, operation := range []string{"GetCloudObject", "GetCloudObjects"} {
 		w.oz.Script.Add(fault.Fault{Operation: operation, When: fault.Meanwhile, Do: do})
 	}
 }
 
-// TestTheProofOfARotationDoesNotWait for the environments, where the list tells what they
-// clone; nor that of repo_url for the list. Without repo_url the connections do not wait for
-// the list either.
+// TestTheProofOfARotationDoesNotWait: not for the environments, where the list shows what they
+// clone. The proof for repo_url does not wait for the list. Without repo_url the connections
+// do not wait for it either.
 func TestTheProofOfARotationDoesNotWait(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
@@ -168,7 +168,7 @@ func TestARotationAsksNothingTwice(t *testing.T) {
 }
 
 // TestTheListIsNotTheLastWord: an environment is edited after it was listed. The new token
-// has to serve what is there.
+// must serve what it clones now.
 func TestTheListIsNotTheLastWord(t *testing.T) {
 	t.Parallel()
 	stranger := "https://x:$BITBUCKET_API_TOKEN@evil.example.com/x.git"
@@ -197,7 +197,7 @@ func TestTheListIsNotTheLastWord(t *testing.T) {
 				repositories := w.environments(2)
 				dev := repositories[0].Branch("dev")
 				w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "secret"})
-				const token = "MARKER-without-a-prefix" // which would tell that it is not for another server
+				const token = "MARKER-without-a-prefix" // a prefix would show that it is not for another server
 				inputs := w.rotation(map[string]string{"environment_name": "edited", "smoke_test": "false", "bitbucket_token": token, "flavor": "cloud"})
 				w.bitbucket.AddToken(bitbucketsim.Token{Value: token, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/app-0", "acme/app-1"}})
 				model := func(argument string) string {
@@ -240,7 +240,7 @@ func TestTheListIsNotTheLastWord(t *testing.T) {
 	}
 }
 
-// listsNoCommands makes the next list of environments leave out what these ones run.
+// listsNoCommands makes the next list of environments leave out the commands of these.
 func (w *world) listsNoCommands(uids ...string) {
 	type object = map[string]any
 	secrets := []any{object{"name": "BITBUCKET_API_TOKEN"}}
@@ -262,7 +262,7 @@ func (w *world) listsNoCommands(uids ...string) {
 	w.oz.Script.Add(fault.Fault{Operation: "GetCloudEnvironments", Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: string(body)})
 }
 
-// TestAListThatLacksCommands leaves them to the environments themselves.
+// TestAListThatLacksCommands: the program reads them from each environment.
 func TestAListThatLacksCommands(t *testing.T) {
 	t.Parallel()
 	for name, count := range map[string]int{"of one environment": 1, "of all": 3} {
@@ -298,7 +298,7 @@ func TestAListThatLacksCommands(t *testing.T) {
 	}
 }
 
-// TestARefusedTokenOfARotationIsPresentedOnce, in whatever parts its proof is made.
+// TestARefusedTokenOfARotationIsPresentedOnce: also when the proof is made in parts.
 func TestARefusedTokenOfARotationIsPresentedOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(w *world, inputs map[string]string){

@@ -16,7 +16,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// untested is every job here: an agent's time says nothing about the program.
+// untested is for every job here: an agent's time says nothing about the program.
 var untested = map[string]string{"smoke_test": "false"}
 
 // BenchmarkListed provisions one repository and replaces its secret where Oz lists 10, 100,
@@ -65,9 +65,8 @@ func BenchmarkRotate(b *testing.B) {
 	})
 }
 
-// BenchmarkRefs plans for a repository of 100,000 refs. A server that speaks version 2 of
-// git's protocol sends those that were asked for, one behind a proxy that drops the header
-// sends all.
+// BenchmarkRefs plans for a repository of 100,000 refs. With version 2 of git's protocol a
+// server sends the requested refs only. Behind a proxy that drops the header it sends all.
 func BenchmarkRefs(b *testing.B) {
 	for _, version := range []string{"version=2", ""} {
 		b.Run(cmp.Or(version, "version=0"), func(b *testing.B) {
@@ -96,7 +95,7 @@ func BenchmarkRefs(b *testing.B) {
 }
 
 // BenchmarkFleet applies files of 1, 50, 500 and 5,000 entries, and plans them again in the
-// same world, beside the proofs; and plans 500 with their proofs.
+// same world, without proofs. It also does so for 500 with proofs.
 func BenchmarkFleet(b *testing.B) {
 	for _, n := range []int{1, 50, 500, 5000} {
 		b.Run("apply+plan/"+strconv.Itoa(n), func(b *testing.B) { applied(b, n, unproved(n)) })
@@ -104,7 +103,7 @@ func BenchmarkFleet(b *testing.B) {
 	b.Run("apply+plan/500proved", func(b *testing.B) { applied(b, 500, entries(500)) })
 }
 
-// applied times the apply as ever and the plan after it as a metric of its own.
+// applied times the apply, and the plan after it as a metric of its own.
 func applied(b *testing.B, n int, text string) {
 	for b.Loop() {
 		b.StopTimer()

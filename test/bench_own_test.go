@@ -14,7 +14,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestFarIsAsFarAsItSays: every piece comes one way later, and pieces wait beside each other.
+// TestFarIsAsFarAsItSays: every piece arrives one way later, and pieces wait at the same time.
 func TestFarIsAsFarAsItSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestFarIsAsFarAsItSays(t *testing.T) {
 	})
 }
 
-// TestATransportChangesNoRequest: a job is the same over each, and a CONNECT is none of its
-// requests.
+// TestATransportChangesNoRequest: a job sends the same requests over each transport. A CONNECT
+// does not count as a request.
 func TestATransportChangesNoRequest(t *testing.T) {
 	t.Parallel()
 	for _, c := range kinds {
@@ -73,7 +73,7 @@ func TestATransportChangesNoRequest(t *testing.T) {
 	}
 }
 
-// TestMeasuredMemoryIsTheProgramsOwn, however much this process has.
+// TestMeasuredMemoryIsTheProgramsOwn: this process's memory does not count.
 func TestMeasuredMemoryIsTheProgramsOwn(t *testing.T) {
 	t.Parallel()
 	ballast := bytes.Repeat([]byte("ballast "), 16<<20)

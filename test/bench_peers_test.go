@@ -36,17 +36,17 @@ const answer = await fetch(url + '/secret', { method: 'PUT', body: JSON.stringif
 if (!answer.ok) core.setFailed('status ' + answer.status)
 `
 
-// list has Oz's own SDK list the environments, for which it has no method.
+// list makes Oz's own SDK list the environments. It has no method for that.
 const list = `import OzAPI from 'oz-agent-sdk'
 const client = new OzAPI({ apiKey: process.env.KEY, baseURL: process.env.URL + '/api/v1' })
 const { environments } = await client.get('/agent/environments')
 if (environments.length !== 1001) throw new Error('lists ' + environments.length)
 `
 
-// BenchmarkPeers runs what else a job could use, and in turn with it the program: the usual
-// action beside a rotation, Oz's SDK listing 1,001 environments beside a plan among as many,
-// and node that does nothing beside --version. The ratios are the program's shortest time and
-// greatest memory by the peer's. The peers do less: they prove no token and look for nothing.
+// BenchmarkPeers compares the program with what else a job could use, in turns: the usual
+// action with a rotation, Oz's SDK listing 1,001 environments with a plan among as many, and
+// an idle node with --version. The ratios are the program's shortest time and greatest memory
+// divided by the peer's. The peers do less: they prove no token and check nothing.
 func BenchmarkPeers(b *testing.B) {
 	modules := install(b, "@actions/core@3.0.1", "tweetnacl@1.0.3", "oz-agent-sdk@1.0.0-alpha.8")
 	script := func(name, text string) string {
@@ -92,7 +92,7 @@ func BenchmarkPeers(b *testing.B) {
 	}
 }
 
-// beside runs two commands in turn.
+// beside runs two commands in turns.
 func beside(b *testing.B, ours, peer func() *exec.Cmd) {
 	commands := []func() *exec.Cmd{ours, peer}
 	shortest, memory := make([]time.Duration, 2), make([]int64, 2)
@@ -117,10 +117,10 @@ func beside(b *testing.B, ours, peer func() *exec.Cmd) {
 	}
 	b.ReportMetric(float64(shortest[0])/float64(shortest[1]), "time-ratio")
 	b.ReportMetric(float64(memory[0])/float64(memory[1]), "memory-ratio")
-	b.ReportMetric(0, "ns/op") // of both: says nothing
+	b.ReportMetric(0, "ns/op") // it would mix both
 }
 
-// install fetches packages into a directory of their own, or says why there are none.
+// install fetches packages into a directory of their own. When it cannot, it skips the benchmark.
 func install(b *testing.B, packages ...string) string {
 	b.Helper()
 	directory := b.TempDir()
@@ -136,7 +136,7 @@ func install(b *testing.B, packages ...string) string {
 	return directory
 }
 
-// keyServer stands in for a server that takes sealed secrets.
+// keyServer is a server that accepts sealed secrets.
 func keyServer(b *testing.B, latency time.Duration) string {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(b, err)

@@ -14,11 +14,10 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// The benchmarks run the program as a process against the simulators and
-// report, beside the wall time, the requests that it sent and its peak memory.
+// The benchmarks run the program as a process against the simulators. In addition to the
+// wall time they report the requests that it sent and its peak memory.
 
-// BenchmarkSmokeTest waits for an agent that works for a minute and reports how
-// often it asked.
+// BenchmarkSmokeTest waits for an agent that works for a minute, and counts the requests.
 func BenchmarkSmokeTest(b *testing.B) {
 	for b.Loop() {
 		w := newWorld(b, plain, warpsim.Options{})
@@ -63,8 +62,9 @@ func measureAt(b *testing.B, latency time.Duration, job, prepare func(*world)) {
 	b.ReportMetric(float64(memory)/1e6, "MB/peak")
 }
 
-// measured is must, w.processors the time of all processors, and w.memory the program's own peak. The number that a finished process
-// leaves starts at that of the process that started it, which here holds both servers.
+// measured is must, and sets w.memory to the program's own peak and w.processors to its time
+// on all processors. The system's number for the memory of a finished process begins with
+// that of its parent, which here holds both servers.
 //
 // Source: https://github.com/torvalds/linux/blob/v6.1/fs/exec.c (setmax_mm_hiwater_rss) and
 // https://man7.org/linux/man-pages/man5/proc_pid_status.5.html (VmHWM)
@@ -80,7 +80,7 @@ func (w *world) measured(inputs map[string]string, args ...string) {
 	w.processors = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 }
 
-// watched runs a command and looks every millisecond how much memory it has had, in bytes.
+// watched runs a command and reads its peak memory every millisecond. It returns bytes.
 func watched(t testing.TB, command *exec.Cmd) (memory int64) {
 	t.Helper()
 	require.NoError(t, command.Start())
@@ -103,7 +103,7 @@ func watched(t testing.TB, command *exec.Cmd) (memory int64) {
 	}
 }
 
-// must runs a job that has to succeed.
+// must runs a job that must succeed.
 func (w *world) must(inputs map[string]string, args ...string) result {
 	w.t.Helper()
 	r := w.run(inputs, args...)
@@ -111,7 +111,7 @@ func (w *world) must(inputs map[string]string, args ...string) result {
 	return r
 }
 
-// peak is the most memory that a finished process had, in bytes.
+// peak returns the most memory that a finished process had, in bytes.
 func peak(process *os.ProcessState) int64 {
 	return process.SysUsage().(*syscall.Rusage).Maxrss << 10 // Linux counts in KiB
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// roundTrip is the time that an answer takes where a benchmark says "at 100 ms".
+// roundTrip is the delay of an answer where a benchmark says "at 100 ms".
 const roundTrip = 100 * time.Millisecond
 
 // bench is a world with the inputs of one column of the table.
@@ -39,7 +39,7 @@ type bench struct {
 type kind struct {
 	name       string
 	dataCenter bool
-	tells      bool // the token tells its ID
+	tells      bool // the token holds its ID
 }
 
 var kinds = []kind{
@@ -69,10 +69,10 @@ var jobs = []struct {
 	{"RotateRepository", true, func(b bench) { b.must(b.narrowed) }},
 }
 
-// BenchmarkRoundTrips prints how many round trips of each job wait for each other: (time at
-// 100 ms - time at 0 ms) / 100 ms, of the shortest times. Over plain HTTP each request costs
-// a round trip and a connection costs nothing. Over TLS a connection costs two before its
-// first request, one to connect and one for the handshake.
+// BenchmarkRoundTrips prints how many round trips each job makes one after another: (time at
+// 100 ms - time at 0 ms) / 100 ms, of the shortest times. Over plain HTTP each request costs a
+// round trip and a connection costs nothing. Over TLS a connection costs two before its first
+// request, one to connect and one for the handshake.
 func BenchmarkRoundTrips(b *testing.B) {
 	cells := map[string]string{}
 	for _, job := range jobs {
@@ -140,7 +140,7 @@ func trips(b *testing.B, t transport, c kind, prepared bool, job func(bench)) st
 	return text
 }
 
-// newBench starts a world. Under TLS it is as near as can be until begin.
+// newBench starts a world. Under TLS there is no delay until begin.
 func newBench(b testing.TB, t transport, c kind, latency time.Duration) bench {
 	if t.tls {
 		latency = 0
@@ -180,7 +180,7 @@ func newBench(b testing.TB, t transport, c kind, latency time.Duration) bench {
 	return at
 }
 
-// begin forgets what was counted, and moves the servers away.
+// begin resets the counts and starts the delay.
 func (b bench) begin(latency time.Duration) {
 	b.oz.Journal.Reset()
 	b.bitbucket.Journal.Reset()
@@ -209,11 +209,11 @@ func (w *world) requested() (n int64) {
 	return n + int64(len(w.oz.Journal.All()))
 }
 
-// farOz is where Oz is behind TLS: a name of httptest's certificate.
+// farOz is Oz's address behind TLS: a name of httptest's certificate.
 const farOz = "example.com"
 
-// far is a proxy to a distant Oz and a distant Bitbucket. It ends no TLS. Its answer to
-// CONNECT takes the time in which TCP would have connected.
+// far is a proxy to a distant Oz and a distant Bitbucket. It does not end TLS. Its answer to
+// CONNECT takes as long as TCP would take to connect.
 type far struct {
 	url, certificate        string // of Oz
 	oneWay                  atomic.Int64
@@ -234,7 +234,7 @@ func newFar(b testing.TB, w *world, http2 bool) *far {
 		pass.ServeHTTP(w, r)
 	}))
 	oz.EnableHTTP2 = http2
-	oz.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that nobody needed in the end
+	oz.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that were not needed
 	oz.StartTLS()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -278,7 +278,7 @@ func (f *far) connect(near net.Conn, oz, bitbucket string) {
 	if address == oz {
 		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
 	} else {
-		_ = request.Write(server) // the simulator's own proxy answers, at once
+		_ = request.Write(server) // the simulator's own proxy answers at once
 		answer := make([]byte, 1024)
 		n, err := server.Read(answer)
 		if err != nil {
@@ -297,7 +297,7 @@ func (f *far) connect(near net.Conn, oz, bitbucket string) {
 	delayed(server, from, oneWay)
 }
 
-// delayed copies what comes, each piece as much later as the way is long.
+// delayed copies a stream, each piece later by the delay of one way.
 func delayed(to io.Writer, from io.Reader, oneWay time.Duration) {
 	type piece struct {
 		due   time.Time
@@ -319,6 +319,6 @@ func delayed(to io.Writer, from io.Reader, oneWay time.Duration) {
 	}()
 	for p := range pieces {
 		time.Sleep(time.Until(p.due))
-		_, _ = to.Write(p.bytes) // to one that has gone away, nothing
+		_, _ = to.Write(p.bytes) // the other side may have closed
 	}
 }

@@ -65,8 +65,8 @@ func (i issuer) sign(t *testing.T, change func(*x509.Certificate)) tls.Certifica
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestEachCertificateHasItsWords: as Bitbucket's and as Oz's. Nothing is asked again,
-// and the advice to set ca_certificate comes only where that helps.
+// TestEachCertificateHasItsWords: as Bitbucket's and as Oz's. No request is tried again, and
+// the message advises ca_certificate only where that helps.
 func TestEachCertificateHasItsWords(t *testing.T) {
 	t.Parallel()
 	acme, other := newIssuer(t, "Acme Root"), newIssuer(t, "Other Root")
@@ -143,7 +143,7 @@ func TestACertificateIsTakenAsVariablesHoldIt(t *testing.T) {
 	})
 }
 
-// TestAPlanSaysWhomAgentsMustTrust: where the inputs hold an authority, and not else.
+// TestAPlanSaysWhomAgentsMustTrust: only where the inputs hold an authority.
 func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 	t.Parallel()
 	const how = "add the authority to the system's roots in docker_image (update-ca-certificates), or set GIT_SSL_CAINFO in docker_image to a PEM file that holds it"
@@ -169,8 +169,8 @@ func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 	})
 }
 
-// TestAnImageThatDoesNotTrustTheAuthority: the job does, so the token is proved, and the
-// clone fails for another reason than the token.
+// TestAnImageThatDoesNotTrustTheAuthority: the job does, so the token is proved, and the token
+// is not the reason why the clone fails.
 func TestAnImageThatDoesNotTrustTheAuthority(t *testing.T) {
 	t.Parallel()
 	const (

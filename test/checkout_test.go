@@ -50,7 +50,7 @@ func (c checkout) dirt() string {
 	return c.git("status", "--porcelain", "--untracked-files=all")
 }
 
-// hosts is the environment of each; TEMP and CHECKOUT are directories.
+// hosts holds the environment of each host; TEMP and CHECKOUT are directories.
 var hosts = map[string][]string{
 	"terminal":   nil,
 	"GitHub":     {"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=TEMP/output", "GITHUB_STEP_SUMMARY=TEMP/summary", "RUNNER_TEMP=TEMP"},
@@ -61,7 +61,7 @@ var hosts = map[string][]string{
 	"Kubernetes": nil,
 }
 
-// environ is that of a host which has the checkout, and a directory of its own.
+// environ returns a host's environment with the checkout and a directory of its own.
 func (c checkout) environ(host, temporary string) []string {
 	var environ []string
 	for _, entry := range hosts[host] {
@@ -116,8 +116,8 @@ func TestACheckoutStaysClean(t *testing.T) {
 	}
 }
 
-// TestAFileThatTheUserPlacesIsAllThatGitSees: where it lies is the user's
-// decision, and so is the rule that hides it.
+// TestAFileThatTheUserPlacesIsAllThatGitSees: the user chose its place, and must hide it from
+// git.
 func TestAFileThatTheUserPlacesIsAllThatGitSees(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -137,8 +137,8 @@ func TestAFileThatTheUserPlacesIsAllThatGitSees(t *testing.T) {
 	w.requireClean()
 }
 
-// TestWhatAKilledProcessLeftIsHidden has a job find what one left that was killed
-// with SIGKILL, at the worst moment: before our directory had its .gitignore.
+// TestWhatAKilledProcessLeftIsHidden: a job finds the files of a job that was killed with
+// SIGKILL at the worst moment, before our directory had its .gitignore.
 func TestWhatAKilledProcessLeftIsHidden(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

@@ -17,9 +17,9 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestConnectionsAreUsedAgain: a host is dialled no more often than it is asked at the same
-// time, over HTTP/1.1 too, where each connection carries one request. A dial may come up after
-// its request has found another connection: hence twice.
+// TestConnectionsAreUsedAgain: a host has no more connections than requests at the same time,
+// also over HTTP/1.1, where each connection carries one request. The bound is twice that,
+// because a dial may end after its request has found another connection.
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	const n, width = 200, 16
@@ -39,7 +39,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// TestARunLeavesNothingBehind in a process that goes on.
+// TestARunLeavesNothingBehind: in a process that continues.
 func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what the process has open
 	w := newWorld(t, plain, warpsim.Options{})
 	inputs := w.inputs(map[string]string{"smoke_test": "false"})
@@ -71,7 +71,7 @@ func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what
 		run("plan")
 		run("import")
 	}
-	const few = 8                                         // such as who looks; 50 runs that leave anything leave more
+	const few = 8                                         // such as the check itself; 50 runs that leave anything leave more
 	require.EventuallyWithT(t, func(c *assert.CollectT) { // the other ends close a moment later
 		d, g := held()
 		assert.LessOrEqual(c, d, descriptors+few)

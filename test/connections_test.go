@@ -21,7 +21,7 @@ import (
 )
 
 // TestProxyAndCertificateServeEveryConnection puts Oz behind TLS with a private
-// authority, at a name that only the proxy knows; Bitbucket is there as always.
+// authority, at a name that only the proxy knows. Bitbucket is reached as usual.
 func TestProxyAndCertificateServeEveryConnection(t *testing.T) {
 	t.Parallel()
 	const name = "example.com" // that httptest's certificate is for
@@ -58,8 +58,8 @@ func TestProxyAndCertificateServeEveryConnection(t *testing.T) {
 	})
 }
 
-// startProxy starts an HTTP proxy that tunnels to where route says, and else
-// hands the request on to another proxy.
+// startProxy starts an HTTP proxy that tunnels to the address in route. It forwards any other
+// request to another proxy.
 func startProxy(t *testing.T, route func(address string) string, other string) string {
 	t.Helper()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

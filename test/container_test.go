@@ -186,8 +186,8 @@ jobs:
 	w.requireClean()
 }
 
-// pipeFlags is how Bitbucket starts a pipe, but for the docker client's directory
-// and the network, on whose loopback the simulators listen.
+// pipeFlags is how Bitbucket starts a pipe, apart from the docker client's directory and the
+// network, on whose loopback the simulators listen.
 //
 // Source: the runner's "docker run", as pipeline-runner repeats it.
 func pipeFlags(clone string) []string {
@@ -264,8 +264,8 @@ func TestCronJobInItsContainer(t *testing.T) {
 	w.requireClean()
 }
 
-// TestCronScriptInItsContainer runs the example for cron as it is, with a docker
-// that also knows the way to the simulators.
+// TestCronScriptInItsContainer runs the example for cron unchanged, with a docker that can
+// also reach the simulators.
 func TestCronScriptInItsContainer(t *testing.T) {
 	name := requireImage(t)
 	w := newWorld(t, plain, warpsim.Options{})
@@ -291,7 +291,7 @@ func TestCronScriptInItsContainer(t *testing.T) {
 	w.requireClean()
 }
 
-// toSimulators are the flags of docker that lead to the simulators.
+// toSimulators are the flags of docker with which a container reaches the simulators.
 func (w *world) toSimulators() []string {
 	w.t.Helper()
 	authority, err := os.ReadFile(w.bitbucket.CACertificate())
@@ -313,7 +313,7 @@ func (w *world) credentialFiles() string {
 	return directory
 }
 
-// contain runs a container to its end.
+// contain runs a container and waits for its end.
 func (w *world) contain(command *exec.Cmd) result {
 	w.t.Helper()
 	var stdout, stderr bytes.Buffer

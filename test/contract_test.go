@@ -24,21 +24,20 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// specs is where the server's own schemas lie beside a checkout. They are not
-// ours to commit. Without them the contract is what the product and the simulator
-// have written down, each for itself.
+// specs is the directory, next to a checkout, with the server's own schemas. We may not commit
+// them. Without them these tests compare only the product with the simulator.
 const specs = "../../shared/spec"
 
 // readSpec reads one of the server's schemas, and reports whether they are there.
 func readSpec(t *testing.T, name string) (string, bool) {
 	t.Helper()
 	if _, err := os.Stat(specs); errors.Is(err, fs.ErrNotExist) {
-		t.Logf("the server's own %s is not there: this is held against the readings of the product and of the simulator only", name)
+		t.Logf("the server's own %s is missing: this test compares the product and the simulator only", name)
 		return "", false
 	}
 	content, err := os.ReadFile(filepath.Join(specs, name))
 	require.NoError(t, err)
-	t.Logf("this is held against the server's own %s too", name)
+	t.Logf("this test also compares with the server's own %s", name)
 	return string(content), true
 }
 
@@ -117,8 +116,8 @@ func tableOf(t *testing.T, header string) [][]string {
 	return rows
 }
 
-// TestEveryQueryIsValid holds the queries against both readings of the server's
-// schema, and these against each other and the server's.
+// TestEveryQueryIsValid compares the queries with our two copies of the server's schema, and
+// these with each other and with the server's.
 func TestEveryQueryIsValid(t *testing.T) {
 	t.Parallel()
 	ours, err := os.ReadFile("../internal/warpapi/schema.graphql")
@@ -145,8 +144,8 @@ func load(name, text string) *ast.Schema {
 	return gqlparser.MustLoadSchema(&ast.Source{Name: name, Input: text})
 }
 
-// requireSubset checks that what a schema says, the server's says too, and that
-// it leaves out nothing that the server requires.
+// requireSubset checks that the server's schema has everything that a schema has, and that
+// the schema has everything that the server requires.
 func requireSubset(t *testing.T, name, text string, server *ast.Schema) {
 	t.Helper()
 	for _, ours := range load(name, text).Types {
@@ -188,9 +187,9 @@ func requireSubset(t *testing.T, name, text string, server *ast.Schema) {
 	}
 }
 
-// TestRunsFitTheServersDescription holds what we send, and what the simulator
-// answers, against the server's OpenAPI description. Without it there is no other
-// reading than the simulator's, which refuses members that it does not know.
+// TestRunsFitTheServersDescription compares our requests and the simulator's answers with the
+// server's OpenAPI description. Without it only the simulator checks the requests: it refuses
+// members that it does not know.
 func TestRunsFitTheServersDescription(t *testing.T) {
 	t.Parallel()
 	var schemas openapi3.Schemas

@@ -47,7 +47,7 @@ func (w *world) apply(changes map[string]string) warpsim.Environment {
 	return w.onlyEnvironment()
 }
 
-// nightly makes it with a schedule of ours.
+// nightly makes the ordinary environment with a schedule of ours.
 func (w *world) nightly() (warpsim.Environment, warpsim.Schedule) {
 	w.t.Helper()
 	environment := w.apply(map[string]string{"schedule_cron": "0 3 * * *", "schedule_prompt": "Tidy up."})
@@ -55,26 +55,26 @@ func (w *world) nightly() (warpsim.Environment, warpsim.Schedule) {
 	return environment, w.oz.Schedules()[0]
 }
 
-// removal is the inputs of a job that destroys it, without a token, with changes.
+// removal returns the inputs of a job that destroys it, without a token, with changes.
 func (w *world) removal(changes map[string]string) map[string]string {
 	inputs := w.inputs(map[string]string{"mode": "destroy", "bitbucket_token": ""})
 	maps.Copy(inputs, changes)
 	return inputs
 }
 
-// whole is the removal of the secret too.
+// whole returns the inputs of a removal with the secret.
 func (w *world) whole() map[string]string {
 	return w.removal(map[string]string{"delete_secret": "true"})
 }
 
-// with is the inputs with one more.
+// with returns the inputs with one more.
 func with(inputs map[string]string, name, value string) map[string]string {
 	inputs = maps.Clone(inputs)
 	inputs[name] = value
 	return inputs
 }
 
-// state is everything that a job may write in Oz.
+// state returns everything that a job may write in Oz.
 type state struct {
 	environments []warpsim.Environment
 	schedules    []warpsim.Schedule
@@ -97,8 +97,8 @@ func (w *world) writes() map[string]int {
 	return counts
 }
 
-// attempts are the operations that were to write in Oz since the n-th request, whether or
-// not they did.
+// attempts returns the writing operations that Oz got since the n-th request, also those that
+// failed.
 func (w *world) attempts(n int) []string {
 	list := []string{}
 	for _, request := range w.oz.Journal.All()[n:] {
@@ -121,8 +121,8 @@ func (w *world) leavesAlone(code int, inputs map[string]string) result {
 	return r
 }
 
-// refusesTwice runs a destroy that must fail before its first write, and again, and
-// looks for words in what it says.
+// refusesTwice runs a destroy twice that must fail before its first write, and looks for words
+// in its log.
 func (w *world) refusesTwice(inputs map[string]string, words ...string) {
 	w.t.Helper()
 	for range 2 {
@@ -136,7 +136,7 @@ func (w *world) refusesTwice(inputs map[string]string, words ...string) {
 	}
 }
 
-// isGone runs a destroy of what is gone.
+// isGone runs a destroy of something that is already deleted.
 func (w *world) isGone(inputs map[string]string) {
 	w.t.Helper()
 	r := w.leavesAlone(0, inputs)
@@ -164,7 +164,7 @@ func (w *world) nothingLeft() {
 	assert.Empty(w.t, w.oz.Secrets())
 }
 
-// ask sends Oz a request of somebody else's.
+// ask sends Oz a request from somebody else.
 func (w *world) ask(method, path, body string) {
 	w.t.Helper()
 	request, err := http.NewRequest(method, w.oz.URL()+"/api/v1"+path, strings.NewReader(body))
@@ -179,7 +179,7 @@ func (w *world) ask(method, path, body string) {
 	require.Equal(w.t, http.StatusOK, answer.StatusCode, "%s", content)
 }
 
-// begins starts a run of somebody else's in an environment.
+// begins starts a run of somebody else in an environment.
 func (w *world) begins(environment string, behaviour warpsim.Behaviour) warpsim.Run {
 	w.t.Helper()
 	w.oz.Behave(behaviour)
@@ -193,7 +193,7 @@ func (w *world) ends() {
 	w.ask(http.MethodPost, "/agent/runs/"+w.lastRun().ID+"/cancel", "")
 }
 
-// scheduleOf is a schedule of somebody else's, as JSON.
+// scheduleOf returns a schedule of somebody else, as JSON.
 func scheduleOf(name, environment string, secrets ...string) string {
 	refs := make([]string, len(secrets))
 	for i, secret := range secrets {
@@ -266,14 +266,14 @@ func TestDestroyTakesTheSecretWhereItIsAskedTo(t *testing.T) {
 		assert.Equal(t, "keep", w.destroys(w.removal(nil)).outputs["secret_change"])
 		late := w.must(w.whole())
 		assert.Equal(t, "keep", late.outputs["environment_change"])
-		assert.Equal(t, "delete", late.outputs["secret_change"], "of a secret that nothing uses any more")
+		assert.Equal(t, "delete", late.outputs["secret_change"], "nothing uses the secret any more")
 		assert.Equal(t, "true", late.outputs["changed"])
 		w.nothingLeft()
 		w.isGone(w.whole())
 	})
 }
 
-// TestDestroyFindsTheSecret with which the environment clones, and takes no other.
+// TestDestroyFindsTheSecret: the one with which the environment clones, and no other.
 func TestDestroyFindsTheSecret(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -295,7 +295,7 @@ func TestDestroyFindsTheSecret(t *testing.T) {
 	})
 }
 
-// TestDestroyKnowsItsOwnWhereTheListLostTheSecret: our commands tell it.
+// TestDestroyKnowsItsOwnWhereTheListLostTheSecret: our commands name the secret.
 func TestDestroyKnowsItsOwnWhereTheListLostTheSecret(t *testing.T) {
 	t.Parallel()
 	for name, changes := range map[string]map[string]string{"the repository": nil, "the name": {"repo_url": "", "environment_name": "acme-sample"}} {
@@ -352,7 +352,7 @@ func TestDestroyOfNothing(t *testing.T) {
 	})
 }
 
-// clones is an environment of this name that clones with the secret.
+// clones returns an environment of this name that clones with the secret.
 func clones(name string) string {
 	return fmt.Sprintf(`{"name":%q,"setup_commands":["git clone https://x:$BITBUCKET_API_TOKEN@bitbucket.org/acme/sample.git"],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`, name)
 }
@@ -415,7 +415,7 @@ func TestDestroyRefusesWhatIsInUse(t *testing.T) {
 					assert.Contains(t, r.log, word)
 				}
 				assert.Empty(t, w.oz.Environments())
-				assert.Len(t, w.oz.Schedules(), theirs, "of others none is deleted")
+				assert.Len(t, w.oz.Schedules(), theirs, "no schedule of others is deleted")
 				w.isGone(with(w.whole(), "force", "true"))
 				if runs := w.oz.Runs(); len(runs) > 0 && runs[len(runs)-1].Going() {
 					w.ends()
@@ -497,8 +497,8 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 	}
 }
 
-// TestDestroyGoesOnWithWhatItCanAsk: most plans have no factories, and one of two ways to
-// ask for integrations is enough.
+// TestDestroyGoesOnWithWhatItCanAsk: most of Warp's plans have no factories, and one of two
+// ways to ask for integrations is enough.
 func TestDestroyGoesOnWithWhatItCanAsk(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -588,7 +588,7 @@ func TestDestroyStopsWhatBeginsMeanwhile(t *testing.T) {
 	}
 }
 
-// TestDestroyLooksOnceMore, and says what it has paused when it cannot.
+// TestDestroyLooksOnceMore: when it cannot, it says what it has paused.
 func TestDestroyLooksOnceMore(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -606,13 +606,13 @@ func TestDestroyLooksOnceMore(t *testing.T) {
 	})
 }
 
-// marked is a schedule as this program makes it, as JSON.
+// marked returns a schedule as this program makes it, as JSON.
 func marked(environment string) string {
 	return fmt.Sprintf(`{"name":"acme-sample","cron_schedule":"0 5 * * *","prompt":"Work.","agent_config":{"environment_id":%q},"metadata":{"managed_by":"oz-bitbucket","oz-bitbucket.environment":%q}}`, environment, environment)
 }
 
-// TestDestroyTakesEachScheduleOfOurs, of which there should be one, and leaves none that
-// another job has made meanwhile: without its environment nobody would find it.
+// TestDestroyTakesEachScheduleOfOurs: there should be one, but another job may have made more
+// meanwhile, and without their environment they could not be found.
 func TestDestroyTakesEachScheduleOfOurs(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]bool{"before": false, "meanwhile": true} {
@@ -628,7 +628,7 @@ func TestDestroyTakesEachScheduleOfOurs(t *testing.T) {
 				if !meanwhile {
 					assert.Equal(t, 0, first.code, first.log)
 				}
-				if first.code != 0 { // it may refuse, and the next one goes on
+				if first.code != 0 { // it may refuse, and the next one continues
 					w.must(w.whole())
 				}
 				w.nothingLeft()
@@ -638,8 +638,7 @@ func TestDestroyTakesEachScheduleOfOurs(t *testing.T) {
 	}
 }
 
-// TestTwoDestroysAtTheSameTime: what the other one has deleted is gone, which is all that
-// was wanted.
+// TestTwoDestroysAtTheSameTime: what the other one has deleted is not an error.
 func TestTwoDestroysAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	for _, operation := range removals {
@@ -711,7 +710,7 @@ func TestDestroyKeepsASecretThatOthersRead(t *testing.T) {
 	}
 }
 
-// TestDestroyComparesOwners and not only names.
+// TestDestroyComparesOwners: not only names.
 func TestDestroyComparesOwners(t *testing.T) {
 	t.Parallel()
 	const secret = "BITBUCKET_API_TOKEN"
@@ -866,8 +865,8 @@ func TestAForcedDestroyKeepsASecretWhoseReadersNobodyKnows(t *testing.T) {
 	})
 }
 
-// TestDestroyLeavesASecretThatTheProgramHasNotWritten, in the second run: the first one took
-// the name from the environment.
+// TestDestroyLeavesASecretThatTheProgramHasNotWritten: the first run finds the secret's name in
+// the environment. Later runs have no environment, and the default name is somebody else's.
 func TestDestroyLeavesASecretThatTheProgramHasNotWritten(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -883,7 +882,7 @@ func TestDestroyLeavesASecretThatTheProgramHasNotWritten(t *testing.T) {
 	})
 }
 
-// TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository than the inputs name.
+// TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository: another than the inputs name.
 func TestDestroyRefusesAnEnvironmentThatClonesAnotherRepository(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -906,7 +905,7 @@ func TestDestroyRefusesAScheduleOfAPerson(t *testing.T) {
 	})
 }
 
-// TestDestroyTakesTheScheduleOfAnEnvironmentThatIsGone, which somebody deleted by hand.
+// TestDestroyTakesTheScheduleOfAnEnvironmentThatIsGone: somebody deleted the environment.
 func TestDestroyTakesTheScheduleOfAnEnvironmentThatIsGone(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -969,7 +968,7 @@ func TestDestroySurvivesLostAnswers(t *testing.T) {
 	}
 }
 
-// TestDestroyThatIsRefusedSaysHowFarItGot, and the next run goes on from there.
+// TestDestroyThatIsRefusedSaysHowFarItGot: the next run continues from there.
 func TestDestroyThatIsRefusedSaysHowFarItGot(t *testing.T) {
 	t.Parallel()
 	schedule, environment := `schedule "acme-sample" (%[1]s)`, `environment "acme-sample" (%[2]s)`
@@ -1039,7 +1038,7 @@ func (w *world) terminate(at fault.Fault, inputs map[string]string) result {
 	at.Do = func() {
 		<-started
 		_ = j.command.Process.Signal(syscall.SIGTERM)
-		time.Sleep(pauseForTheTest / 10) // until it has been taken
+		time.Sleep(pauseForTheTest / 10) // until the signal has been received
 	}
 	w.oz.Script.Add(at)
 	require.NoError(w.t, j.command.Start())
@@ -1090,7 +1089,7 @@ func TestDryRunOfADestroy(t *testing.T) {
 			w.leavesAlone(4, with(inputs, "detailed_exitcode", "true"))
 		}
 		w.oz.AddIntegration(environment.UID, "slack")
-		assert.Contains(t, w.leavesAlone(1, inputs).log, "slack", "a dry run is refused as the run would be")
+		assert.Contains(t, w.leavesAlone(1, inputs).log, "slack", "a dry run is refused like the run itself")
 		w.oz.RemoveIntegration("slack")
 		w.destroys(w.whole())
 		w.isGone(inputs)
@@ -1150,7 +1149,7 @@ func TestDryRunOfAnApplyIsAPlan(t *testing.T) {
 	})
 }
 
-// TestInputsOfTestAndDestroyThatAreWrong send no request.
+// TestInputsOfTestAndDestroyThatAreWrong: the job sends no request.
 func TestInputsOfTestAndDestroyThatAreWrong(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

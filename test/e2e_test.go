@@ -15,8 +15,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// keeps runs the same job again: it must rotate the secret, keep the
-// environment and leave one of each.
+// keeps runs the same job again. It must rotate the secret and keep the environment, and
+// there must be one of each.
 func (w *world) keeps(inputs map[string]string) {
 	w.t.Helper()
 	before := w.onlyEnvironment()
@@ -114,7 +114,7 @@ func TestPlanWritesNothing(t *testing.T) {
 	})
 }
 
-// TestUserCommandsRunInsideTheRepository: all of each, and in one session.
+// TestUserCommandsRunInsideTheRepository: the whole of each command, in one session.
 func TestUserCommandsRunInsideTheRepository(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -137,8 +137,8 @@ func TestUserCommandsRunInsideTheRepository(t *testing.T) {
 	})
 }
 
-// TestTheLoginGoesWithTheHelper: with the documented commands there is none, and
-// back again there is one.
+// TestTheLoginGoesWithTheHelper: the documented commands have no login. After a change back
+// to the helper there is one.
 func TestTheLoginGoesWithTheHelper(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -157,8 +157,7 @@ func TestTheLoginGoesWithTheHelper(t *testing.T) {
 	})
 }
 
-// TestAPlanIsInWords: nobody has to read a program to review a plan; whoever wants
-// to, can.
+// TestAPlanIsInWords: a plan describes generated commands, and the debug log shows them.
 func TestAPlanIsInWords(t *testing.T) {
 	t.Parallel()
 	for on, debug := range map[dialect]string{plain: "DEBUG=true", github: "RUNNER_DEBUG=1"} {

@@ -24,7 +24,7 @@ func (w *world) bitbucketRequests() map[string]int {
 	return counts
 }
 
-// TestWhenATokenEndsIsAskedOnce, of the user whom git's answers name.
+// TestWhenATokenEndsIsAskedOnce: for the user whom git's answers name.
 func TestWhenATokenEndsIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -42,8 +42,8 @@ func TestWhenATokenEndsIsAskedOnce(t *testing.T) {
 	})
 }
 
-// TestWhenANewTokenEndsIsAskedBesideItsPush in a rotation, where the list tells all that
-// there is to prove; and once, where an environment has changed since.
+// TestWhenANewTokenEndsIsAskedBesideItsPush: a rotation does so where the list shows all that
+// there is to prove. Where an environment has changed since, it still asks once.
 func TestWhenANewTokenEndsIsAskedBesideItsPush(t *testing.T) {
 	t.Parallel()
 	for _, changed := range []bool{false, true} {
@@ -77,8 +77,8 @@ func TestWhenANewTokenEndsIsAskedBesideItsPush(t *testing.T) {
 	}
 }
 
-// TestWhenATokenEndsIsAskedAfterAllProofs: here a question about pushes and one about the
-// record are each refused with 401, and the token has to be proved for another environment.
+// TestWhenATokenEndsIsAskedAfterAllProofs: the requests about pushes and about the record are
+// each refused with 401, and the token must still be proved for another environment.
 func TestWhenATokenEndsIsAskedAfterAllProofs(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

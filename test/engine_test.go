@@ -23,8 +23,7 @@ const (
 	buildBase = "oz-bitbucket-test/build"
 )
 
-// needs skips a test in words where something is not to be had, and fails it in
-// CI, where it has to be.
+// needs skips a test with a reason where something is missing. In CI it fails the test.
 func needs(t testing.TB, what string, there bool) {
 	t.Helper()
 	if !there && os.Getenv("CI") == "" {
@@ -42,7 +41,7 @@ func needsDocker(t testing.TB) {
 	needs(t, "BusyBox without shared libraries (Debian's busybox-static)", !strings.Contains(string(linked), "=>"))
 }
 
-// output runs a command to its success and returns what it printed on stdout.
+// output runs a command that must succeed and returns what it printed on stdout.
 func output(t testing.TB, command *exec.Cmd) string {
 	t.Helper()
 	var stderr strings.Builder
@@ -52,7 +51,7 @@ func output(t testing.TB, command *exec.Cmd) string {
 	return string(stdout)
 }
 
-// bases are the directories that test/bases.sh assembles, once.
+// bases returns the directories that test/bases.sh assembles. It runs once.
 var bases = sync.OnceValues(func() (string, error) {
 	directory := filepath.Join(filepath.Dir(binary), "bases")
 	command := exec.Command("sh", "test/bases.sh", directory)
@@ -90,17 +89,17 @@ func requireImage(t testing.TB) string {
 	return name
 }
 
-// found are the images that the engine had before the first container test, nil without one.
+// found are the images that the engine had before the first container test; nil when none ran.
 var found []string
 
-// listImages lists the IDs of all images, those without a name included.
+// listImages lists the IDs of all images, with or without a name.
 func listImages() []string {
 	ids, _ := exec.Command("docker", "image", "ls", "--all", "--quiet", "--no-trunc").Output()
 	return slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(ids)))))
 }
 
-// removeImages leaves the engine as it was found, and says which images are there that were
-// not. A build leaves nameless ones; ours are those that begin with the layer of a base.
+// removeImages removes the images that the tests made, and returns the new images that are
+// left. A build leaves nameless images; ours begin with the layer of a base.
 func removeImages() (left []string) {
 	if found == nil {
 		return nil
@@ -111,11 +110,11 @@ func removeImages() (left []string) {
 	}
 	ours := []string{firstLayer(runBase), firstLayer(buildBase)}
 	_ = exec.Command("docker", "image", "rm", "--force", testImage, actImage).Run()
-	for removed := true; removed; { // an image goes after those that are made of it
+	for removed := true; removed; { // an image can be removed after those that are made from it
 		removed, left = false, nil
 		for _, image := range listImages() {
 			switch layer := firstLayer(image); {
-			case slices.Contains(found, image) || layer == "": // gone with another one
+			case slices.Contains(found, image) || layer == "": // removed together with another one
 			case slices.Contains(ours, layer) && exec.Command("docker", "image", "rm", "--force", image).Run() == nil:
 				removed = true
 			default:
@@ -148,7 +147,7 @@ func copySources(directory string) error {
 	return os.WriteFile(path, []byte(swapped), 0o644)
 }
 
-// touchAll gives every file the same other time.
+// touchAll gives all files the same, other time.
 func touchAll(t *testing.T, directory string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {

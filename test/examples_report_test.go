@@ -13,13 +13,13 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// scanned is what Bitbucket's scanner looks at.
+// scanned matches the paths that Bitbucket's scanner reads.
 //
 // Source: https://confluence.atlassian.com/bitbucket/test-reporting-in-pipelines-939708543.html
 var scanned = regexp.MustCompile(`^(?:[^/]+/)?(?:surefire-reports|failsafe-reports|test-results|test-reports|TestResults)/[^/]+\.xml$`)
 
-// TestExamplesShowEachEnvironmentAsATest: on each host that has a page of tests, the report is
-// written where that page looks, also by a job that failed.
+// TestExamplesShowEachEnvironmentAsATest: on each host with a page of tests, also a failed job
+// writes the report where the host reads it.
 func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
 	t.Parallel()
 	t.Run("GitLab", func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
 		assert.Equal(t, "always", job.Artifacts.When)
 		assert.Equal(t, ".oz-bitbucket/oz.xml", job.Artifacts.Reports.Junit)
 		assert.Equal(t, job.Artifacts.Reports.Junit, job.Variables["REPORT_FILE"])
-		// gitlab-ci.yml includes the component, which TestComponentAgreesWithTheAction holds to the same.
+		// gitlab-ci.yml includes the component, for which TestComponentAgreesWithTheAction checks this.
 	})
 	t.Run("GitLab, a comment", func(t *testing.T) {
 		t.Parallel()
@@ -85,8 +85,8 @@ func TestExamplesShowEachEnvironmentAsATest(t *testing.T) {
 	})
 }
 
-// TestACommentShowsTheGraph: the summary as a file is what GitHub shows, and no line of it is a
-// quick action of GitLab, whatever an environment is called.
+// TestACommentShowsTheGraph: the summary as a file is what GitHub shows. No line of it is a
+// quick action of GitLab, whatever the name of an environment.
 //
 // Source: https://docs.gitlab.com/user/project/quick_actions/
 func TestACommentShowsTheGraph(t *testing.T) {

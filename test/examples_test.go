@@ -20,12 +20,12 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// actionlint is the linter that .ci/run has, too.
+// actionlint is the linter that .ci/run uses too.
 const actionlint = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 const examples = "../.github/examples/"
 
-// readFiles reads what matches the patterns, by path.
+// readFiles reads the files that match the patterns, by path.
 func readFiles(t *testing.T, patterns ...string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -84,8 +84,8 @@ func TestWorkflowsAreBoundedAndPinned(t *testing.T) {
 	}
 }
 
-// TestExamplesForGitHubFitTheAction lets actionlint hold them against action.yml,
-// which it does for an action of the same repository.
+// TestExamplesForGitHubFitTheAction lets actionlint compare them with action.yml, as it does
+// for an action of the same repository.
 func TestExamplesForGitHubFitTheAction(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -98,7 +98,7 @@ func TestExamplesForGitHubFitTheAction(t *testing.T) {
 		assert.Contains(t, text, ourselves, path)
 		require.NoError(t, os.WriteFile(filepath.Join(workflows, filepath.Base(path)), []byte(strings.ReplaceAll(text, ourselves, "./")), 0o644))
 	}
-	// actionlint looks for the entrypoint, which is in the image, beside action.yml.
+	// actionlint expects the entrypoint, which is in the image, in the directory of action.yml.
 	entrypoint := filepath.Join(directory, readAction(t, "../action.yml").Runs.Entrypoint)
 	require.NoError(t, os.MkdirAll(filepath.Dir(entrypoint), 0o755))
 	require.NoError(t, os.WriteFile(entrypoint, nil, 0o755))
@@ -223,9 +223,9 @@ func TestRotationExampleRotates(t *testing.T) {
 	w.requireClean()
 }
 
-// TestScriptsAreNotPutTogether: what a host would write into a script before its
-// shell reads it (GitHub's ${{ }}, GitLab's $[[ ]], Azure's $(a.b)) is handed over
-// as a variable instead. There is no exception.
+// TestScriptsAreNotPutTogether: no script has an expression that a host replaces before the
+// shell reads it (GitHub's ${{ }}, GitLab's $[[ ]], Azure's $(a.b)). Values come as variables.
+// There is no exception.
 func TestScriptsAreNotPutTogether(t *testing.T) {
 	t.Parallel()
 	documents := readFiles(t, "../.github/*/*.y*ml", "../.github/*.yml", "../action.yml", "../pipe.yml", "../templates/*.yml")
@@ -262,8 +262,8 @@ func TestScriptsAreNotPutTogether(t *testing.T) {
 
 var putIn = regexp.MustCompile(`\$\{\{|\$\[\[|\$\([A-Za-z]+\.[\w.]+\)`)
 
-// scriptsOf lists the texts that a host gives to a shell, or to a language such as
-// that of actions/github-script.
+// scriptsOf lists the texts that a host runs in a shell, or in a language such as that of
+// actions/github-script.
 func scriptsOf(node *yaml.Node) []string {
 	var scripts []string
 	for i, child := range node.Content {
@@ -333,8 +333,8 @@ func cronJobPod(t *testing.T) pod {
 	return file.Spec.JobTemplate.Spec.Template.Spec
 }
 
-// TestCronJobKeepsItsSecretToItself: with fsGroup, Kubernetes gives the files to
-// that group and lets it read them.
+// TestCronJobKeepsItsSecretToItself: Kubernetes gives the files to the group fsGroup and lets
+// it read them.
 //
 // Source: SetVolumeOwnership in kubernetes/pkg/volume/volume_linux.go.
 func TestCronJobKeepsItsSecretToItself(t *testing.T) {
@@ -398,8 +398,8 @@ func TestExamplesAreValid(t *testing.T) {
 	assert.Greater(t, steps, 8)
 }
 
-// TestExamplesRunInAnyRepository: a setup command that fits one kind of repository is in a
-// comment, because a command that fails once is kept.
+// TestExamplesRunInAnyRepository: a setup command for one kind of repository is in a comment,
+// because a stored command that fails is kept.
 func TestExamplesRunInAnyRepository(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../.github/examples/*")
@@ -415,7 +415,7 @@ func TestExamplesRunInAnyRepository(t *testing.T) {
 	}
 }
 
-// TestThePipesPageIsInTheOfficialOrder that Atlassian's guide for pipes gives a README.
+// TestThePipesPageIsInTheOfficialOrder: that of Atlassian's guide for a pipe's README.
 func TestThePipesPageIsInTheOfficialOrder(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/bitbucket.md")

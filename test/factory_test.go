@@ -34,8 +34,8 @@ func contentOf(t *testing.T, parts ...string) string {
 	return string(content)
 }
 
-// asYAML is an ID as the program writes it: what begins with a digit could be read as a
-// number, and has quotes.
+// asYAML returns an ID as the program writes it. One that begins with a digit could be read
+// as a number, so it has quotes.
 func asYAML(id string) string {
 	if id[0] >= '0' && id[0] <= '9' {
 		return "'" + id + "'"
@@ -43,7 +43,7 @@ func asYAML(id string) string {
 	return id
 }
 
-// wiredInto is theFactory with the secret and an environment.
+// wiredInto returns theFactory with the secret and an environment.
 func wiredInto(id string) string {
 	return strings.NewReplacer("[NPM_TOKEN]", "[NPM_TOKEN, BITBUCKET_API_TOKEN]", "model: auto\r\n", "model: auto\r\n  environmentId: "+asYAML(id)+"\r\n").Replace(theFactory)
 }
@@ -74,7 +74,7 @@ func TestAFactoryIsWired(t *testing.T) {
 		assert.Equal(t, os.FileMode(0o640), about.Mode())
 		left, err := os.ReadDir(folder)
 		require.NoError(t, err)
-		assert.Len(t, left, 2, "nothing is left beside it")
+		assert.Len(t, left, 2, "no temporary file is left")
 
 		for _, mode := range []string{"apply", "plan"} {
 			r = w.must(inputs(mode))
@@ -140,7 +140,7 @@ func TestATokenThatDoesNotServeIsNotStoredForARunner(t *testing.T) {
 	w.requireNothingWritten()
 }
 
-// TestADefinitionThatCannotBeWired ends the job before anything is written to Oz.
+// TestADefinitionThatCannotBeWired: the job ends before anything is written to Oz.
 func TestADefinitionThatCannotBeWired(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -201,7 +201,7 @@ func write(name, content string) func(*testing.T, string) {
 	}
 }
 
-// link puts what is there elsewhere, and a link in its place.
+// link moves a file elsewhere and puts a link in its place.
 func linked(name string) func(*testing.T, string) {
 	return func(t *testing.T, folder string) {
 		elsewhere := filepath.Join(t.TempDir(), "elsewhere")

@@ -21,7 +21,7 @@ func verdictsOf(list []entry) []string {
 	return column(list, func(e entry) string { return e.Verdict })
 }
 
-// valueOf is what a secret of the team holds, empty where there is none.
+// valueOf returns the value of a secret of the team; "" when there is none.
 func (w *world) valueOf(name string) string {
 	for _, secret := range w.oz.Secrets() {
 		if secret.Owner == team && secret.Name == name {
@@ -42,7 +42,7 @@ func (w *world) requireNoTwins(n int) {
 	assert.Len(w.t, w.oz.Environments(), n)
 }
 
-// TestChangedOfAFleetWhoseFirstSecretFailed: what the others did is a change all the same.
+// TestChangedOfAFleetWhoseFirstSecretFailed: the others' changes still count.
 func TestChangedOfAFleetWhoseFirstSecretFailed(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -61,7 +61,7 @@ func TestChangedOfAFleetWhoseFirstSecretFailed(t *testing.T) {
 }
 
 // TestAFailedEntryWhoseEnvironmentReadsTheSecretIsProvedToo: the entry fails for a reason of
-// its own, and its environment goes on with what it has. The new token has to serve that.
+// its own, and its environment stays as it is. The new token must serve that environment.
 func TestAFailedEntryWhoseEnvironmentReadsTheSecretIsProvedToo(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -75,7 +75,7 @@ func TestAFailedEntryWhoseEnvironmentReadsTheSecretIsProvedToo(t *testing.T) {
 		}
 		w.oz.AddEnvironment(team, `{"name":"taken"}`)
 		w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken, Repositories: []string{"acme/web", "acme/shop"}})
-		for _, repository := range []string{"api", "shop"} { // what it clones, and what it shall clone
+		for _, repository := range []string{"api", "shop"} { // what it clones, and what the entry asks for
 			renamed := fmt.Sprintf(`
 environments:
   - repo_url: https://bitbucket.org/acme/web.git
@@ -90,7 +90,7 @@ environments:
 	})
 }
 
-// TestTwoEntriesThatAreOneEnvironmentAtOz: one gives its ID, the other its name.
+// TestTwoEntriesThatAreOneEnvironmentAtOz: one entry gives its ID, the other its name.
 func TestTwoEntriesThatAreOneEnvironmentAtOz(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []string{"BITBUCKET_API_TOKEN", "OTHER_TOKEN"} {
@@ -120,7 +120,8 @@ environments:
 	}
 }
 
-// TestARotationOfAFleetProvesWhatAnyEntryWants: entries that share a secret need not agree.
+// TestARotationOfAFleetProvesWhatAnyEntryWants: entries that share a secret may ask for
+// different things.
 func TestARotationOfAFleetProvesWhatAnyEntryWants(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"verify_token: false", "on_shared_secret: warn"} {
@@ -188,7 +189,7 @@ environments:
 	})
 }
 
-// TestABadTokenIsPresentedTwiceAtMost: in the whole job, whatever the entries and secrets.
+// TestABadTokenIsPresentedTwiceAtMost: in the whole job, with any entries and secrets.
 func TestABadTokenIsPresentedTwiceAtMost(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"apply", "plan", "rotate", "test"} {
@@ -267,8 +268,8 @@ func TestTwoJobsOverOneManifestMakeEachEnvironmentOnce(t *testing.T) {
 	})
 }
 
-// stoppedAt runs a job that gets a signal after so many creates of environments. It has
-// ended by itself unless it was killed.
+// stoppedAt runs a job that gets a signal after so many creates of environments. ended is
+// false when the signal killed it.
 func (w *world) stoppedAt(inputs map[string]string, creates int, signal syscall.Signal) (r result, ended bool) {
 	w.t.Helper()
 	reached, release := make(chan bool), make(chan bool)
@@ -288,7 +289,8 @@ func (w *world) stoppedAt(inputs map[string]string, creates int, signal syscall.
 	return j.wait(), true
 }
 
-// TestAFleetThatIsStoppedIsTakenUpAgain: in the middle of the environments.
+// TestAFleetThatIsStoppedIsTakenUpAgain: it is stopped in the middle of the environments, and
+// the next job does the rest.
 func TestAFleetThatIsStoppedIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
@@ -325,7 +327,7 @@ func TestAManifestOfOneEntryIsThatEntryAlone(t *testing.T) {
 	})
 }
 
-// TestShardsTogetherAreTheWhole and write no secret twice.
+// TestShardsTogetherAreTheWhole: and no secret is written twice.
 func TestShardsTogetherAreTheWhole(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -365,7 +367,7 @@ func TestOneExpiringTokenOfSeveral(t *testing.T) {
 		broken := strings.Replace(text, "acme/api.git", "acme/gone.git", 1)
 		r = w.run(w.manifest(broken, map[string]string{"smoke_test": "false", "fail_on_expiry": "true"}))
 		assert.Equal(t, 1, r.code, r.log)
-		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`, "beside what failed")
+		assert.Contains(t, r.log, `the token in secret "SHOP_TOKEN" expired`, "in addition to the failure")
 
 		w.oz.Behave(warpsim.Behaviour{State: "FAILED"})
 		r = w.run(w.manifest(strings.Replace(text, "setup_commands: [test -f README.md]", "smoke_test: false", 1), map[string]string{"fail_on_expiry": "true"}))
@@ -375,7 +377,7 @@ func TestOneExpiringTokenOfSeveral(t *testing.T) {
 	})
 }
 
-// TestAJobStartsNoMoreAgentsThanItMay, in no mode.
+// TestAJobStartsNoMoreAgentsThanItMay: in every mode.
 func TestAJobStartsNoMoreAgentsThanItMay(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"apply", "rotate", "test"} {
@@ -399,7 +401,7 @@ func TestAJobStartsNoMoreAgentsThanItMay(t *testing.T) {
 }
 
 // TestAMixedFleet has both flavors, a team by its name and its UID, a personal secret, twin
-// environments, and a secret that an environment outside of the file reads.
+// environments, and a secret that an environment outside the file reads.
 func TestAMixedFleet(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -447,7 +449,7 @@ environments:
 	})
 }
 
-// TestARotationOfAFleetWhoseSecretIsNotThere names the entries all the same.
+// TestARotationOfAFleetWhoseSecretIsNotThere: the outputs still name the entries.
 func TestARotationOfAFleetWhoseSecretIsNotThere(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -463,7 +465,7 @@ func TestARotationOfAFleetWhoseSecretIsNotThere(t *testing.T) {
 	})
 }
 
-// TestAFleetMintsATokenForEachSecret on Data Center.
+// TestAFleetMintsATokenForEachSecret: on Data Center.
 func TestAFleetMintsATokenForEachSecret(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -512,8 +514,8 @@ func TestTheSecretOfAFleetGoesWithItsLastEnvironment(t *testing.T) {
 	})
 }
 
-// TestARollBackTouchesNoOtherSecret: the second secret's environment does not clone with
-// the new token, though its proof passed.
+// TestARollBackTouchesNoOtherSecret: the second secret's environment cannot clone with the
+// new token, though the token's proof passed.
 func TestARollBackTouchesNoOtherSecret(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -524,7 +526,7 @@ func TestARollBackTouchesNoOtherSecret(t *testing.T) {
 		w.oz.Behave(warpsim.Behaviour{}, warpsim.Behaviour{State: "FAILED", ErrorCode: "environment_setup_failed"}, warpsim.Behaviour{})
 		r := w.run(w.manifest(text, map[string]string{"mode": "rotate", "bitbucket_token": nextToken, "previous_token": cloudToken, "environment_name": "acme-web\nacme-api"}))
 		assert.Equal(t, 3, r.code, r.log)
-		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == nextToken, "it passed")
+		assert.True(t, w.valueOf("BITBUCKET_API_TOKEN") == nextToken, "its smoke test passed")
 		assert.True(t, w.valueOf("API_TOKEN") == cloudToken, "it is rolled back: %s", r.log)
 		assert.Equal(t, []string{"acme-web", "acme-api"}, namesOf(r.environments(t)))
 		assert.Equal(t, "passed", r.environments(t)[0].Verdict)
@@ -533,8 +535,8 @@ func TestARollBackTouchesNoOtherSecret(t *testing.T) {
 	})
 }
 
-// TestEntriesThatRenameAndThatNameABranch: one environment by its ID under a new name, one
-// whose branch is not there, one with what it reads in the list of the job.
+// TestEntriesThatRenameAndThatNameABranch: one environment is named by its ID and renamed, one
+// has a branch that does not exist, and one has further secrets.
 func TestEntriesThatRenameAndThatNameABranch(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -566,7 +568,7 @@ environments:
 	})
 }
 
-// TestARotationOfAFleetThatIsStopped leaves each secret whole, and begins no other.
+// TestARotationOfAFleetThatIsStopped: each secret stays usable, and no other one is begun.
 func TestARotationOfAFleetThatIsStopped(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -596,7 +598,7 @@ func TestARotationOfAFleetThatIsStopped(t *testing.T) {
 	})
 }
 
-// TestOnSharedSecretInAMix: only where every entry of the secret wants a warning it is one.
+// TestOnSharedSecretInAMix: it is a warning only where every entry of the secret asks for one.
 func TestOnSharedSecretInAMix(t *testing.T) {
 	t.Parallel()
 	for _, second := range []string{"warn", "fail"} {
@@ -629,7 +631,7 @@ environments:
 	}
 }
 
-// TestATestOfAFleetWithoutOneEnvironment says so and tests the others.
+// TestATestOfAFleetWithoutOneEnvironment: the job reports it and tests the others.
 func TestATestOfAFleetWithoutOneEnvironment(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -648,8 +650,8 @@ func TestATestOfAFleetWithoutOneEnvironment(t *testing.T) {
 	})
 }
 
-// TestEntriesThatReadTheSecretOfAnother: the job is no stranger to itself. The environments
-// that come to read the second secret are its own.
+// TestEntriesThatReadTheSecretOfAnother: the environments that begin to read the second secret
+// are the job's own, and the job must not take them for somebody else's.
 func TestEntriesThatReadTheSecretOfAnother(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{Latency: 20 * time.Millisecond}, func(t *testing.T, w *world) {
@@ -670,7 +672,7 @@ environments:
 	})
 }
 
-// TestAScheduleOfAFleetThatFails is the failure of its entry, and the others go on.
+// TestAScheduleOfAFleetThatFails: its entry fails, and the others go on.
 func TestAScheduleOfAFleetThatFails(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -696,7 +698,7 @@ environments:
 	})
 }
 
-// TestWhatIsNotWrittenIsNotPlanned: a token that is refused rotates no secret.
+// TestWhatIsNotWrittenIsNotPlanned: with a refused token the plan rotates no secret.
 func TestWhatIsNotWrittenIsNotPlanned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -710,8 +712,8 @@ func TestWhatIsNotWrittenIsNotPlanned(t *testing.T) {
 	assert.Contains(t, r.log, "2 unchanged, 1 failed, 1 secret to rotate")
 }
 
-// TestWhatAnEntryWantsOfATokenThatOthersGiveToo: each with a secret of its own, which is not
-// written where the token does not do what the entry asks for.
+// TestWhatAnEntryWantsOfATokenThatOthersGiveToo: entries give the same token, each for a
+// secret of its own. A secret is not written when the token cannot do what its entry requires.
 func TestWhatAnEntryWantsOfATokenThatOthersGiveToo(t *testing.T) {
 	t.Parallel()
 	for key, message := range map[string]string{"require_write: true": "push", "branch: nowhere": "no branch or tag"} {
@@ -735,7 +737,7 @@ environments:
 	}
 }
 
-// TestALostScheduleOfAFleetIsMadeOnce: it is looked for among those of that moment.
+// TestALostScheduleOfAFleetIsMadeOnce: the job looks for it among the current schedules.
 func TestALostScheduleOfAFleetIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

@@ -35,7 +35,7 @@ func (w *world) repositories(slugs ...string) {
 	}
 }
 
-// entry is one element of the output environments.
+// entry is an element of the output environments.
 type entry struct{ ID, Name, Change, Verdict, Error string }
 
 func (r result) environments(t *testing.T) []entry {
@@ -45,7 +45,7 @@ func (r result) environments(t *testing.T) []entry {
 	return list
 }
 
-// column is one value of each entry.
+// column returns one value of each entry.
 func column(list []entry, of func(entry) string) []string {
 	texts := make([]string, len(list))
 	for i, e := range list {
@@ -72,7 +72,7 @@ environments:
     bitbucket_token_variable: SHOP_BITBUCKET_TOKEN
 `
 
-// fleet is a world with the repositories of threeEntries and the token of the third.
+// fleet adds the repositories of threeEntries and the token of the third to a world.
 func fleet(w *world) {
 	w.repositories("web", "api", "shop")
 	w.bitbucket.AddToken(bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken})
@@ -108,7 +108,7 @@ func TestAFleetIsApplied(t *testing.T) {
 		list = r.environments(t)
 		assert.Equal(t, []string{"keep", "keep", "keep"}, changesOf(list))
 		assert.Equal(t, "false", r.outputs["changed"])
-		assert.Equal(t, []string{"passed", "skipped", "passed"}, column(list, func(e entry) string { return e.Verdict }), "one for each secret that was written")
+		assert.Equal(t, []string{"passed", "skipped", "passed"}, column(list, func(e entry) string { return e.Verdict }), "one test for each secret that was written")
 		require.Len(t, w.oz.Environments(), 3)
 		assert.Contains(t, r.log, "3 unchanged, 2 secrets to rotate")
 	})
@@ -131,11 +131,11 @@ func TestAPlanOfAFleetWritesNothing(t *testing.T) {
 		assert.Equal(t, 4, r.code, r.log)
 		assert.Equal(t, []string{"keep", "update", "keep"}, changesOf(r.environments(t)))
 		assert.Contains(t, r.log, "1 to update, 2 unchanged, 2 secrets to rotate")
-		assert.NotContains(t, r.log, `environment "shop"`, "what stays is counted")
+		assert.NotContains(t, r.log, `environment "shop"`, "unchanged environments are only counted")
 	})
 }
 
-// TestAnEntryThatFailsIsItsOwnFailure: its repository is not there. The others go on.
+// TestAnEntryThatFailsIsItsOwnFailure: its repository does not exist. The others go on.
 func TestAnEntryThatFailsIsItsOwnFailure(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -206,7 +206,7 @@ func TestAFleetIsRotatedTestedAndDestroyed(t *testing.T) {
 	})
 }
 
-// many is a manifest of n entries that share a secret.
+// many returns a manifest of n entries that share a secret.
 func (w *world) many(n int) string {
 	var text strings.Builder
 	text.WriteString("environments:\n")
@@ -218,8 +218,8 @@ func (w *world) many(n int) string {
 	return text.String()
 }
 
-// TestAFleetThroughFaults: answers that are lost, limits and outages in the middle. Nothing
-// is doubled and nothing is lost.
+// TestAFleetThroughFaults: lost answers, limits and outages in the middle. Nothing is made
+// twice or missing.
 func TestAFleetThroughFaults(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -233,7 +233,7 @@ func TestAFleetThroughFaults(t *testing.T) {
 	}
 	inputs := w.manifest(text, map[string]string{"smoke_test": "false"})
 	r := w.run(inputs)
-	for range 3 { // what failed is taken up again
+	for range 3 { // the next run does what failed
 		if r.code == 0 {
 			break
 		}
@@ -251,8 +251,8 @@ func TestAFleetThroughFaults(t *testing.T) {
 	w.requireClean()
 }
 
-// TestPartsMakeAWhole: each entry is worked on by one part, an empty part does nothing, and
-// each secret is written by one.
+// TestPartsMakeAWhole: one part works on each entry, one part writes each secret, and an empty
+// part does nothing.
 func TestPartsMakeAWhole(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -273,7 +273,7 @@ func TestPartsMakeAWhole(t *testing.T) {
 	})
 }
 
-// TestAManifestOfOneEntryIsThatEntry: the single outputs are filled.
+// TestAManifestOfOneEntryIsThatEntry: the single outputs are set.
 func TestAManifestOfOneEntryIsThatEntry(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
