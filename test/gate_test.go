@@ -13,8 +13,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestAFleetWaitsTogether: a server that asks one of many workers to wait is left alone by
-// all of them, and the job converges in one go.
+// TestAFleetWaitsTogether: when a server asks one of many workers to wait, all of them wait,
+// and one run of the job is enough.
 func TestAFleetWaitsTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -35,7 +35,7 @@ func TestAFleetWaitsTogether(t *testing.T) {
 	require.Len(t, creations, 13, "one is sent twice")
 	refused := creations[2]
 	for _, request := range w.oz.Journal.All() {
-		after := request.At.Sub(refused) // what was under way arrives within the first half
+		after := request.At.Sub(refused) // requests that were under way arrive within the first half
 		assert.False(t, after > 1500*time.Millisecond && after < 2900*time.Millisecond, "%s %s after the refusal", request.Operation, after)
 	}
 	assert.Equal(t, "false", w.must(inputs).outputs["changed"])

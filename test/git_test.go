@@ -16,7 +16,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// ofGit are the requests to git's addresses.
+// ofGit returns the requests to git's addresses.
 func ofGit(requests []fault.Request) []fault.Request {
 	var found []fault.Request
 	for _, request := range requests {
@@ -28,8 +28,8 @@ func ofGit(requests []fault.Request) []fault.Request {
 	return found
 }
 
-// TestTheProofSpeaksAsGitSpeaks asks a server with real git, and then with the program: the requests that
-// present the token have the same headers. The server shows its web site to whoever is not git.
+// TestTheProofSpeaksAsGitSpeaks asks a server with real git, and then with the program. The requests
+// that present the token have the same headers. Other clients get the server's web site.
 func TestTheProofSpeaksAsGitSpeaks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -54,7 +54,7 @@ func TestTheProofSpeaksAsGitSpeaks(t *testing.T) {
 	w.must(w.inputs(map[string]string{"mode": "plan"}))
 	ours := asked()
 	for operation, header := range real {
-		// A compression that is not needed, and the name, which is compared below.
+		// A compression that is not needed, and the client's name, which is compared below.
 		for _, name := range []string{"Accept-Encoding", "User-Agent", "Content-Length"} {
 			header.Del(name)
 			ours[operation].Del(name)
@@ -78,7 +78,7 @@ func TestTheNameOfEachRequest(t *testing.T) {
 			switch request.Operation {
 			case bitbucketsim.UploadPackRefs, bitbucketsim.ReceivePackRefs, bitbucketsim.UploadPack:
 				assert.True(t, asGit || strings.HasPrefix(request.Header.Get("User-Agent"), "git/2") && !strings.Contains(request.Header.Get("User-Agent"), "oz"), request.Header.Get("User-Agent"))
-			case bitbucketsim.Connect: // has no credential, and nobody's name
+			case bitbucketsim.Connect: // has no credential and no client's name
 			default:
 				assert.Regexp(t, `^oz-bitbucket/`, request.Header.Get("User-Agent"), request.Operation)
 			}
@@ -86,13 +86,13 @@ func TestTheNameOfEachRequest(t *testing.T) {
 	})
 }
 
-// TestARepositoryOfManyRefs costs no more than another, and one behind a server of old still works.
+// TestARepositoryOfManyRefs costs no more than another. With an old server it still works.
 func TestARepositoryOfManyRefs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name        string
 		version0    bool
-		least, most int64 // bytes where the branch is not there
+		least, most int64 // bytes when the branch does not exist
 	}{
 		{"version 2", false, 1, 4 << 10},
 		{"version 0", true, 4 << 20, 64 << 20},

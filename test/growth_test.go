@@ -17,7 +17,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// entries is a manifest of n entries on Cloud, acme/r0000 and so on. Every tenth has a
+// entries returns a manifest of n entries on Cloud, acme/r0000 and so on. Every tenth has a
 // secret of its own.
 func entries(n int) string {
 	var text strings.Builder
@@ -40,12 +40,12 @@ func (w *world) copies(n int) {
 	w.cloud.AddCopies(slugs...)
 }
 
-// unproved is a manifest of n entries whose repositories are not checked.
+// unproved returns a manifest of n entries whose repositories are not checked.
 func unproved(n int) string {
 	return strings.Replace(entries(n), "defaults:\n", "defaults:\n  verify_token: false\n", 1)
 }
 
-// requests counts what Oz was asked since the last reset, by operation.
+// requests counts the requests to Oz since the last reset, by operation.
 func (w *world) requests() map[string]int {
 	counts := map[string]int{}
 	for _, request := range w.oz.Journal.All() {
@@ -54,8 +54,8 @@ func (w *world) requests() map[string]int {
 	return counts
 }
 
-// TestAFleetThatDidNotChange costs no more requests to Oz than the law allows, and proves
-// each repository once.
+// TestAFleetThatDidNotChange: the job sends Oz no more requests than the specification allows,
+// and proves each repository once.
 func TestAFleetThatDidNotChange(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 50, 500} {
@@ -111,7 +111,7 @@ func TestAFleetOnDataCenter(t *testing.T) {
 	}
 	r := w.must(w.manifest(text.String(), map[string]string{"smoke_test": "false", "bitbucket_token": knowing}))
 	assert.Equal(t, slices.Repeat([]string{"create"}, 200), changesOf(r.environments(t)))
-	assert.Less(t, count(bitbucketsim.UploadPackRefs, bitbucketsim.ReceivePackRefs), 6, "of the first")
+	assert.Less(t, count(bitbucketsim.UploadPackRefs, bitbucketsim.ReceivePackRefs), 6, "for the first repository only")
 	assert.Equal(t, 1, count(bitbucketsim.PermittedRepositories))
 	assert.Positive(t, count(bitbucketsim.GetAccessToken, bitbucketsim.FindUsers), "when the token ends")
 	assert.LessOrEqual(t, count(bitbucketsim.GetAccessToken, bitbucketsim.FindUsers), 4)
@@ -128,9 +128,8 @@ func TestAFleetOnDataCenter(t *testing.T) {
 	assert.Contains(t, list[200].Error, "missing.git")
 }
 
-// TestFiveHundredEntries go through everything that can happen to a night's job: it is
-// killed, it is told to stop, answers are lost, Oz asks it to wait. Nothing is doubled,
-// nothing is lost, and what belongs to others keeps every byte.
+// TestFiveHundredEntries: a job is killed, it is told to stop, answers are lost, and Oz asks it
+// to wait. Nothing is made twice or missing, and what belongs to others does not change.
 func TestFiveHundredEntries(t *testing.T) {
 	t.Parallel()
 	const n = 500
@@ -189,7 +188,7 @@ func TestFiveHundredEntries(t *testing.T) {
 	}
 	assert.Equal(t, len(drifted), updated)
 	assert.Equal(t, len(drifted), w.requests()["UpdateGenericStringObject"])
-	assert.Equal(t, 1, w.requests()["GetCloudObjects"], "only what differs is read")
+	assert.Equal(t, 1, w.requests()["GetCloudObjects"], "only environments that differ are read")
 	assert.Zero(t, w.requests()["GetCloudObject"])
 	requireForeign()
 

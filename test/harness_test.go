@@ -50,8 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// The credentials of every world. Both hold a marker that must not show up
-// anywhere else.
+// The credentials of every world. Both hold a marker that must not appear anywhere else.
 const (
 	apiKey     = "wk-MARKER-key-5d1c0a7be2"
 	serviceKey = "wk-MARKER-service-77aa10"
@@ -68,9 +67,9 @@ var (
 	rootsFile string
 )
 
-// roots is a file with the one authority that this machine trusts in these tests, which has signed nothing.
-// The real ones are more than a hundred, and to read them took a tenth of the time of all tests. In
-// containers the program reads them.
+// roots is a file with the only authority that this machine trusts in these tests. It has signed
+// nothing. The real authorities are more than a hundred, and reading them took a tenth of the time of
+// all tests. In containers the program reads the real ones.
 func roots(t testing.TB) string {
 	t.Helper()
 	rootsOnce.Do(func() {
@@ -87,19 +86,19 @@ type world struct {
 	bitbucket *bitbucketsim.Server
 	cloud, dc *bitbucketsim.Repository
 	home      string
-	environ   []string // of every process, after the rest
+	environ   []string // of every process, after its other variables
 	dialect   dialect
 	written   []string // everything that the program wrote, run by run
 	memory    int64    // most bytes that the last process had
 
 	processors time.Duration // that the last measured process used
 
-	// What nothing may show: as it is, and in lower case; and how many minted tokens are among it.
+	// What must never appear, as it is and in lower case; and how many minted tokens are among it.
 	hidden, hiddenInLower []string
 	hiddenMinted          int
 }
 
-// dialect is how a host hands inputs over and takes outputs.
+// dialect is how a host passes inputs and receives outputs.
 type dialect string
 
 const (
@@ -120,14 +119,14 @@ func newWorld(t testing.TB, d dialect, options warpsim.Options) *world {
 	options.RunEnviron = w.bitbucket.Environ()
 	w.oz = warpsim.Start(options)
 	t.Cleanup(w.oz.Close)
-	w.oz.SetImage(w.bitbucket.TrustEnviron()...) // Cloud's real authority is one that every image trusts
+	w.oz.SetImage(w.bitbucket.TrustEnviron()...) // every image trusts Cloud's real authority
 	teams := []warpsim.Team{{UID: teamUID, Name: "Acme"}}
 	w.oz.AddKey(apiKey, warpsim.Principal{UID: userUID, Teams: teams})
 	w.oz.AddKey(serviceKey, warpsim.Principal{UID: "robot", ServiceAccount: true, Teams: teams})
 	return w
 }
 
-// inputs of the ordinary Cloud job, with changes. An empty value takes one out.
+// inputs returns those of the ordinary Cloud job, with changes. An empty value removes an input.
 func (w *world) inputs(changes map[string]string) map[string]string {
 	inputs := map[string]string{
 		"repo_url":        w.cloud.CloneURL(),
@@ -146,7 +145,7 @@ func (w *world) inputs(changes map[string]string) map[string]string {
 type result struct {
 	code    int
 	outputs map[string]string
-	log     string // everything that it printed but masks and the outputs
+	log     string // everything that it printed, except masks and the outputs
 	summary string
 }
 
@@ -170,13 +169,13 @@ func (w *world) command(inputs map[string]string, args ...string) (*exec.Cmd, st
 	}
 	command := exec.Command(binary, args...)
 	command.Env, command.Dir = append(environ, w.environ...), directory
-	// One that outlived a test binary that is killed would ask the ports of its simulators for as long as a
-	// job may take, with credentials, while the next one's simulators listen there.
+	// When the test binary is killed, its processes must end too. Otherwise they would send credentials to
+	// the ports of its simulators, where the simulators of the next test binary may listen.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return command, directory
 }
 
-// run runs the program to its end.
+// run runs the program and waits for its end.
 func (w *world) run(inputs map[string]string, args ...string) result {
 	w.t.Helper()
 	command, directory := w.command(inputs, args...)
@@ -190,7 +189,7 @@ func (w *world) run(inputs map[string]string, args ...string) result {
 	return w.finished(command, directory, stdout.String(), stderr.String())
 }
 
-// finished collects what a process left behind.
+// finished collects the results of a process.
 func (w *world) finished(command *exec.Cmd, directory, stdout, stderr string) result {
 	w.t.Helper()
 	w.memory = peak(command.ProcessState)
@@ -236,8 +235,8 @@ func readGitHubOutput(t testing.TB, path string) map[string]string {
 	return outputs
 }
 
-// requireSourced has a shell source the outputs of a pipe, and compares them
-// and the step's variables with the JSON line.
+// requireSourced sources the outputs of a pipe in a shell, and compares them and the step's
+// variables with the JSON line.
 func (w *world) requireSourced(directory string, outputs map[string]string) {
 	w.t.Helper()
 	shell := exec.Command("env", "-i", "sh", "-euc", "set -a; . ./.oz-bitbucket/outputs.env; env")
@@ -255,7 +254,7 @@ func (w *world) requireSourced(directory string, outputs map[string]string) {
 	w.written = append(w.written, string(sourced), string(variables))
 }
 
-// onlyEnvironment is the one environment that there must be.
+// onlyEnvironment returns the only environment. The test fails when there is not exactly one.
 func (w *world) onlyEnvironment() warpsim.Environment {
 	w.t.Helper()
 	environments := w.oz.Environments()
@@ -273,7 +272,7 @@ func (w *world) requireSecret(owner warpsim.Owner, name, value string) {
 	assert.True(w.t, secrets[0].Value == value, "the secret does not hold the token") // assert.Equal would print it
 }
 
-// requireClean is the marker test and the simulators' own opinion. Every
+// requireClean searches for the markers and checks what the simulators complain about. Every
 // scenario ends with it.
 func (w *world) requireClean() {
 	w.t.Helper()
@@ -321,7 +320,7 @@ func (w *world) refuseMarkers(where, text string) {
 	}
 }
 
-// hide collects the forms of all secrets that there are.
+// hide collects the forms of all secrets.
 func (w *world) hide() {
 	minted := w.bitbucket.MintedValues()
 	if w.hidden != nil && w.hiddenMinted == len(minted) {
@@ -342,7 +341,7 @@ func (w *world) hide() {
 	}
 }
 
-// unescaped is text without the escapes of URLs, as far as they are any.
+// unescaped decodes the escapes of URLs in text, up to three times.
 func unescaped(text string) string {
 	for range 3 {
 		if !strings.Contains(text, "%") {

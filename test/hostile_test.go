@@ -30,7 +30,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// hostile answers what handle does not take as an honest server does.
+// hostile starts a server in front of an honest one. The honest server answers the requests for
+// which handle returns false.
 func hostile(t *testing.T, honest string, handle func(w http.ResponseWriter, r *http.Request, operation string) (taken bool)) string {
 	t.Helper()
 	to, err := url.Parse(honest)
@@ -62,8 +63,7 @@ func switchProtocols(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// TestNobodyIsLedOutOfHTTP: an answer of 101 is an error at once, and a run whose
-// watch met one is cancelled.
+// TestNobodyIsLedOutOfHTTP: an answer of 101 is an error at once.
 func TestNobodyIsLedOutOfHTTP(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"GetUser", "CreateGenericStringObject"} {
@@ -84,10 +84,10 @@ func TestNobodyIsLedOutOfHTTP(t *testing.T) {
 	}
 }
 
-// within waits for the end of a job, and kills one that takes longer, which wait
-// reports. It returns the most memory that the job was seen to have, in bytes: what the
-// system counts for a process that has ended begins with the memory of this one, from
-// which it was forked.
+// within waits for the end of a job, and kills one that takes longer; wait then reports it. It
+// returns the most memory that the job was seen to have, in bytes. The system's number for a
+// process that has ended is of no use: it begins with the memory of this process, which
+// forked it.
 func (j *job) within(d time.Duration) (r result, memory int64) {
 	j.w.t.Helper()
 	kill := time.AfterFunc(d, func() { _ = j.command.Process.Kill() })
@@ -110,7 +110,7 @@ func (j *job) within(d time.Duration) (r result, memory int64) {
 	return r, <-seen
 }
 
-// highWater is the most memory that a running process had, in bytes.
+// highWater returns the most memory that a running process has had, in bytes.
 func highWater(pid int) int64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, line, _ := strings.Cut(string(status), "VmHWM:")
@@ -119,8 +119,8 @@ func highWater(pid int) int64 {
 	return kilobytes << 10
 }
 
-// TestAWatchThatIsLedOutOfHTTPEnds: a job that is told to stop still cancels its run,
-// whose every state is a 101.
+// TestAWatchThatIsLedOutOfHTTPEnds: a job that is told to stop still cancels its run, also when
+// every answer about the run is a 101.
 func TestAWatchThatIsLedOutOfHTTPEnds(t *testing.T) {
 	w := newWorld(t, plain, warpsim.Options{})
 	w.oz.Behave(warpsim.Behaviour{Hold: time.Hour})
@@ -143,10 +143,10 @@ func TestAWatchThatIsLedOutOfHTTPEnds(t *testing.T) {
 	w.requireClean()
 }
 
-// most is the memory that the program may take, whatever it is sent.
+// most is the memory that the program may use for any answer.
 const most = 200e6
 
-// bombs are what a few kilobytes of gzip can hold. %s is where one stands.
+// bombs are texts that gzip packs into a few kilobytes. %s is the place of one in an answer.
 var bombs = map[string]func(w io.Writer){
 	"objects":      func(w io.Writer) { repeat(w, "[", "{},", 40<<20, "{}]") },
 	"nulls":        func(w io.Writer) { repeat(w, "[", "null,", 60<<20, "null]") },
@@ -156,14 +156,14 @@ var bombs = map[string]func(w io.Writer){
 	"depth":        func(w io.Writer) { repeat(w, "", "[", 30<<20, "") },
 	"text":         func(w io.Writer) { repeat(w, `["`, "x", 300<<20, `"]`) },
 	"members":      func(w io.Writer) { _, _ = w.Write(members()) },
-	// As much as is let through.
+	// As much as the program accepts.
 	"250,000 nulls":  func(w io.Writer) { repeat(w, "[", "null,", 5*249_990, "null]") },
 	"30 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 30<<20, `"]`) },
 	"15 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 15<<20, `"]`) },
 	"60 MiB of text": func(w io.Writer) { repeat(w, `["`, "x", 60<<20, `"]`) },
 }
 
-// members are one object with three million members, made once: that takes its time.
+// members is an object with three million members. It is made once, because that is slow.
 var members = sync.OnceValue(func() []byte {
 	text := []byte(`[{"a":0`)
 	for i := range 3 << 20 {
@@ -173,8 +173,8 @@ var members = sync.OnceValue(func() []byte {
 	return append(text, "}]"...)
 })
 
-// packedBombs are the bombs under gzip, each made once: most take longer to pack than to send, and the
-// program would not wait for a machine that has other work.
+// packedBombs are the bombs under gzip, each packed once: packing takes longer than sending, and on a
+// busy machine the program would not wait for it.
 var packedBombs = func() map[string]func() []byte {
 	packed := map[string]func() []byte{}
 	for name, write := range bombs {
@@ -211,7 +211,7 @@ func repeat(w io.Writer, before, text string, bytes int, after string) {
 	_, _ = io.WriteString(w, after)
 }
 
-// places are where a list can stand in an answer, and what is put there.
+// places are the places in answers that can hold a list, and what is put there.
 var places = []struct {
 	operation, frame string
 	bombs            []string
@@ -226,8 +226,8 @@ var places = []struct {
 	{"GET", `%s`, []string{"objects", "text", "depth", "15 MiB of text"}},
 }
 
-// TestABombIsSmallInMemory: whatever is sent in a few kilobytes, there is an error
-// that says so, and little memory is taken.
+// TestABombIsSmallInMemory: an answer that unpacks to a huge one is an error that says so, and
+// the program uses little memory.
 func TestABombIsSmallInMemory(t *testing.T) {
 	t.Parallel()
 	for _, place := range places {
@@ -265,8 +265,7 @@ func TestABombIsSmallInMemory(t *testing.T) {
 	}
 }
 
-// TestALongRefusalIsSmallInMemory: what an answer says in place of data is as long as
-// a list may be.
+// TestALongRefusalIsSmallInMemory: the error in an answer is as long as a list may be.
 func TestALongRefusalIsSmallInMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -285,8 +284,8 @@ func TestALongRefusalIsSmallInMemory(t *testing.T) {
 	w.requireClean()
 }
 
-// TestACommandOfBracketsEndsNoJob: who may edit an environment gives it commands that no
-// parser can be given whole, and names as many variables as fit.
+// TestACommandOfBracketsEndsNoJob: somebody who may edit an environment gives it commands that
+// are nested too deeply to parse, and as many variables as fit.
 func TestACommandOfBracketsEndsNoJob(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"brackets": "$(", "subshells": "((", "calls": "a;", "scripts": "eval ", "variables": "$A "} {
@@ -340,7 +339,7 @@ func TestFourTranscriptsAtOnce(t *testing.T) {
 	w.requireClean()
 }
 
-// TestTenThousandEnvironments of 2 KB each are no attack.
+// TestTenThousandEnvironments: 2 KB each are not an attack, and the job works.
 func TestTenThousandEnvironments(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -356,7 +355,7 @@ func TestTenThousandEnvironments(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAForeignSessionIsNoOutput: the link leads a reader to Oz or nowhere.
+// TestAForeignSessionIsNoOutput: a link to another host than Oz is left out.
 func TestAForeignSessionIsNoOutput(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -367,8 +366,8 @@ func TestAForeignSessionIsNoOutput(t *testing.T) {
 	})
 }
 
-// TestTokensWithoutEndAreGivenUp: the new token is stored, and revoking the replaced
-// ones ends.
+// TestTokensWithoutEndAreGivenUp: the list of tokens never ends. The new token is stored, and
+// the job ends.
 func TestTokensWithoutEndAreGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -382,7 +381,7 @@ func TestTokensWithoutEndAreGivenUp(t *testing.T) {
 	w.requireClean()
 }
 
-// TestLongNamesAreRefused: each would be in every line that is about its environment.
+// TestLongNamesAreRefused: a name is in every log line about its environment.
 func TestLongNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -399,8 +398,7 @@ func TestLongNamesAreRefused(t *testing.T) {
 	w.requireClean()
 }
 
-// TestEverythingAtItsBound: each list and each environment is as long as it may be, at
-// the same time.
+// TestEverythingAtItsBound: all lists and environments are as long as allowed, at the same time.
 func TestEverythingAtItsBound(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

@@ -100,8 +100,7 @@ func TestEveryMistakeIsAnAnnotationUpToTheBound(t *testing.T) {
 	w.requireClean()
 }
 
-// wrongCommit is for the words of an agent. Without a commit in them, others are
-// waited for, as if they came late.
+// wrongCommit is for an agent's text. Without a commit in it, the job would wait for later text.
 const wrongCommit = "0123456789012345678901234567890123456789"
 
 func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
@@ -127,8 +126,8 @@ func TestTheSummaryTellsAReviewerWhatHappened(t *testing.T) {
 	w.requireClean()
 }
 
-// TestForeignTextIsHarmless has Bitbucket, Oz and the agent repeat the
-// credentials and give commands to the host.
+// TestForeignTextIsHarmless: Bitbucket, Oz and the agent repeat the credentials and send the
+// host commands.
 func TestForeignTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	const commands = "\n::set-output name=environment_id::stolen\r\n##[add-mask]x\r::stop-commands::x\x1b[2J ##vso[task.complete]"
@@ -177,8 +176,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 	}
 }
 
-// TestAnAgentCannotSpellTheToken has the agent, who may read it, write it in other
-// ways.
+// TestAnAgentCannotSpellTheToken: the agent, which may read the token, writes it in other forms.
 func TestAnAgentCannotSpellTheToken(t *testing.T) {
 	t.Parallel()
 	bytes := hex.EncodeToString([]byte(cloudToken))
@@ -219,18 +217,18 @@ func TestOutputsThatCannotBeWrittenAreExit1(t *testing.T) {
 		assert.Contains(t, string(log), "::error title=oz-bitbucket::write the outputs")
 		assert.Contains(t, string(log), "GITHUB_OUTPUT")
 	}
-	assert.Len(t, w.oz.Environments(), 1, "the work was done all the same")
+	assert.Len(t, w.oz.Environments(), 1, "the environment was still written")
 
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		r := w.run(w.inputs(map[string]string{"output_file": filepath.Join(t.TempDir(), "no", "file"), "smoke_test": "false"}))
 		assert.Equal(t, 1, r.code)
 		assert.Contains(t, r.log, "write output_file: ")
-		assert.Equal(t, w.onlyEnvironment().UID, r.outputs["environment_id"], "the other ways are open")
+		assert.Equal(t, w.onlyEnvironment().UID, r.outputs["environment_id"], "the other outputs are still written")
 	})
 }
 
-// TestASecretInsideAnOutputIsRefused has a "token" that the names of the job
-// hold: nothing could hide it, and GitHub would drop the output.
+// TestASecretInsideAnOutputIsRefused: a "token" is part of the job's names. Nothing could hide
+// it, and GitHub would drop the output.
 func TestASecretInsideAnOutputIsRefused(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -258,7 +256,7 @@ func TestDebugNamesTheInputs(t *testing.T) {
 	}
 }
 
-// TestTheNextStepAfterAnAlarmIsATokenAndNoOtherRun.
+// TestTheNextStepAfterAnAlarmIsATokenAndNoOtherRun: the log advises a new token.
 func TestTheNextStepAfterAnAlarmIsATokenAndNoOtherRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, github, warpsim.Options{})

@@ -39,7 +39,7 @@ func (w *world) imported(changes map[string]string) (code int, manifest, log str
 	return command.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
 
-// requirePlanKeeps plans over a manifest: there is nothing to change.
+// requirePlanKeeps plans over a manifest, and the plan must change nothing.
 func (w *world) requirePlanKeeps(t *testing.T, text string, environments int) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "imported.yml")
@@ -216,7 +216,7 @@ func TestWhatImportCannotUseIsToldAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheNextPageIsOfTheSameList: the token goes with the request for it.
+// TestTheNextPageIsOfTheSameList: the request for the next page carries the token.
 func TestTheNextPageIsOfTheSameList(t *testing.T) {
 	t.Parallel()
 	for _, next := range []string{"https://git.example.test/2.0/repositories/acme?page=2", "https://api.bitbucket.org/2.0/repositories/other?page=2", "http://api.bitbucket.org/2.0/repositories/acme?page=2", "/2.0/repositories/acme"} {
@@ -232,7 +232,7 @@ func TestTheNextPageIsOfTheSameList(t *testing.T) {
 	}
 }
 
-// TestInAPipelineImportIsAboutAllRepositories, not about the pipeline's own.
+// TestInAPipelineImportIsAboutAllRepositories: not only the pipeline's own.
 func TestInAPipelineImportIsAboutAllRepositories(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pipe, warpsim.Options{})
@@ -244,7 +244,7 @@ func TestInAPipelineImportIsAboutAllRepositories(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAnImportThatNobodyGetsFails: its standard output is all that it does.
+// TestAnImportThatNobodyGetsFails: standard output is its only result.
 func TestAnImportThatNobodyGetsFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

@@ -21,8 +21,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// besideStep is where the program looks for the proxy of Bitbucket Pipelines. Nothing leads it
-// elsewhere, so the tests are there, all with one simulator.
+// besideStep is the address of Bitbucket Pipelines' proxy. The program uses no other address, so
+// all tests share one simulator there.
 const besideStep = "127.0.0.1:29418"
 
 // Another run of these tests on the same machine may be there first; it is waited for.
@@ -36,7 +36,7 @@ var insightsProxy = sync.OnceValues(func() (proxy *insightsim.Server, err error)
 	return proxy, err
 })
 
-// inPipelines makes the world's processes steps of a build of a commit of its own, and
+// inPipelines lets the world's processes run as steps of a build with a commit of its own. It
 // returns the reports on that commit.
 func (w *world) inPipelines() (reports func() []insightsim.Report) {
 	w.t.Helper()
@@ -51,8 +51,8 @@ func (w *world) inPipelines() (reports func() []insightsim.Report) {
 	return func() []insightsim.Report { return proxy.Reports("acme/sample/" + hash) }
 }
 
-// requireCleanReports looks for credentials in what was sent about a commit, and for requests
-// that no client of Code Insights sends.
+// requireCleanReports fails when a request about a commit holds a credential, or is not one of
+// Code Insights.
 func (w *world) requireCleanReports(proxy *insightsim.Server, hash string) {
 	w.t.Helper()
 	for _, request := range proxy.Journal.All() {
@@ -82,8 +82,8 @@ func datumOf(r insightsim.Report, title string) string {
 	return ""
 }
 
-// TestAPipelineReviewsPlanAndResult: each is a report of its own, and a second run takes the
-// place of the first.
+// TestAPipelineReviewsPlanAndResult: each is a report of its own, and a second run replaces
+// the first's.
 func TestAPipelineReviewsPlanAndResult(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pipe, warpsim.Options{})
@@ -113,8 +113,8 @@ func TestAPipelineReviewsPlanAndResult(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAFailureIsReviewed, and its fix takes its place: of wrong inputs, of a token that
-// is refused, and of a smoke test.
+// TestAFailureIsReviewed: wrong inputs, a refused token, a failed smoke test. The next run's
+// report replaces it.
 func TestAFailureIsReviewed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pipe, warpsim.Options{})
@@ -144,8 +144,8 @@ func TestAFailureIsReviewed(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAFleetIsReviewed: an entry that failed is an annotation at its line of the manifest, and
-// none when the second run gets through.
+// TestAFleetIsReviewed: an entry that failed is an annotation at its line of the manifest. A
+// second run that succeeds removes it.
 func TestAFleetIsReviewed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pipe, warpsim.Options{})
@@ -197,8 +197,8 @@ func TestAFleetIsReviewed(t *testing.T) {
 	w.requireClean()
 }
 
-// TestAPipelineGoesOnWithoutAReport: the proxy knows no such commit, or there is none, and
-// only a job that asked for more words is told.
+// TestAPipelineGoesOnWithoutAReport: the proxy does not know the commit, or there is no proxy.
+// Only the debug log mentions it.
 func TestAPipelineGoesOnWithoutAReport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pipe, warpsim.Options{})
@@ -206,7 +206,7 @@ func TestAPipelineGoesOnWithoutAReport(t *testing.T) {
 	environ := w.environ
 	for name, more := range map[string][]string{
 		"the answer is 404":                             {"BITBUCKET_COMMIT=" + strings.Repeat("0", 40)},
-		"through the proxy http://host.docker.internal": {"BITBUCKET_PIPE_STORAGE_DIR=/x"}, // a name that nobody here has
+		"through the proxy http://host.docker.internal": {"BITBUCKET_PIPE_STORAGE_DIR=/x"}, // a name that does not exist here
 	} {
 		for _, debug := range []string{"", "true"} {
 			w.environ = append(append(environ[:len(environ):len(environ)], more...), "DEBUG="+debug)
@@ -219,7 +219,7 @@ func TestAPipelineGoesOnWithoutAReport(t *testing.T) {
 	w.requireClean()
 }
 
-// TestOnlyPipelinesGetAReport, though another host may have their variables.
+// TestOnlyPipelinesGetAReport: also when another host has their variables.
 func TestOnlyPipelinesGetAReport(t *testing.T) {
 	t.Parallel()
 	for _, d := range []dialect{plain, github} {
@@ -235,8 +235,8 @@ func TestOnlyPipelinesGetAReport(t *testing.T) {
 	}
 }
 
-// TestAStoppedJobIsReviewed, though not for long where the proxy is silent. It runs before the
-// parallel tests: the time that a host leaves is real.
+// TestAStoppedJobIsReviewed: it does not wait long for a silent proxy. It runs before the
+// parallel tests, because its time is real.
 func TestAStoppedJobIsReviewed(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		w := newWorld(t, pipe, warpsim.Options{})

@@ -15,8 +15,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// requireInterrupted: the error of a job that was told to stop is what it has written, in
-// the summary too, and never what a library calls it.
+// requireInterrupted checks that the error of a job that was told to stop says what was
+// written, in the summary too, and holds no library's words for an interrupt.
 func requireInterrupted(t *testing.T, r result, written string) {
 	t.Helper()
 	require.Equal(t, 143, r.code, r.log)
@@ -30,7 +30,7 @@ func requireInterrupted(t *testing.T, r result, written string) {
 	assert.NotContains(t, r.log, "interrupted by")
 }
 
-// TestAJobThatIsToldToStopSaysWhatItHasWritten, wherever the signal meets it.
+// TestAJobThatIsToldToStopSaysWhatItHasWritten: at whatever step the signal arrives.
 func TestAJobThatIsToldToStopSaysWhatItHasWritten(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -63,7 +63,6 @@ func TestAJobThatIsToldToStopSaysWhatItHasWritten(t *testing.T) {
 	}
 }
 
-// TestAFleetThatIsToldToStopCountsWhatItHasWritten.
 func TestAFleetThatIsToldToStopCountsWhatItHasWritten(t *testing.T) {
 	t.Parallel()
 	for operation, written := range map[string]string{
@@ -75,7 +74,7 @@ func TestAFleetThatIsToldToStopCountsWhatItHasWritten(t *testing.T) {
 			inputs := w.manifest(threeEntries, map[string]string{"concurrency": "1"})
 			r := w.terminate(fault.Fault{Operation: operation, When: fault.Meanwhile}, inputs)
 			requireInterrupted(t, r, written)
-			assert.NotRegexp(t, `: interrupted\b`+"[^;]", r.log, "it is told once")
+			assert.NotRegexp(t, `: interrupted\b`+"[^;]", r.log, "it is logged once")
 			for _, e := range r.environments(t) {
 				assert.Empty(t, e.Error)
 			}
@@ -84,7 +83,7 @@ func TestAFleetThatIsToldToStopCountsWhatItHasWritten(t *testing.T) {
 	}
 }
 
-// TestAnImportThatIsToldToStop prints nothing.
+// TestAnImportThatIsToldToStop: it prints nothing.
 func TestAnImportThatIsToldToStop(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -98,7 +97,7 @@ func TestAnImportThatIsToldToStop(t *testing.T) {
 	w.oz.Script.Add(fault.Fault{Operation: "GetUser", When: fault.Before, Status: 503, Do: func() {
 		<-started
 		_ = command.Process.Signal(syscall.SIGTERM)
-		time.Sleep(pauseForTheTest / 10) // until it has been taken
+		time.Sleep(pauseForTheTest / 10) // until the signal has been received
 	}})
 	require.NoError(t, command.Start())
 	close(started)

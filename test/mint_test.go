@@ -18,12 +18,12 @@ import (
 
 const password = "MARKER password $1 of jane"
 
-// longerThanACreation is more than a stopped job waits for the answer to one, and
-// half of what it has to take the token back.
+// longerThanACreation is longer than a stopped job waits for the answer to a creation, and half
+// of its time to revoke the token.
 const longerThanACreation = 3500 * time.Millisecond
 
-// minting prepares an environment on Data Center, a token of somebody else on
-// each owner, and returns the inputs of a rotation that makes its own token.
+// minting prepares an environment on Data Center and a token of somebody else for each owner.
+// It returns the inputs of a rotation that makes its own token.
 func (w *world) minting(changes map[string]string) map[string]string {
 	w.must(w.inputs(map[string]string{"repo_url": w.dc.CloneURL(), "bitbucket_token": dcToken, "smoke_test": "false"}))
 	w.bitbucket.AddUser("jane", password)
@@ -39,8 +39,8 @@ func (w *world) minting(changes map[string]string) map[string]string {
 	return inputs
 }
 
-// TestAMintedTokenIsHiddenFromTheFirstByteOn: the answer that brings it may hold it in
-// other places too.
+// TestAMintedTokenIsHiddenFromTheFirstByteOn: the answer that holds it may hold it more than
+// once.
 func TestAMintedTokenIsHiddenFromTheFirstByteOn(t *testing.T) {
 	t.Parallel()
 	const value = "BBDC-MARKER-minted-77ab19"
@@ -51,12 +51,12 @@ func TestAMintedTokenIsHiddenFromTheFirstByteOn(t *testing.T) {
 		r := w.run(inputs)
 		assert.Equal(t, 1, r.code, "no token of the server")
 		assert.NotContains(t, r.log+r.summary+fmt.Sprint(r.outputs), value)
-		assert.Contains(t, r.log, "of repository PRJ/sample: revoked", "by the name that it was asked for")
+		assert.Contains(t, r.log, "of repository PRJ/sample: revoked", "by the name in the request")
 	})
 }
 
-// requireNoneMinted checks that some tokens of ours were made and revoked, that
-// the secret is what it was, and that nobody else's token was revoked.
+// requireNoneMinted checks that tokens of ours were made and revoked, that the secret did not
+// change, and that no token of others was revoked.
 func (w *world) requireNoneMinted(made int) {
 	w.t.Helper()
 	assert.Len(w.t, w.bitbucket.AccessTokens(), 3)
@@ -64,8 +64,8 @@ func (w *world) requireNoneMinted(made int) {
 	w.requireSecret(team, "BITBUCKET_TOKEN", dcToken)
 }
 
-// requireMinted checks that one token of ours lives, that it is the secret's
-// value, and that nobody else's was revoked.
+// requireMinted checks that one token of ours is valid, that it is the secret's value, and that
+// no token of others was revoked.
 func (w *world) requireMinted() bitbucketsim.HTTPToken {
 	w.t.Helper()
 	var ours []bitbucketsim.HTTPToken
@@ -222,8 +222,8 @@ func TestMintSurvivesLostAnswers(t *testing.T) {
 	}
 }
 
-// TestMintTakesBackWhatItDoesNotStore fails after the token was made and before
-// it is the secret's value.
+// TestMintTakesBackWhatItDoesNotStore: the job fails after the token was made and before it is
+// stored.
 func TestMintTakesBackWhatItDoesNotStore(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -251,7 +251,7 @@ func TestMintLetsGoOnlyAfterAPassedSmokeTest(t *testing.T) {
 		first := w.requireMinted()
 		w.oz.Behave(broken)
 		assert.Equal(t, 3, w.run(inputs).code)
-		assert.Empty(t, w.bitbucket.DeletedAccessTokens(), "both work")
+		assert.Empty(t, w.bitbucket.DeletedAccessTokens(), "both tokens work")
 		w.oz.Behave(broken)
 		inputs["previous_token"] = first.Value
 		assert.Equal(t, 3, w.run(inputs).code)
@@ -317,7 +317,7 @@ func TestTwoMintingJobsAtOnce(t *testing.T) {
 		for _, lost := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %d, its answer lost: %t", at.operation, at.skip, lost), func(t *testing.T) {
 				t.Parallel()
-				at := at // this test changes it, and its twin runs beside it
+				at := at // this test changes it, and the other dialect's runs at the same time
 				w := newWorld(t, plain, warpsim.Options{})
 				inputs := w.minting(map[string]string{"smoke_test": "false"})
 				w.must(inputs)
@@ -326,7 +326,7 @@ func TestTwoMintingJobsAtOnce(t *testing.T) {
 					script = &w.bitbucket.Script
 				}
 				var second result
-				if lost { // it happened, and the second job comes before the first one looks
+				if lost { // the change was made, and the second job runs before the first one looks
 					script.Add(fault.Fault{Operation: at.operation, When: fault.After, Skip: at.skip})
 					script = &w.oz.Script
 					at.operation, at.skip = "ListManagedSecrets", 1
@@ -345,8 +345,8 @@ func TestTwoMintingJobsAtOnce(t *testing.T) {
 	}
 }
 
-// TestATokenOfOurOwnIsNotAskedForPushes: it was made read-only, and each refusal
-// would be spent on nothing.
+// TestATokenOfOurOwnIsNotAskedForPushes: it was made read-only, so the request could only be
+// refused.
 func TestATokenOfOurOwnIsNotAskedForPushes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -360,8 +360,8 @@ func TestATokenOfOurOwnIsNotAskedForPushes(t *testing.T) {
 	w.requireClean()
 }
 
-// TestMintRevokesNothingWhereSomebodyElseWrote, or where Oz does not tell when the
-// secret was written.
+// TestMintRevokesNothingWhereSomebodyElseWrote: also where Oz does not report when the secret
+// was written.
 func TestMintRevokesNothingWhereSomebodyElseWrote(t *testing.T) {
 	t.Parallel()
 	silent := fault.Fault{Operation: "UpdateManagedSecret", When: fault.After, Status: 200,
@@ -384,8 +384,8 @@ func TestMintRevokesNothingWhereSomebodyElseWrote(t *testing.T) {
 	})
 }
 
-// TestALostAnswerIsNotForgotten: the token may be what is stored, so it is not
-// revoked, and the message does not say that the stored value is unchanged.
+// TestALostAnswerIsNotForgotten: the new token may be stored, so it is not revoked, and the
+// message does not say that the stored value is unchanged.
 func TestALostAnswerIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -396,15 +396,15 @@ func TestALostAnswerIsNotForgotten(t *testing.T) {
 		assert.Equal(t, 1, r.code, r.log)
 		assert.Contains(t, r.log, "it is not known which value is stored now")
 		assert.NotContains(t, r.log, "the stored value is unchanged")
-		assert.True(t, w.alive(), "it is what is stored")
+		assert.True(t, w.alive(), "it is stored")
 		w.oz.Script.Clear()
 		w.must(inputs)
 		w.requireMinted()
 	})
 }
 
-// TestASecretWrittenWhileTokensAreRevoked: the other job has made its token
-// earlier and stores it just before this one revokes what its own had replaced.
+// TestASecretWrittenWhileTokensAreRevoked: another job made its token earlier, and stores it
+// just before this job revokes the tokens that its own replaced.
 func TestASecretWrittenWhileTokensAreRevoked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

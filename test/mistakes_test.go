@@ -15,7 +15,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestWhatIsPastedInPlaceOfACredential is named and never shown, and nothing is asked.
+// TestWhatIsPastedInPlaceOfACredential is named and never shown, and no request is sent.
 func TestWhatIsPastedInPlaceOfACredential(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -41,7 +41,7 @@ func TestWhatIsPastedInPlaceOfACredential(t *testing.T) {
 			for _, name := range []string{"bitbucket_token", "warp_api_key", "previous_token"} {
 				assert.Contains(t, r.log, name+": "+strings.ReplaceAll(want, "NAME", name))
 			}
-			assert.Contains(t, r.log, "clone_depth: is not a depth", "every mistake is told")
+			assert.Contains(t, r.log, "clone_depth: is not a depth", "every mistake is reported")
 
 			file := filepath.Join(t.TempDir(), "pasted")
 			require.NoError(t, os.WriteFile(file, []byte(value+"\r\n"), 0o600))
@@ -55,7 +55,7 @@ func TestWhatIsPastedInPlaceOfACredential(t *testing.T) {
 	})
 }
 
-// TestCharactersThatNobodySees are refused or warned about, with where they are.
+// TestCharactersThatNobodySees: they are refused or draw a warning, with their position.
 func TestCharactersThatNobodySees(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -101,7 +101,7 @@ func TestCharactersThatNobodySees(t *testing.T) {
 	})
 }
 
-// TestAVariableThatIsNearlyAnInput draws a warning, whatever comes of the job.
+// TestAVariableThatIsNearlyAnInput draws a warning, with any result of the job.
 func TestAVariableThatIsNearlyAnInput(t *testing.T) {
 	t.Parallel()
 	for d, tt := range map[dialect]struct{ environ, want []string }{
@@ -170,7 +170,7 @@ func TestInputsInTheOtherSpelling(t *testing.T) {
 	})
 }
 
-// TestTheVariablesOfHostsAreNoInputs: what a host sets by itself draws no warning.
+// TestTheVariablesOfHostsAreNoInputs: a host's own variables draw no warning.
 //
 // Source: the hosts' lists of predefined variables.
 func TestTheVariablesOfHostsAreNoInputs(t *testing.T) {

@@ -20,8 +20,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/config"
 )
 
-// actionMetadata is every key that GitHub knows in the metadata of a Docker
-// action and that we use.
+// actionMetadata has the keys of GitHub's metadata for a Docker action that we use.
 //
 // Source: https://docs.github.com/actions/reference/metadata-syntax-reference
 type actionMetadata struct {
@@ -35,7 +34,7 @@ type actionMetadata struct {
 	Runs    struct{ Using, Image, Entrypoint string }
 }
 
-// pipeMetadata is every key of a pipe's metadata.
+// pipeMetadata has every key of a pipe's metadata.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/write-a-pipe-for-bitbucket-pipelines/
 type pipeMetadata struct {
@@ -197,7 +196,7 @@ func TestDockerfile(t *testing.T) {
 	assert.Len(t, fromLine.FindAllString(text, -1), strings.Count(text, "FROM "), "a base without a digest")
 	assert.NotContains(t, text, "USER ")
 	_, last, _ := strings.Cut(text, "\nFROM alpine")
-	assert.NotContains(t, last, "RUN ", "it would need the platform's own machine, and differ from build to build")
+	assert.NotContains(t, last, "RUN ", "a RUN needs a machine of the platform, and differs from build to build")
 	assert.Equal(t, `ENTRYPOINT ["/usr/local/bin/oz-bitbucket"]`, instructions[len(instructions)-1])
 	for label, want := range imageLabels(t, "${VERSION}", "${REVISION}") {
 		assert.Contains(t, last, label+`="`+want+`"`)
@@ -216,7 +215,7 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// imageLabels are what the image says of itself.
+// imageLabels returns the labels of the image.
 //
 // Source: https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md
 func imageLabels(t *testing.T, version, revision string) map[string]string {
@@ -276,7 +275,7 @@ func TestReleaseNamesTheImageByDigest(t *testing.T) {
 	}
 }
 
-// TestReleasesAreOfOneForm runs the check of the release workflow.
+// TestReleasesAreOfOneForm runs the release workflow's check of the tag.
 func TestReleasesAreOfOneForm(t *testing.T) {
 	t.Parallel()
 	check := func(ref string) (string, error) {

@@ -16,8 +16,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// watched runs the program with standard error on a new terminal, and returns what that
-// shows.
+// watched runs the program with standard error on a new terminal, and returns what the
+// terminal shows.
 func (w *world) watched(inputs map[string]string) string {
 	w.t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -39,14 +39,14 @@ func (w *world) watched(inputs map[string]string) string {
 	command.Stdout, command.Stderr = &stdout, theirs
 	require.NoError(w.t, command.Start())
 	require.NoError(w.t, theirs.Close())
-	text, _ := io.ReadAll(ours) // until nobody has the other end
+	text, _ := io.ReadAll(ours) // until the other end is closed
 	require.NoError(w.t, command.Wait(), "%s", text)
 	screen := strings.ReplaceAll(string(text), "\r\n", "\n")
 	w.finished(command, directory, stdout.String(), screen)
 	return screen
 }
 
-// TestAFleetOnATerminal has a bar for each phase, which ends full and leaves no trace.
+// TestAFleetOnATerminal: each phase has a bar, which ends full and is then removed.
 func TestAFleetOnATerminal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -57,12 +57,12 @@ func TestAFleetOnATerminal(t *testing.T) {
 			assert.Regexp(t, phase+` \[[= ]{30}\] `+done+` of 3`, screen)
 		}
 	}
-	assert.Contains(t, screen, "\r\x1b[Kenvironment \"acme-web\" (", "a line takes the bar's place")
+	assert.Contains(t, screen, "\r\x1b[Kenvironment \"acme-web\" (", "a line replaces the bar")
 	assert.NotRegexp(t, `of 3\n`, screen, "no bar stays")
 	assert.NotRegexp(t, `of 3[^\r]`, screen, "nothing is written behind a bar")
 }
 
-// TestALogTellsWhatChanged, and of what is kept the count alone.
+// TestALogTellsWhatChanged: it only counts what is kept.
 func TestALogTellsWhatChanged(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -72,6 +72,6 @@ func TestALogTellsWhatChanged(t *testing.T) {
 		r := w.must(w.manifest(changed, map[string]string{"smoke_test": "false"}))
 		assert.Regexp(t, `environment "acme-api" \(\S+\): updated`, r.log)
 		assert.NotContains(t, r.log, ": kept")
-		assert.NotContains(t, r.log, "of 3", "it is soon over")
+		assert.NotContains(t, r.log, "of 3", "it ends before the first count")
 	})
 }

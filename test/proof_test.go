@@ -78,8 +78,7 @@ func TestAPublicRepositoryProvesNothing(t *testing.T) {
 	})
 }
 
-// TestEachRefusalWritesNothing has one row for each class of refusal, as the
-// service gives it.
+// TestEachRefusalWritesNothing has one row for each class of refusal, in the service's words.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html
 // for Cloud, https://github.com/go-git/go-git/issues/552 for Data Center; the
@@ -219,8 +218,7 @@ func TestATokenThatHasToPushAndCannotWritesNothing(t *testing.T) {
 	}
 }
 
-// TestBothBadCredentialsAreReportedTogether, so that nobody fixes one and then meets the
-// other.
+// TestBothBadCredentialsAreReportedTogether: so that a user can fix both at once.
 func TestBothBadCredentialsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

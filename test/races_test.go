@@ -14,8 +14,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestJobsThatStartTogetherLeaveOneOfEach has latency, so that all of them plan
-// to create before one of them has.
+// TestJobsThatStartTogetherLeaveOneOfEach: with latency, so that all jobs plan a create before
+// one of them has made it.
 func TestJobsThatStartTogetherLeaveOneOfEach(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{Latency: 50 * time.Millisecond}, func(t *testing.T, w *world) {
@@ -104,8 +104,8 @@ func TestPlanWithoutATokenChecksNothingAtBitbucket(t *testing.T) {
 	})
 }
 
-// TestDocumentedCommandsClone is not searched for the token: these commands
-// leave it in .git/config, which is why they are not the default.
+// TestDocumentedCommandsClone does not search for the token: these commands store it in
+// .git/config. Therefore they are not the default.
 func TestDocumentedCommandsClone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

@@ -20,14 +20,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// manual is the README and the pages of docs, by path: what users read.
+// manual returns the README and the pages of docs, by path.
 func manual(t *testing.T) map[string]string {
 	t.Helper()
 	return readFiles(t, "../README.md", "../docs/*.md")
 }
 
-// TestReadmeExamplesUseWhatThereIs parses every YAML example of README and docs and
-// checks the inputs and outputs that it names.
+// TestReadmeExamplesUseWhatThereIs parses every YAML example of README and docs, and checks that
+// the inputs and outputs that it names exist.
 func TestReadmeExamplesUseWhatThereIs(t *testing.T) {
 	t.Parallel()
 	content := strings.Join(slices.Collect(maps.Values(manual(t))), "\n")
@@ -44,7 +44,7 @@ func TestReadmeExamplesUseWhatThereIs(t *testing.T) {
 	require.GreaterOrEqual(t, len(examples), 12)
 	named := 0
 	for _, example := range examples {
-		// Optional variables are comments; they must be right, too.
+		// Optional variables are comments; they are checked too.
 		text := regexp.MustCompile(`(?m)# ([A-Z_]+: .*) # Optional\.$`).ReplaceAllString(example[1], "$1")
 		var tree any
 		require.NoError(t, yaml.Unmarshal([]byte(text), &tree), text)
@@ -137,7 +137,7 @@ func TestEachPromiseHasItsTest(t *testing.T) {
 // The README is for newcomers; the rest is in docs.
 func TestTheREADMEIsShort(t *testing.T) {
 	t.Parallel()
-	assert.LessOrEqual(t, strings.Count(manual(t)["../README.md"], "\n"), 250, "lines: move what grew to docs")
+	assert.LessOrEqual(t, strings.Count(manual(t)["../README.md"], "\n"), 250, "lines: move text to docs")
 	for path, page := range manual(t) {
 		prose := fenced.ReplaceAllString(page, "")
 		for line := range strings.Lines(codeOrLink.ReplaceAllString(prose, "")) {
@@ -146,7 +146,7 @@ func TestTheREADMEIsShort(t *testing.T) {
 	}
 }
 
-// codeOrLink is what cannot be wrapped: code, and the target of a link.
+// codeOrLink matches what cannot be wrapped: code, and the target of a link.
 var codeOrLink = regexp.MustCompile("`[^`\n]*`|\\]\\([^)\\s]*\\)")
 
 // TestLinksLead follows each link between files of the repository, in every page, to
@@ -160,7 +160,7 @@ func TestLinksLead(t *testing.T) {
 	for path := range readFiles(t, "../docs/*.md") {
 		assert.Contains(t, all["../README.md"], "("+strings.TrimPrefix(path, "../")+")", "no one finds %s", path)
 	}
-	// What action.yml and the like quote is a heading.
+	// In action.yml and similar files a quoted text names a heading.
 	quoted := 0
 	for path, text := range readFiles(t, "../action.yml", "../pipe.yml", "../templates/*.yml", "../docs/*.json") {
 		for _, match := range regexp.MustCompile(`"([A-Z][^"]+)" in the README`).FindAllStringSubmatch(text, -1) {
@@ -171,7 +171,7 @@ func TestLinksLead(t *testing.T) {
 	assert.Positive(t, quoted)
 }
 
-// TestBrokenLinksAreFound feeds the search for broken links some.
+// TestBrokenLinksAreFound checks that the search finds broken links.
 func TestBrokenLinksAreFound(t *testing.T) {
 	t.Parallel()
 	all := map[string]string{
@@ -189,7 +189,7 @@ func TestBrokenLinksAreFound(t *testing.T) {
 	assert.Empty(t, broken(all, "../docs/page.md", "[a](../README.md#title) `[a](none)`\n```\n[a](none)\n```\n"))
 }
 
-// broken says which links of a page lead nowhere, all being the pages.
+// broken returns the links of a page that lead nowhere. all holds the pages.
 func broken(all map[string]string, path, page string) (complaints []string) {
 	for _, match := range link.FindAllStringSubmatch(codeSpan.ReplaceAllString(fenced.ReplaceAllString(page, ""), "code"), -1) {
 		if strings.HasPrefix(match[1], "https://") {
@@ -291,7 +291,7 @@ var unpublished = regexp.MustCompile(`published\s+yet|not\s+published`)
 
 var needsImage = regexp.MustCompile(`oz-bitbucket/oz-bitbucket[:@]|docker run`)
 
-// TestNewcomersSeeWhatTheyAreTold holds the log in the README against a run.
+// TestNewcomersSeeWhatTheyAreTold compares the log in the README with a run's.
 func TestNewcomersSeeWhatTheyAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -305,8 +305,7 @@ func TestNewcomersSeeWhatTheyAreTold(t *testing.T) {
 	assert.Contains(t, r.log, "\n"+own.Replace(told[1]))
 }
 
-// TestContributorsKnowWhatIsInstalled holds CONTRIBUTING against .ci/run and the
-// Makefile.
+// TestContributorsKnowWhatIsInstalled compares CONTRIBUTING with .ci/run and the Makefile.
 func TestContributorsKnowWhatIsInstalled(t *testing.T) {
 	t.Parallel()
 	files := readFiles(t, "../CONTRIBUTING.md", "../.ci/run", "../Makefile")
@@ -324,8 +323,8 @@ func TestContributorsKnowWhatIsInstalled(t *testing.T) {
 	assert.Less(t, strings.Index(page, "\n## Setting up"), 1+strings.Index(page, "\n## "), "CONTRIBUTING begins with how to set up")
 }
 
-// TestAKeptCommandIsRemovedAsThePageSays: a command that fails stays when the input is
-// taken out, and goes with the value that docs/setup-commands.md gives.
+// TestAKeptCommandIsRemovedAsThePageSays: a command that fails stays when the input is removed.
+// The value in docs/setup-commands.md removes it.
 func TestAKeptCommandIsRemovedAsThePageSays(t *testing.T) {
 	t.Parallel()
 	var remedy map[string]string
@@ -343,5 +342,5 @@ func TestAKeptCommandIsRemovedAsThePageSays(t *testing.T) {
 	assert.Contains(t, again.log, "a setup command failed")
 	assert.NotContains(t, again.log, way, "it is in the inputs")
 	w.must(w.inputs(remedy))
-	w.must(w.inputs(nil)) // the input may be taken out again
+	w.must(w.inputs(nil)) // the input may then be removed
 }

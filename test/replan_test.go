@@ -19,8 +19,8 @@ func late(url, secret string) string {
 	return fmt.Sprintf(`{"name":"late","setup_commands":["git clone -c \"http.extraHeader=Authorization: Bearer $%s\" %s"]}`, secret, url)
 }
 
-// TestWhatWasWrittenStaysWritten: an environment appears, so the job plans again,
-// and then Oz refuses what it took before.
+// TestWhatWasWrittenStaysWritten: an environment appears, so the job plans again, and then Oz
+// refuses a request that it accepted before.
 func TestWhatWasWrittenStaysWritten(t *testing.T) {
 	t.Parallel()
 	refuse := func(w *world, operation, url, secret string) {
@@ -35,7 +35,7 @@ func TestWhatWasWrittenStaysWritten(t *testing.T) {
 			r := w.run(inputs)
 			assert.Equal(t, 1, r.code)
 			assert.Contains(t, r.log, "planning again")
-			assert.True(t, w.alive(), "it is what is stored, so it is not revoked")
+			assert.True(t, w.alive(), "it is stored, so it is not revoked")
 		})
 	})
 	t.Run("a rotation", func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestWhatWasWrittenStaysWritten(t *testing.T) {
 	})
 }
 
-// TestEveryErrorSaysWhatWasWritten, wherever it comes from.
+// TestEveryErrorSaysWhatWasWritten: whatever the error's origin.
 func TestEveryErrorSaysWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -82,8 +82,8 @@ func TestEveryErrorSaysWhatWasWritten(t *testing.T) {
 	})
 }
 
-// TestAnEnvironmentThatBeginsToReadTheSecret is as new to another job as one that
-// was created: the other job overwrites the secret before it can see it.
+// TestAnEnvironmentThatBeginsToReadTheSecret: another job overwrites the secret before it can
+// see this, as with an environment that was just created.
 func TestAnEnvironmentThatBeginsToReadTheSecret(t *testing.T) {
 	t.Parallel()
 	for there, operation := range map[bool]string{false: "CreateGenericStringObject", true: "UpdateGenericStringObject"} {
@@ -104,7 +104,7 @@ func TestAnEnvironmentThatBeginsToReadTheSecret(t *testing.T) {
 	}
 }
 
-// TestWarningsOfASecondPlanStandOnce, and those of the first plan do not stay.
+// TestWarningsOfASecondPlanStandOnce: the first plan's warnings are not shown.
 func TestWarningsOfASecondPlanStandOnce(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -123,8 +123,8 @@ func TestWarningsOfASecondPlanStandOnce(t *testing.T) {
 	})
 }
 
-// TestWarningsAboutATokenThatWasMadeAreInTheSummary, though the plan was shown
-// before it was made.
+// TestWarningsAboutATokenThatWasMadeAreInTheSummary: also when the plan was shown before the
+// token was made.
 func TestWarningsAboutATokenThatWasMadeAreInTheSummary(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, github, warpsim.Options{})
@@ -169,12 +169,12 @@ func TestTheTokenServesAllOfItsOwnEnvironment(t *testing.T) {
 			assert.True(t, w.stored() == accessToken)
 		}
 		web.inputs["setup_commands"] = "true"
-		assert.Equal(t, "passed", w.must(web.inputs).outputs["smoke_test"], "commands that go need nothing")
+		assert.Equal(t, "passed", w.must(web.inputs).outputs["smoke_test"], "commands that will be removed need no access")
 	})
 }
 
-// TestAPersonalSecretTakesThePlaceOfATeams in the caller's own environments, so
-// the token has to serve them.
+// TestAPersonalSecretTakesThePlaceOfATeams: in the caller's own environments, so the token
+// must serve them.
 func TestAPersonalSecretTakesThePlaceOfATeams(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -191,8 +191,7 @@ func TestAPersonalSecretTakesThePlaceOfATeams(t *testing.T) {
 	})
 }
 
-// TestACommandThatNamesNoUserOfOurs presents the token in its own way, which is
-// no error.
+// TestACommandThatNamesNoUserOfOurs: it presents the token in another way. That is not an error.
 func TestACommandThatNamesNoUserOfOurs(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -206,7 +205,7 @@ func TestACommandThatNamesNoUserOfOurs(t *testing.T) {
 	})
 }
 
-// TestARotationThatReachesNobodyKnowsTheCommit of the repository that it proved.
+// TestARotationThatReachesNobodyKnowsTheCommit: that of the repository that it proved.
 func TestARotationThatReachesNobodyKnowsTheCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -226,9 +225,9 @@ func TestTheBranchOfTheInputsIsCompared(t *testing.T) {
 	})
 }
 
-// TestQuestionsOfNoImportanceLeaveOneAnswer: the branch moves during the test, and
-// Bitbucket has refused to tell whether the token may push. Before the parallel
-// tests, as its time is real.
+// TestQuestionsOfNoImportanceLeaveOneAnswer: Bitbucket has refused to say whether the token may
+// push. The branch moves during the test, and Bitbucket can still be asked for it. This runs
+// before the parallel tests, because its time is real.
 func TestQuestionsOfNoImportanceLeaveOneAnswer(t *testing.T) {
 	for _, mode := range []string{"apply", "rotate"} {
 		t.Run(mode, func(t *testing.T) {
@@ -266,7 +265,7 @@ func TestTheExpiryIsThatOfTheStoredToken(t *testing.T) {
 	w.requireNoneMinted(1)
 }
 
-// TestARollBackTellsWhatLivesOn: the verdict stays what the run is about.
+// TestARollBackTellsWhatLivesOn: the run's verdict is still about the smoke test.
 func TestARollBackTellsWhatLivesOn(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -285,8 +284,8 @@ func TestARollBackTellsWhatLivesOn(t *testing.T) {
 	})
 }
 
-// TestMintRevokesNothingWhereOzTellsNoTime: neither the answer nor the list has a
-// stamp, and two that are empty are not the same.
+// TestMintRevokesNothingWhereOzTellsNoTime: neither the answer nor the list has the time of the
+// last write. Two empty times do not count as equal.
 func TestMintRevokesNothingWhereOzTellsNoTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})
@@ -302,7 +301,7 @@ func TestMintRevokesNothingWhereOzTellsNoTime(t *testing.T) {
 	assert.Len(t, w.bitbucket.DeletedAccessTokens(), before)
 }
 
-// TestAPersonalSecretProvesNothingOfAMintedToken: the agent clones with it, and
+// TestAPersonalSecretProvesNothingOfAMintedToken: the agent clones with the personal secret, and
 // the minted token has ended meanwhile.
 func TestAPersonalSecretProvesNothingOfAMintedToken(t *testing.T) {
 	t.Parallel()

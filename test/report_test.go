@@ -26,7 +26,7 @@ func reportPath(t *testing.T, inputs map[string]string, name string) string {
 	return inputs["report_file"]
 }
 
-// aReport is the JSON report of a run, which must fit the schema that is published.
+// aReport returns the JSON report of a run, which must fit the published schema.
 type aReport struct {
 	Version    int
 	Mode       string
@@ -71,7 +71,7 @@ func (w *world) readReport(path string) (r aReport) {
 	return r
 }
 
-// readTests is a JUnit report as its tests, "name status".
+// readTests returns the tests of a JUnit report, as "name status".
 func (w *world) readTests(path string) (list []string) {
 	w.t.Helper()
 	content, err := os.ReadFile(path)
@@ -120,7 +120,7 @@ func TestTheReportOfOneEnvironment(t *testing.T) {
 		assert.Equal(t, "name", e.Fields[0].Name)
 		assert.Equal(t, []string{"acme-sample"}, e.Fields[0].After)
 
-		// A second report takes the place of the first.
+		// A second report replaces the first.
 		inputs["mode"], inputs["docker_image"] = "plan", "ubuntu:24.04"
 		w.must(inputs)
 		r = w.readReport(path)
@@ -143,8 +143,8 @@ func TestTheReportOfOneEnvironment(t *testing.T) {
 	})
 }
 
-// TestTheReportOfAFleet: a plan, an apply in which one entry fails, and what the file leaves
-// out.
+// TestTheReportOfAFleet: a plan, an apply in which one entry fails, and environments that are
+// not in the file.
 func TestTheReportOfAFleet(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -173,7 +173,7 @@ func TestTheReportOfAFleet(t *testing.T) {
 	})
 }
 
-// TestASecretThatIsNotWrittenIsNoOthers: what came of each secret stands beside that secret.
+// TestASecretThatIsNotWrittenIsNoOthers: each secret has its own result.
 func TestASecretThatIsNotWrittenIsNoOthers(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -245,7 +245,7 @@ func TestAReportThatCannotBeWritten(t *testing.T) {
 		r := w.run(inputs)
 		assert.Equal(t, 1, r.code)
 		assert.Contains(t, r.log, "write report_file: open ")
-		assert.NotEmpty(t, r.outputs["environment_id"], "the outputs are there all the same")
+		assert.NotEmpty(t, r.outputs["environment_id"], "the outputs are still set")
 
 		for _, path := range []string{"oz.txt", "oz"} {
 			requests := len(w.oz.Journal.All())
@@ -264,7 +264,7 @@ func TestAReportThatCannotBeWritten(t *testing.T) {
 	})
 }
 
-// documented are the blocks of the page about reports.
+// documented returns the blocks of the page about reports.
 func documented(t *testing.T, language string) []string {
 	t.Helper()
 	content, err := os.ReadFile("../docs/report.md")
@@ -278,7 +278,7 @@ func documented(t *testing.T, language string) []string {
 	return blocks
 }
 
-// TestTheRuleOfTheDocumentation has the block that people copy judge plans.
+// TestTheRuleOfTheDocumentation runs the block that people copy on plans.
 func TestTheRuleOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil && os.Getenv("CI") == "" {
@@ -325,7 +325,7 @@ func TestTheRuleOfTheDocumentation(t *testing.T) {
 	w.requireClean()
 }
 
-// TestBitbucketFindsTheReport: the path that we propose is one that its scanner looks at.
+// TestBitbucketFindsTheReport: its scanner reads the path that we propose.
 func TestBitbucketFindsTheReport(t *testing.T) {
 	t.Parallel()
 	pipelines := 0
@@ -337,7 +337,7 @@ func TestBitbucketFindsTheReport(t *testing.T) {
 		path := regexp.MustCompile(`REPORT_FILE: (\S+)`).FindStringSubmatch(block)
 		require.NotNil(t, path)
 		assert.Regexp(t, scanned, path[1])
-		assert.Contains(t, block, "mkdir -p "+filepath.Dir(path[1])+" ", "the program makes no directory but its own")
+		assert.Contains(t, block, "mkdir -p "+filepath.Dir(path[1])+" ", "the program makes only its own directory")
 	}
 	assert.Equal(t, 1, pipelines)
 }

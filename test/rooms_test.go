@@ -18,8 +18,8 @@ import (
 
 const module = "github.com/oz-bitbucket/oz-bitbucket/"
 
-// room is a row of the architecture: what a package may import and what it may
-// touch. What a row does not name is forbidden.
+// room is a row of the architecture: what a package may import and touch. Everything else is
+// forbidden.
 type room struct {
 	knows []string // other rooms
 	doors []string // third-party modules
@@ -30,9 +30,9 @@ type room struct {
 	seals bool     // makes a warp.SealedSecret
 }
 
-// rooms is the architecture. CONTRIBUTING.md describes it; this is what holds.
+// rooms is the architecture. CONTRIBUTING.md describes it, but this table is enforced.
 var rooms = map[string]room{
-	"sensitive":    {plain: true}, // where Reveal lives
+	"sensitive":    {plain: true}, // defines Reveal
 	"redact":       {knows: []string{"sensitive"}, plain: true},
 	"problem":      {doors: []string{"github.com/hashicorp/go-multierror"}},
 	"warp":         {},
@@ -70,12 +70,12 @@ var rooms = map[string]room{
 	},
 }
 
-// reach says which permission a package takes. A row with names is about these
-// names of that one package, a row without about the whole package and all below
-// it. The first row that fits holds; where none does, nothing is to be permitted.
+// reach lists which permission an imported package needs. A row with names is about these names
+// of that package; a row without names is about the package and all packages below it. The
+// first row that fits counts. Without such a row no permission is needed.
 var reach = []struct {
 	path, permission string
-	only, but        string // names that take it, or all but these
+	only, but        string // names that need it, or all names except these
 }{
 	{path: "fmt", permission: "hosts", only: "Print Printf Println Scan Scanf Scanln"},
 	{path: "log/slog", permission: "hosts", only: "Debug DebugContext Default Error ErrorContext Info InfoContext Log LogAttrs SetDefault Warn WarnContext With"},
@@ -93,8 +93,8 @@ var reach = []struct {
 	{path: module + "internal/warp", permission: "seals", only: "NewSealedSecret"},
 }
 
-// permission is what the import of a package takes or, when name is not empty,
-// the use of that name.
+// permission returns the permission that the import of a package needs or, when name is not
+// empty, the use of that name.
 func permission(path, name string) string {
 	for _, row := range reach {
 		names := strings.Fields(row.only + row.but)
@@ -103,7 +103,7 @@ func permission(path, name string) string {
 			if name == "" {
 				return row.permission
 			}
-			return "" // the import has it
+			return "" // the import needs it already
 		case len(names) > 0 && path == row.path:
 			if name != "" && slices.Contains(names, name) == (row.only != "") {
 				return row.permission
@@ -116,7 +116,7 @@ func permission(path, name string) string {
 
 func below(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 
-// permissions is a row as a list: "room warp", "door golang.org/x/sync", "clock".
+// permissions returns a row as a list: "room warp", "door golang.org/x/sync", "clock".
 func (r room) permissions() []string {
 	var list []string
 	for _, other := range r.knows {
@@ -133,11 +133,11 @@ func (r room) permissions() []string {
 	return list
 }
 
-// need is something in a file that takes a permission.
+// need is something in a file that needs a permission.
 type need struct{ what, permission string }
 
-// needsOf reads what a file takes. A dot import takes what nobody has: it would
-// hide the rest.
+// needsOf returns the permissions that a file needs. A dot import needs one that no room has,
+// because it hides which names are used.
 func needsOf(path, text string) ([]need, error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, path, text, 0)
@@ -150,10 +150,10 @@ func needsOf(path, text string) ([]need, error) {
 			found = append(found, need{fmt.Sprintf("%s: %s", set.Position(node.Pos()), what), permission})
 		}
 	}
-	packages := map[string]string{} // by what the file calls them
+	packages := map[string]string{} // by their names in the file
 	for _, imported := range file.Imports {
 		where := strings.Trim(imported.Path.Value, "`\"")
-		called := where[strings.LastIndex(where, "/")+1:] // so it is for all that reach has with names
+		called := where[strings.LastIndex(where, "/")+1:] // right for every package that reach lists with names
 		if imported.Name != nil {
 			called = imported.Name.Name
 		}
@@ -176,7 +176,7 @@ func needsOf(path, text string) ([]need, error) {
 				add(node, "Reveal", "plain")
 			}
 		case *ast.GoStmt:
-			add(node, "go", "goroutines of its own") // which nobody has: a panic there would end the process in Go's words
+			add(node, "go", "goroutines of its own") // no room has this: a panic there would end the process with Go's message
 		case *ast.CallExpr:
 			if called, ok := node.Fun.(*ast.Ident); ok && called.Obj == nil && (called.Name == "print" || called.Name == "println") {
 				add(node, called.Name, "hosts")
@@ -196,8 +196,8 @@ func needsOf(path, text string) ([]need, error) {
 	return found, nil
 }
 
-// checkRoom says what a room takes without permission, and which permission it
-// does not use. files are its sources by path.
+// checkRoom returns what a room uses without permission, and which permission it does not use.
+// files are its sources by path.
 func checkRoom(name string, row room, files map[string]string) []string {
 	given := row.permissions()
 	var complaints []string
@@ -254,7 +254,7 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// TestWallsHold feeds checkRoom one small file for each way around a wall.
+// TestWallsHold gives checkRoom one small file for each way to break a rule.
 func TestWallsHold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -341,7 +341,7 @@ func TestWallsHold(t *testing.T) {
 	}
 }
 
-// TestSimulatorsKnowNothingOfTheProduct keeps them a second reading of the wire.
+// TestSimulatorsKnowNothingOfTheProduct: they are a second, independent reading of the wire.
 func TestSimulatorsKnowNothingOfTheProduct(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("simulator/*/*.go")

@@ -16,7 +16,7 @@ import (
 
 const nextToken = "ATATT3MARKER-cloud-next-77aa=5E6F7A8B"
 
-// rotation is the inputs of a rotation to nextToken, with changes.
+// rotation returns the inputs of a rotation to nextToken, with changes.
 func (w *world) rotation(changes map[string]string) map[string]string {
 	w.bitbucket.AddToken(bitbucketsim.Token{Value: nextToken, Kind: bitbucketsim.APIToken})
 	inputs := w.inputs(map[string]string{"mode": "rotate", "bitbucket_token": nextToken})
@@ -131,7 +131,7 @@ func TestRotateRollsBack(t *testing.T) {
 				assert.Equal(t, tt.back, r.outputs["rolled_back"])
 				assert.Contains(t, r.log, tt.says)
 				w.requireSecret(team, "BITBUCKET_API_TOKEN", tt.stored)
-				assert.Equal(t, "passed", w.must(w.rotation(nil)).outputs["smoke_test"], "the next night is fine")
+				assert.Equal(t, "passed", w.must(w.rotation(nil)).outputs["smoke_test"], "the next rotation succeeds")
 			})
 		})
 	}
@@ -318,8 +318,8 @@ func TestRollBackThatIsRefusedSaysWhatIsStored(t *testing.T) {
 	})
 }
 
-// TestPushesThatAreRefusedLeaveOneAnswer of the two of 401 that a token may draw.
-// What the smoke test compares with is known from the proof.
+// TestPushesThatAreRefusedLeaveOneAnswer: a token may get two answers of 401, and one of them
+// must be left. The commit that the smoke test compares with is known from the proof.
 func TestPushesThatAreRefusedLeaveOneAnswer(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -339,7 +339,7 @@ func TestPushesThatAreRefusedLeaveOneAnswer(t *testing.T) {
 	})
 }
 
-// TestAnEmptyRepositoryBlamesNoToken that one question about pushes was refused.
+// TestAnEmptyRepositoryBlamesNoToken: also when a request about pushes was refused.
 func TestAnEmptyRepositoryBlamesNoToken(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -370,8 +370,8 @@ func TestRotationInAPipelineIsNotNarrowedToItsRepository(t *testing.T) {
 	w.requireClean()
 }
 
-// TestRotateRollsBackWhereTheLookUpIsRefused: nothing was proved, and Bitbucket
-// refuses the new token when the smoke test looks the commit up.
+// TestRotateRollsBackWhereTheLookUpIsRefused: there was no proof, and Bitbucket refuses the new
+// token when the smoke test looks up the commit.
 func TestRotateRollsBackWhereTheLookUpIsRefused(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -387,7 +387,7 @@ func TestRotateRollsBackWhereTheLookUpIsRefused(t *testing.T) {
 	})
 }
 
-// TestRotateRefusesWhatApplyRefuses before anything is written.
+// TestRotateRefusesWhatApplyRefuses: before anything is written.
 func TestRotateRefusesWhatApplyRefuses(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -408,7 +408,7 @@ func TestRotateRefusesWhatApplyRefuses(t *testing.T) {
 	})
 }
 
-// TestARollBackForgetsWhenTheNewTokenEnds.
+// TestARollBackForgetsWhenTheNewTokenEnds: the previous token is stored again.
 func TestARollBackForgetsWhenTheNewTokenEnds(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -435,8 +435,8 @@ func TestTheRunOfARotationNamesTheSecret(t *testing.T) {
 	})
 }
 
-// TestARotationFollowsALogin that somebody wrote: git presents the secret to
-// every repository of the server, with no name of it in a clone command.
+// TestARotationFollowsALogin: after a hand-written login git presents the secret to every
+// repository of the server, and no clone command names it.
 func TestARotationFollowsALogin(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -455,8 +455,7 @@ func TestARotationFollowsALogin(t *testing.T) {
 	})
 }
 
-// TestTheCommitOfARotationIsThatOfTheClonedBranch, and the checkout is where the
-// command puts it.
+// TestTheCommitOfARotationIsThatOfTheClonedBranch: in the directory that the command names.
 func TestTheCommitOfARotationIsThatOfTheClonedBranch(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -484,8 +483,8 @@ func TestACommandOfTheUsersOwnBlamesNoToken(t *testing.T) {
 	})
 }
 
-// TestAPersonalSecretHidesTheTeams in the caller's own runs, and so in the smoke
-// test: no token is blamed for what it does.
+// TestAPersonalSecretHidesTheTeams: in the caller's own runs, and so in the smoke test. Then a
+// failure does not make the token suspect.
 func TestAPersonalSecretHidesTheTeams(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -514,7 +513,7 @@ func TestAPersonalSecretHidesTheTeams(t *testing.T) {
 	})
 }
 
-// TestARotationIsSharedToo: on_shared_secret is about every mode.
+// TestARotationIsSharedToo: on_shared_secret applies to a rotation.
 func TestARotationIsSharedToo(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -535,7 +534,7 @@ func TestARotationIsSharedToo(t *testing.T) {
 	})
 }
 
-// TestDaysLeftOfATokenThatIsRefused are counted from now.
+// TestDaysLeftOfATokenThatIsRefused: they are counted from now.
 func TestDaysLeftOfATokenThatIsRefused(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
