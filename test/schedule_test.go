@@ -19,7 +19,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// What Script and Journal call the requests about schedules.
+// The names of requests about schedules in Script and Journal.
 const (
 	listSchedules  = "GET /agent/schedules"
 	getSchedule    = "GET /agent/schedules/{id}"
@@ -30,15 +30,15 @@ const (
 	resumeSchedule = "POST /agent/schedules/{id}/resume"
 )
 
-// scheduled is the inputs of a job with an agent that works every night, without a
-// smoke test, with changes.
+// scheduled returns the inputs of a job with an agent that works every night, without a smoke
+// test, with changes.
 func (w *world) scheduled(changes map[string]string) map[string]string {
 	inputs := w.inputs(map[string]string{"smoke_test": "false", "schedule_cron": "0 3 * * *", "schedule_prompt": "Fix what broke."})
 	maps.Copy(inputs, changes)
 	return inputs
 }
 
-// onlySchedule is the one schedule that there must be.
+// onlySchedule returns the only schedule. The test fails when there is not exactly one.
 func (w *world) onlySchedule() warpsim.Schedule {
 	w.t.Helper()
 	schedules := w.oz.Schedules()
@@ -46,7 +46,7 @@ func (w *world) onlySchedule() warpsim.Schedule {
 	return schedules[0]
 }
 
-// asked are the operations that Oz was asked for and that a condition holds of.
+// asked returns the operations of the requests to Oz for which a condition holds.
 func (w *world) asked(is func(operation string) bool) []string {
 	var found []string
 	for _, request := range w.oz.Journal.All() {
@@ -57,15 +57,14 @@ func (w *world) asked(is func(operation string) bool) []string {
 	return found
 }
 
-// scheduleWrites are the writes of schedules so far, refused ones too.
+// scheduleWrites returns the writes of schedules so far, also refused ones.
 func (w *world) scheduleWrites() []string {
 	return w.asked(func(operation string) bool {
 		return strings.Contains(operation, " /agent/schedules") && !strings.HasPrefix(operation, http.MethodGet)
 	})
 }
 
-// keepsSchedule runs the same job again: it must change nothing and send no write
-// of a schedule.
+// keepsSchedule runs the same job again. It must change nothing and send no write of a schedule.
 func (w *world) keepsSchedule(inputs map[string]string) {
 	w.t.Helper()
 	environment, schedules, written := w.onlyEnvironment(), w.oz.Schedules(), w.scheduleWrites()
@@ -95,12 +94,12 @@ func (w *world) editEnvironment(edit func(model map[string]any)) {
 	w.oz.Edit(environment.UID, string(text))
 }
 
-// foreign is a schedule of the name, in words of the API.
+// foreign returns a schedule of this name, as the API's JSON.
 func foreign(name, environment, more string) string {
 	return `{"name":"` + name + `","cron_schedule":"0 9 * * 1","prompt":"Theirs.","agent_config":{"environment_id":"` + environment + `"}` + more + `}`
 }
 
-// marks are what a schedule of ours is known by.
+// marks returns the metadata that identifies a schedule of ours.
 func marks(environment string) map[string]string {
 	return map[string]string{"managed_by": "oz-bitbucket", "oz-bitbucket.environment": environment}
 }
@@ -154,8 +153,8 @@ func TestScheduleIsCreatedAndKept(t *testing.T) {
 	})
 }
 
-// TestScheduleDriftIsRepaired: field by field, and what others have stored beside
-// stays. Of a PUT's mode the API tells nothing, so that it cannot stay.
+// TestScheduleDriftIsRepaired: field by field. What others have stored stays, except the mode
+// of a PUT, which no answer of the API holds.
 func TestScheduleDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -203,7 +202,7 @@ func TestScheduleDriftIsRepaired(t *testing.T) {
 			for _, words := range tt.says {
 				assert.Contains(t, r.log, words, tt.name)
 			}
-			if tt.name != "several" { // whose order says nothing
+			if tt.name != "several" { // their order has no meaning
 				stored := w.onlySchedule()
 				want.Config["secrets"], stored.Config["secrets"] = nil, nil
 				assert.Equal(t, want, stored, tt.name)
@@ -215,8 +214,7 @@ func TestScheduleDriftIsRepaired(t *testing.T) {
 	})
 }
 
-// TestScheduleWithSkills: the first of them is answered twice, and no request may hold
-// both.
+// TestScheduleWithSkills: an answer holds the first of them twice, and no request may hold both.
 func TestScheduleWithSkills(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -232,8 +230,8 @@ func TestScheduleWithSkills(t *testing.T) {
 	})
 }
 
-// TestScheduleWithFurtherSecrets: those of the environment are the agent's too, and
-// whatever else it names stays.
+// TestScheduleWithFurtherSecrets: the agent gets those of the environment, and keeps all others
+// that it names.
 func TestScheduleWithFurtherSecrets(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -292,7 +290,7 @@ func TestScheduleIsRenamed(t *testing.T) {
 	})
 }
 
-// TestScheduleOfAnOldServer: without marks it is known by its name.
+// TestScheduleOfAnOldServer: without marks it is found by its name.
 func TestScheduleOfAnOldServer(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{NoScheduleMetadata: true}, func(t *testing.T, w *world) {
@@ -308,8 +306,8 @@ func TestScheduleOfAnOldServer(t *testing.T) {
 	})
 }
 
-// TestScheduleOfAPersonIsAdopted when it has the name, the owner and the environment,
-// and no other is. From then on it has our mark.
+// TestScheduleOfAPersonIsAdopted: only when it has the name, the owner and the environment.
+// From then on it has our mark.
 func TestScheduleOfAPersonIsAdopted(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -346,7 +344,7 @@ func TestScheduleTwinsAreAnError(t *testing.T) {
 		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			w.must(w.inputs(map[string]string{"smoke_test": "false"}))
 			environment, more := w.onlyEnvironment().UID, ""
-			if marked { // whatever they are called
+			if marked { // with any name
 				more = `,"metadata":{"managed_by":"oz-bitbucket","oz-bitbucket.environment":"` + environment + `"}`
 			}
 			names := map[bool]string{true: "another", false: "acme-sample"}
@@ -369,7 +367,7 @@ func TestScheduleTwinsAreAnError(t *testing.T) {
 	}
 }
 
-// together runs a job three times at once, and expects the same schedule of all.
+// together runs a job three times at once, and expects the same schedule from all.
 func (w *world) together(inputs map[string]string) {
 	w.t.Helper()
 	var jobs []*job
@@ -387,8 +385,8 @@ func (w *world) together(inputs map[string]string) {
 	w.keepsSchedule(inputs)
 }
 
-// TestScheduleJobsThatStartTogetherLeaveOne: the first have everything to create, the
-// second only the schedule, and no such request has its effect before all have come.
+// TestScheduleJobsThatStartTogetherLeaveOne: the first jobs create everything, the second only
+// the schedule. No such request takes effect before all have arrived.
 func TestScheduleJobsThatStartTogetherLeaveOne(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{Latency: 50 * time.Millisecond}, func(t *testing.T, w *world) { w.together(w.scheduled(nil)) })
@@ -455,7 +453,7 @@ func TestScheduleSurvivesLostAnswers(t *testing.T) {
 			t.Parallel()
 			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				for _, strike := range tt.strikes {
-					for _, s := range w.oz.Schedules() { // of the strike before
+					for _, s := range w.oz.Schedules() { // of the fault before
 						w.oz.EditSchedule(s.ID, func(fields map[string]any) { delete(fields, "metadata"); fields["name"] = "left" })
 					}
 					left := len(w.oz.Schedules())
@@ -469,7 +467,7 @@ func TestScheduleSurvivesLostAnswers(t *testing.T) {
 					inputs := w.scheduled(tt.after)
 					r := w.must(inputs)
 					_, due := w.oz.Script.Next(tt.operation)
-					assert.False(t, due, "the fault did not strike")
+					assert.False(t, due, "the fault did not happen")
 					schedules := w.oz.Schedules()
 					require.Len(t, schedules, left+1, r.log)
 					stored := schedules[left]
@@ -506,7 +504,7 @@ func TestScheduleOutageSaysWhatWasWritten(t *testing.T) {
 	})
 }
 
-// TestScheduleThatSomeoneElseWritesMeanwhile is merged again: theirs stays, ours is set.
+// TestScheduleThatSomeoneElseWritesMeanwhile: it is merged again. Their fields stay, ours are set.
 func TestScheduleThatSomeoneElseWritesMeanwhile(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -539,13 +537,12 @@ func TestScheduleThatSomeoneElseWritesMeanwhile(t *testing.T) {
 		inputs["schedule_prompt"] = "Both."
 		r = w.must(inputs)
 		assert.Equal(t, "false", r.outputs["changed"])
-		assert.Len(t, w.scheduleWrites(), before, "there was nothing to do any more")
+		assert.Len(t, w.scheduleWrites(), before, "nothing was left to do")
 		w.keepsSchedule(inputs)
 	})
 }
 
-// TestScheduleThatSomeoneElseDeletesMeanwhile is there again at the latest after the
-// next run.
+// TestScheduleThatSomeoneElseDeletesMeanwhile: it exists again after the next run at the latest.
 func TestScheduleThatSomeoneElseDeletesMeanwhile(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -601,8 +598,8 @@ func TestScheduleInputsThatAreWrongSendNoRequest(t *testing.T) {
 	})
 }
 
-// TestScheduleWithoutPermission: the refusal comes with the write, after the secret
-// and the environment.
+// TestScheduleWithoutPermission: Oz refuses the write, after those of the secret and the
+// environment.
 func TestScheduleWithoutPermission(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{SchedulesForbidden: true}, func(t *testing.T, w *world) {
@@ -630,8 +627,8 @@ func TestScheduleWithoutPermission(t *testing.T) {
 	})
 }
 
-// TestScheduleThatThePlanOfTheTeamDoesNotInclude is refused before anything is written,
-// and nobody notices who asks for none.
+// TestScheduleThatThePlanOfTheTeamDoesNotInclude: it is refused before anything is written. A job
+// without a schedule is not affected.
 func TestScheduleThatThePlanOfTheTeamDoesNotInclude(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{NoSchedules: true}, func(t *testing.T, w *world) {
@@ -705,7 +702,7 @@ func TestScheduleGoesWithItsEnvironment(t *testing.T) {
 	})
 }
 
-// ticked is the run that a schedule's time starts, over.
+// ticked returns the run that a schedule started, after its end.
 func (w *world) ticked(id string) warpsim.Run {
 	w.t.Helper()
 	run := w.oz.Tick(id)
@@ -737,7 +734,7 @@ func TestTickFindsTheCode(t *testing.T) {
 	})
 }
 
-// TestTickWithoutTheSecretDoesNotFindTheCode, and the plan and mode test had said so.
+// TestTickWithoutTheSecretDoesNotFindTheCode: the plan and mode test reported it before.
 func TestTickWithoutTheSecretDoesNotFindTheCode(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -775,8 +772,7 @@ func TestTickWithoutTheSecretDoesNotFindTheCode(t *testing.T) {
 	})
 }
 
-// TestConnectedAgentsAreInThePlan costs one request for the integrations of all
-// environments.
+// TestConnectedAgentsAreInThePlan: one request reads the integrations of all environments.
 func TestConnectedAgentsAreInThePlan(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -806,8 +802,8 @@ func TestConnectedAgentsAreInThePlan(t *testing.T) {
 	})
 }
 
-// TestConnectedIntegrationsThatAreUnknownDisturbNobody: the other way to ask is tried,
-// and when that fails too the log says so.
+// TestConnectedIntegrationsThatAreUnknownDisturbNobody: the job tries the other request, and
+// when that fails too the log says so.
 func TestConnectedIntegrationsThatAreUnknownDisturbNobody(t *testing.T) {
 	t.Parallel()
 	refused := fault.Fault{Operation: "SimpleIntegrations", Status: 403, Body: `{"error":"not for you"}`, Times: -1}
@@ -852,8 +848,8 @@ const (
 	hostingPage = "https://docs.warp.dev/platform/warp-hosting"
 )
 
-// roads are servers that tell from where agents come, and one that does not, with the
-// words of each.
+// roads are servers that return the addresses of agents, and one that does not, each with the
+// expected text.
 func roads(t *testing.T, scenario func(t *testing.T, w *world, from string)) {
 	for from, options := range map[string]warpsim.Options{
 		hosted: {EgressRanges: strings.Split(hosted, ", ")}, "the addresses that " + hostingPage + " lists": {},
@@ -862,7 +858,7 @@ func roads(t *testing.T, scenario func(t *testing.T, w *world, from string)) {
 	}
 }
 
-// TestRoadToADataCenterIsInThePlan: an agent's address is not this runner's.
+// TestRoadToADataCenterIsInThePlan: an agent has another address than this runner.
 func TestRoadToADataCenterIsInThePlan(t *testing.T) {
 	t.Parallel()
 	roads(t, func(t *testing.T, w *world, from string) {
@@ -877,7 +873,7 @@ func TestRoadToADataCenterIsInThePlan(t *testing.T) {
 		}
 		w.must(inputs)
 		w.keeps(inputs)
-		assert.NotContains(t, w.must(w.inputs(nil), "plan").log, "agents that Warp hosts", "Cloud has no firewall of one's own")
+		assert.NotContains(t, w.must(w.inputs(nil), "plan").log, "agents that Warp hosts", "Cloud has no firewall of the user's")
 	})
 }
 
@@ -929,8 +925,8 @@ func TestRoadIsInTheVerdictOfACloneThatFailed(t *testing.T) {
 	})
 }
 
-// TestScheduleOfAnEnvironmentThatIsGone goes on in the next one: somebody has deleted the
-// environment by hand.
+// TestScheduleOfAnEnvironmentThatIsGone: somebody has deleted the environment, and the schedule
+// moves to the next one.
 func TestScheduleOfAnEnvironmentThatIsGone(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

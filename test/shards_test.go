@@ -24,8 +24,8 @@ const (
 	fleetSecrets = 6
 )
 
-// fleetFile is a manifest of fleetEntries whose secrets are fleetSecrets. Team and token are
-// said in several ways.
+// fleetFile returns a manifest of fleetEntries whose secrets are fleetSecrets. Team and token
+// are written in several ways.
 func (w *world) fleetFile() string {
 	w.t.Helper()
 	w.bitbucket.AddToken(bitbucketsim.Token{Value: accessToken, Kind: bitbucketsim.AccessToken})
@@ -48,12 +48,12 @@ func (w *world) fleetFile() string {
 
 // parallelJob is one of the jobs that a host makes of an example.
 type parallelJob struct {
-	command   []string // the program itself where it begins with its name
+	command   []string // runs the program itself when the first element is its name
 	variables map[string]string
 }
 
-// abreast runs jobs in a checkout each that has the file, all at the same time, and
-// requires that they end well.
+// abreast runs jobs at the same time, each in a checkout that has the file, and requires that
+// they succeed.
 func (w *world) abreast(t *testing.T, host, file string, jobs []parallelJob) (list []entry) {
 	t.Helper()
 	tools := w.t.TempDir()
@@ -65,7 +65,7 @@ func (w *world) abreast(t *testing.T, host, file string, jobs []parallelJob) (li
 		c, temporary := newCheckout(w.t), w.t.TempDir()
 		require.NoError(w.t, os.WriteFile(filepath.Join(c.directory, "oz-environments.yml"), []byte(file), 0o600))
 		inputs := w.inputs(map[string]string{"smoke_test": "false"})
-		for _, name := range []string{"repo_url", "bitbucket_token", "warp_api_key"} { // which the example hands over
+		for _, name := range []string{"repo_url", "bitbucket_token", "warp_api_key"} { // the example passes these
 			delete(inputs, name)
 		}
 		command, directory := w.command(inputs)
@@ -88,7 +88,7 @@ func (w *world) abreast(t *testing.T, host, file string, jobs []parallelJob) (li
 		commands, directories, said = append(commands, command), append(directories, directory), append(said, out)
 	}
 	for i, command := range commands {
-		_ = command.Wait() // its code is looked at
+		_ = command.Wait() // the exit code is checked below
 		r := w.finished(command, directories[i], said[i][0].String(), said[i][1].String())
 		require.Zero(w.t, r.code, r.log)
 		assert.NotContains(w.t, r.log, "there is no such input")
@@ -97,7 +97,7 @@ func (w *world) abreast(t *testing.T, host, file string, jobs []parallelJob) (li
 	return list
 }
 
-// requireWholeFleet requires that jobs did the same to every entry, and to each once.
+// requireWholeFleet requires that the jobs together made the same change to every entry once.
 func requireWholeFleet(t *testing.T, list []entry, change string) {
 	t.Helper()
 	names := map[string]int{}
@@ -109,7 +109,7 @@ func requireWholeFleet(t *testing.T, list []entry, change string) {
 	assert.Len(t, names, fleetEntries)
 }
 
-// scripts is a script in the shells of a host, a job each.
+// scripts returns a script as one job for each shell of a host.
 func scripts(t *testing.T, shell []string, lines []string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script")
@@ -117,10 +117,10 @@ func scripts(t *testing.T, shell []string, lines []string) []string {
 	return append(slices.Clone(shell), file)
 }
 
-// The credentials of a project, which its host hands to every job.
+// The credentials of a project, which its host passes to every job.
 var ofProject = map[string]string{"WARP_API_KEY": apiKey, "BITBUCKET_TOKEN": cloudToken, "WEB_BITBUCKET_TOKEN": accessToken}
 
-// fleetExamples are the jobs that hosts make of their example in a mode.
+// fleetExamples returns the jobs that hosts make from their example in a mode.
 var fleetExamples = map[string]func(t *testing.T, mode string) []parallelJob{
 	"GitHub":     ofFleetOnGitHub,
 	"GitLab":     ofFleetOnGitLab,
@@ -151,7 +151,7 @@ func TestFleetExamplesCoverTheFleet(t *testing.T) {
 			assert.True(t, w.valueOf("WEB_TOKEN") == accessToken && w.valueOf("TOKEN_3") == cloudToken)
 
 			mode := "rotate"
-			if host == "GitHub" { // whose nightly job applies
+			if host == "GitHub" { // GitHub's nightly job applies
 				mode = "apply"
 			}
 			requireWholeFleet(t, w.abreast(t, host, file, jobs(t, mode)), "keep")
@@ -162,8 +162,7 @@ func TestFleetExamplesCoverTheFleet(t *testing.T) {
 	}
 }
 
-// ofFleetOnGitHub puts values for the expressions. What the workflow's keys mean,
-// actionlint knows.
+// ofFleetOnGitHub replaces the expressions by values. actionlint checks the workflow's keys.
 //
 // Source: https://docs.github.com/en/actions/reference/workflows-and-actions/contexts
 func ofFleetOnGitHub(t *testing.T, mode string) []parallelJob {
@@ -186,7 +185,7 @@ func ofFleetOnGitHub(t *testing.T, mode string) []parallelJob {
 	step := job.Steps[len(job.Steps)-1]
 	require.Equal(t, ourselves, step.Uses+" # pin this to the commit of a release")
 	if assert.NotNil(t, job.Strategy.FailFast) {
-		assert.False(t, *job.Strategy.FailFast, "what one part gets wrong would cancel the others")
+		assert.False(t, *job.Strategy.FailFast, "a failure of one part would cancel the others")
 	}
 	total, plans := strconv.Itoa(len(job.Strategy.Matrix.Part)), mode == "plan"
 	groups := map[string]bool{}
@@ -216,7 +215,7 @@ func ofFleetOnGitHub(t *testing.T, mode string) []parallelJob {
 	return jobs
 }
 
-// gitlabJob is every key of a GitLab job that the example has.
+// gitlabJob has every key of a GitLab job that the example uses.
 //
 // Source: https://docs.gitlab.com/ci/yaml/ (parallel is 1 to 200);
 // https://docs.gitlab.com/ci/variables/predefined_variables/
@@ -259,7 +258,7 @@ func ofFleetOnGitLab(t *testing.T, mode string) []parallelJob {
 	}
 	assert.Equal(t, []string{
 		`$CI_PIPELINE_SOURCE == "merge_request_event"`,
-		`$CI_PIPELINE_SOURCE == "schedule"`, // before the next one, which holds in a schedule of the default branch, too
+		`$CI_PIPELINE_SOURCE == "schedule"`, // before the next one, which also holds in a schedule of the default branch
 		`$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH`,
 	}, conditions)
 	var jobs []parallelJob
@@ -272,7 +271,7 @@ func ofFleetOnGitLab(t *testing.T, mode string) []parallelJob {
 	return jobs
 }
 
-// bitbucketStep is every key of a step that the example has.
+// bitbucketStep has every key of a step that the example uses.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/step-options/;
 // https://support.atlassian.com/bitbucket-cloud/docs/set-up-or-run-parallel-steps/
@@ -312,7 +311,7 @@ func ofFleetOnBitbucket(t *testing.T, mode string) []parallelJob {
 	return jobs
 }
 
-// indexedJob is every key of a Kubernetes Job that the example has.
+// indexedJob has every key of a Kubernetes Job that the example uses.
 //
 // Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/;
 // https://kubernetes.io/docs/concepts/workloads/controllers/job/
@@ -392,7 +391,7 @@ func ofFleetOnKubernetes(t *testing.T, mode string) []parallelJob {
 	return jobs
 }
 
-// TestTheIndexedJobIsOne checks what the API server would, and what pods that fail come to.
+// TestTheIndexedJobIsOne checks what the API server would check, and what happens to failed pods.
 func TestTheIndexedJobIsOne(t *testing.T) {
 	t.Parallel()
 	job := indexedJobExample(t)
@@ -400,10 +399,10 @@ func TestTheIndexedJobIsOne(t *testing.T) {
 	container := pod.Containers[0]
 	assert.Equal(t, []string{"batch/v1", "Job", "Indexed"}, []string{job.APIVersion, job.Kind, spec.CompletionMode})
 	assert.Equal(t, spec.Completions, spec.Parallelism)
-	assert.Equal(t, "Never", pod.RestartPolicy, "podFailurePolicy and backoffLimitPerIndex go with no other")
-	assert.Equal(t, "oz-environments-", job.Metadata.GenerateName, "a Job cannot be started twice under one name")
+	assert.Equal(t, "Never", pod.RestartPolicy, "podFailurePolicy and backoffLimitPerIndex need this policy")
+	assert.Equal(t, "oz-environments-", job.Metadata.GenerateName, "two Jobs cannot have the same name")
 	assert.Positive(t, spec.ActiveDeadlineSeconds)
-	require.NotNil(t, spec.BackoffLimitPerIndex, "FailIndex goes with nothing else")
+	require.NotNil(t, spec.BackoffLimitPerIndex, "FailIndex needs it")
 	assert.LessOrEqual(t, *spec.BackoffLimitPerIndex, 1, "servers lock an account after a few refusals of its token")
 	assert.Equal(t, container.VolumeMounts[0].Name, pod.Volumes[0].Name)
 	assert.Equal(t, "oz-environments", pod.Volumes[0].ConfigMap.Name)
@@ -419,7 +418,7 @@ func TestTheIndexedJobIsOne(t *testing.T) {
 
 	action := func(code int) string {
 		for _, rule := range spec.PodFailurePolicy.Rules {
-			require.True(t, (rule.OnExitCodes == nil) != (len(rule.OnPodConditions) == 0), "one of them")
+			require.True(t, (rule.OnExitCodes == nil) != (len(rule.OnPodConditions) == 0), "exactly one of them")
 			if on := rule.OnExitCodes; on != nil && slices.Contains(on.Values, code) {
 				assert.Equal(t, []string{container.Name, "In"}, []string{on.ContainerName, on.Operator})
 				assert.NotContains(t, on.Values, 0, "the API server refuses it")
@@ -431,13 +430,13 @@ func TestTheIndexedJobIsOne(t *testing.T) {
 	for code, want := range map[int]string{1: "Count", 2: "FailIndex", 3: "FailIndex"} {
 		assert.Equal(t, want, action(code), "exit code %d", code)
 	}
-	first := spec.PodFailurePolicy.Rules[0] // before any other sees the code of a pod that was told to go
+	first := spec.PodFailurePolicy.Rules[0] // it must come before rules for exit codes, because an evicted pod has one
 	assert.Equal(t, "Ignore", first.Action)
 	assert.Equal(t, "DisruptionTarget", first.OnPodConditions[0].Type)
 }
 
-// TestAPartKnowsTheFile: environments of entries that are another part's, or that the job is
-// not narrowed to, are not called left out. One that no entry names is.
+// TestAPartKnowsTheFile: the job names environments that are not in the file. It does not name
+// those of another part's entries, or of entries that it is not narrowed to.
 func TestAPartKnowsTheFile(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -445,7 +444,7 @@ func TestAPartKnowsTheFile(t *testing.T) {
 		w.environ = append(w.environ, "WEB_BITBUCKET_TOKEN="+accessToken)
 		w.must(w.manifest(file, map[string]string{"smoke_test": "false"}))
 		for _, e := range w.oz.Environments() {
-			if model(t, e)["name"] == "acme-fleet-0" { // which an entry may also name by its ID
+			if model(t, e)["name"] == "acme-fleet-0" { // an entry may also name it by its ID
 				file = strings.Replace(file, "/fleet-0.git\n", "/fleet-0.git\n    environment_id: "+e.UID+"\n", 1)
 			}
 		}
@@ -459,7 +458,7 @@ func TestAPartKnowsTheFile(t *testing.T) {
 			job["mode"] = "plan"
 			r := w.must(w.manifest(file, job))
 			if len(r.environments(t)) < 2 {
-				continue // which is no fleet
+				continue // this is not a fleet
 			}
 			require.Contains(t, r.log, `"stranger"`)
 			for line := range strings.Lines(r.log) {
@@ -471,8 +470,8 @@ func TestAPartKnowsTheFile(t *testing.T) {
 	})
 }
 
-// TestPartsThatListEachOthersSecrets write at the same time what the others read, and all
-// of them end well.
+// TestPartsThatListEachOthersSecrets: each part writes at the same time what the others read,
+// and all of them succeed.
 func TestPartsThatListEachOthersSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

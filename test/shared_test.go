@@ -16,15 +16,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// neighbour is a private repository with a token of its own, and the inputs of a
-// job that provisions it under the default secret name.
+// neighbour is a private repository with a token of its own, and the inputs of a job that
+// provisions it with the default secret name.
 type neighbour struct {
 	repository *bitbucketsim.Repository
 	token      string
 	inputs     map[string]string
 }
 
-// neighbours are two of them on one flavor.
+// neighbours returns two of them on one flavor.
 func (w *world) neighbours(flavor bitbucketsim.Flavor, changes map[string]string) (first, second neighbour) {
 	owner, kind, prefix := "acme", bitbucketsim.AccessToken, "ATCTT3MARKER-"
 	if flavor == bitbucketsim.DataCenter {
@@ -42,7 +42,7 @@ func (w *world) neighbours(flavor bitbucketsim.Flavor, changes map[string]string
 	return make("web"), make("api")
 }
 
-// stored is the value of the only secret.
+// stored returns the value of the only secret.
 func (w *world) stored() string {
 	w.t.Helper()
 	secrets := w.oz.Secrets()
@@ -50,7 +50,7 @@ func (w *world) stored() string {
 	return secrets[0].Value
 }
 
-// TestASecretIsSafeForEveryoneWhoReadsIt: the second job would be green, and every
+// TestASecretIsSafeForEveryoneWhoReadsIt: otherwise the second job would succeed, and every
 // later run in the first environment would fail to clone.
 func TestASecretIsSafeForEveryoneWhoReadsIt(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestASharedSecretIsOverwrittenWithAWarning(t *testing.T) {
 	}
 }
 
-// TestATokenThatServesBothIsStored with the other environment in the plan.
+// TestATokenThatServesBothIsStored: the plan shows the other environment.
 func TestATokenThatServesBothIsStored(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -130,8 +130,7 @@ func TestATokenThatServesBothIsStored(t *testing.T) {
 	})
 }
 
-// TestAnotherKindOfTokenBreaksOthers: their commands name the user of the kind
-// that was stored.
+// TestAnotherKindOfTokenBreaksOthers: their commands name the user of the stored token's kind.
 func TestAnotherKindOfTokenBreaksOthers(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -147,8 +146,8 @@ func TestAnotherKindOfTokenBreaksOthers(t *testing.T) {
 	})
 }
 
-// TestTheTokenIsShownToItsOwnServerOnly: an environment that clones from another
-// one with the same secret is not served, and its server is not asked.
+// TestTheTokenIsShownToItsOwnServerOnly: the token does not serve an environment that clones
+// from another server with the same secret, and that server gets no request.
 func TestTheTokenIsShownToItsOwnServerOnly(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -166,8 +165,8 @@ func TestTheTokenIsShownToItsOwnServerOnly(t *testing.T) {
 	})
 }
 
-// TestACommandThatCannotBeFollowedIsAWarning, with the environment's name; so is a
-// list that names the secret for nothing that we see.
+// TestACommandThatCannotBeFollowedIsAWarning: with the environment's name. So is a list of
+// secrets that names the secret without a command that uses it.
 func TestACommandThatCannotBeFollowedIsAWarning(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -189,8 +188,8 @@ func TestACommandThatCannotBeFollowedIsAWarning(t *testing.T) {
 	})
 }
 
-// TestTwoJobsAtOnceLeaveNobodyBehind: whatever the order of their requests, they do
-// not both end with 0, and whoever breaks the other says so.
+// TestTwoJobsAtOnceLeaveNobodyBehind: with any order of their requests, they do not both end
+// with 0, and a job that breaks the other reports it.
 func TestTwoJobsAtOnceLeaveNobodyBehind(t *testing.T) {
 	t.Parallel()
 	for _, there := range []string{"nothing", "the secret"} {
@@ -226,7 +225,7 @@ func TestTwoJobsAtOnceLeaveNobodyBehind(t *testing.T) {
 					said += r.log
 				}
 				assert.LessOrEqual(t, green, 1)
-				if overwritten { // by a job that could not know, and says now what it has done
+				if overwritten { // by a job that could not know this, and reports it now
 					assert.Contains(t, said, "does not serve every environment that reads secret")
 					assert.Contains(t, said, "the secret is written")
 				}
@@ -236,7 +235,7 @@ func TestTwoJobsAtOnceLeaveNobodyBehind(t *testing.T) {
 	}
 }
 
-// TestAnEnvironmentThatAppearsMeanwhile is found after the secret was overwritten.
+// TestAnEnvironmentThatAppearsMeanwhile: it is found after the secret was overwritten.
 func TestAnEnvironmentThatAppearsMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, serves := range map[string]bool{"that the token serves": true, "that it does not serve": false} {
@@ -265,7 +264,7 @@ func TestAnEnvironmentThatAppearsMeanwhile(t *testing.T) {
 	}
 }
 
-// TestAPlanWithoutATokenKeepsTheForm of the existing commands.
+// TestAPlanWithoutATokenKeepsTheForm: that of the existing commands.
 func TestAPlanWithoutATokenKeepsTheForm(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -288,7 +287,7 @@ func TestAPlanWithoutATokenKeepsTheForm(t *testing.T) {
 	})
 }
 
-// TestOneRepositoryHasOneEnvironment, however it is spelled.
+// TestOneRepositoryHasOneEnvironment: with every spelling of the URL.
 func TestOneRepositoryHasOneEnvironment(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -305,7 +304,7 @@ func TestOneRepositoryHasOneEnvironment(t *testing.T) {
 	})
 }
 
-// TestAnUnknownShapeIsAnError that names the environment, never an overwrite.
+// TestAnUnknownShapeIsAnError: the error names the environment, and nothing is overwritten.
 func TestAnUnknownShapeIsAnError(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

@@ -12,7 +12,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// lastRun is the run that was started last.
+// lastRun returns the run that was started last.
 func (w *world) lastRun() warpsim.Run {
 	w.t.Helper()
 	runs := w.oz.Runs()
@@ -169,7 +169,7 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// Before the parallel tests, as those of signals: its time is real too.
+// This runs before the parallel tests, as do those of signals: its time is real too.
 func TestHeadMayMoveDuringTheTest(t *testing.T) {
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 		before := w.cloud.Head()

@@ -21,8 +21,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// snippet is a text that people copy, as its host runs it: step after step until
-// one fails.
+// snippet is a text that people copy, in the form in which its host runs it: step after step
+// until one fails.
 type snippet struct {
 	where string // file, line and job
 	host  string
@@ -31,7 +31,7 @@ type snippet struct {
 
 // step is one process of a host.
 type step struct {
-	shell     []string // with its options; the script's file follows
+	shell     []string // with its options; the path of the script follows
 	script    string
 	variables map[string]any
 	always    bool // also after a failure
@@ -50,8 +50,8 @@ var (
 	shErrexit      = []string{"sh", "-e"} // Jenkins; GitLab and Bitbucket in an image without bash
 )
 
-// inImages is a host's shells: that of an image with bash, and that of one
-// without, in which there may be no pipefail.
+// inImages returns a host's shells: in an image with bash, and in one without, where pipefail
+// may not exist.
 func inImages(bash []string) [][]string {
 	shells := [][]string{bash, shErrexit}
 	if _, err := exec.LookPath("busybox"); err == nil {
@@ -63,21 +63,21 @@ func inImages(bash []string) [][]string {
 var (
 	// calls finds the program in a script.
 	calls = regexp.MustCompile(`(?m)(?:^|[\s;&|('"])(?:oz-bitbucket|docker run)(?:[\s;&|)'"]|$)`)
-	// begins is where a command calls it.
+	// begins finds where a command calls it.
 	begins = regexp.MustCompile(`(?m)(?:^|[;&|(])\s*(?:\w+=\S* )*(?:oz-bitbucket|docker run)(?:[\s;&|)]|$)`)
-	// called is a call in a trace.
+	// called finds a call in a trace.
 	called = regexp.MustCompile(`^(?:\w+=\S* )*(?:oz-bitbucket|docker run)(?: |$)`)
-	// piped is a call whose exit code a pipe hides.
+	// piped finds a call whose exit code a pipe hides.
 	piped = regexp.MustCompile(`\b(?:oz-bitbucket|docker run)\b[^\n|]*\|(?:[^|]|$)`)
-	// speaks is a text that is about the program, so that it has to be run.
+	// speaks finds text about the program, which must be run.
 	speaks = regexp.MustCompile(`oz-bitbucket|docker run`)
-	// schema is the line of a manifest that names its schema, which nothing runs.
+	// schema finds the line of a manifest that names its schema, which nothing runs.
 	schema = regexp.MustCompile(`(?m)^# yaml-language-server: \$schema=\S+$`)
 )
 
 const program = "oz-bitbucket" // as a script
 
-// ofGitHub is the steps of a job.
+// ofGitHub returns the steps of a job.
 func ofGitHub(list any) []step {
 	var steps []step
 	for _, item := range items(list) {
@@ -95,7 +95,7 @@ func ofGitHub(list any) []step {
 	return steps
 }
 
-// used is an action or a pipe as a command.
+// used returns an action or a pipe as a command.
 func used(name string) string {
 	if strings.Contains(name, "oz-bitbucket/oz-bitbucket") {
 		return program
@@ -103,7 +103,7 @@ func used(name string) string {
 	return "elsewhere " + name
 }
 
-// ofBitbucket is a step whose commands are one script.
+// ofBitbucket returns a step, whose commands are one script.
 func ofBitbucket(shell []string, list any) step {
 	var lines []string
 	for _, item := range items(list) {
@@ -128,8 +128,8 @@ func pipelines(tree any) [][]any {
 	return found
 }
 
-// inOrder is the steps of a pipeline, parallel ones too; of parallel ones that are the same,
-// and differ in what the host tells them, the first.
+// inOrder returns the steps of a pipeline, also parallel ones. Of equal parallel steps, which
+// get different variables from the host, it returns the first.
 func inOrder(pipeline []any) (steps []map[string]any) {
 	for _, item := range pipeline {
 		parallel := fields(item)["parallel"]
@@ -150,8 +150,7 @@ func inOrder(pipeline []any) (steps []map[string]any) {
 	return steps
 }
 
-// ofGitLab is the jobs of a file: those that call the program, then what comes
-// after them.
+// ofGitLab returns the jobs of a file: those that call the program, then those after them.
 func ofGitLab(shell []string, file map[string]any) []step {
 	var before, after []step
 	for _, included := range items(file["include"]) {
@@ -191,7 +190,7 @@ func ofAzure(list any) []step {
 	return steps
 }
 
-// ofKubernetes is the containers below a tree. One without a command runs the
+// ofKubernetes returns the containers below a tree. A container without a command runs the
 // entrypoint of its image.
 func ofKubernetes(tree any) []step {
 	var steps []step
@@ -212,7 +211,7 @@ func ofKubernetes(tree any) []step {
 	return steps
 }
 
-// ofCommand is a container's command: a program, or the script of a shell.
+// ofCommand returns a container's command: a program, or the script of a shell.
 func ofCommand(words []any) step {
 	if len(words) == 3 && strings.HasSuffix(text(words[1]), "c") { // as in sh -ec SCRIPT
 		options := strings.TrimSuffix(text(words[1]), "c")
@@ -225,7 +224,7 @@ func ofCommand(words []any) step {
 	return step{shell: []string{"sh"}, script: strings.Join(script, " ")}
 }
 
-// fields, items and text are what a YAML tree is, or nothing.
+// fields, items and text return a YAML tree as that type, or nothing when it is another.
 func fields(tree any) map[string]any {
 	m, _ := tree.(map[string]any)
 	return m
@@ -246,10 +245,10 @@ func text(tree any) string {
 	return fmt.Sprint(tree)
 }
 
-// jenkinsShell is the shell steps of a Jenkinsfile.
+// jenkinsShell finds the shell steps of a Jenkinsfile.
 var jenkinsShell = regexp.MustCompile(`(?s)\bsh\b(?:[ (]|[ (][^\n]*?\bscript: )(?:'''(.*?)'''|"""(.*?)"""|'([^'\n]*)'|"([^"\n]*)")`)
 
-// snippetsOf reads a text in a language, and keeps what calls the program.
+// snippetsOf reads a text in a language, and returns the parts that call the program.
 func snippetsOf(t *testing.T, where, language, content string) []snippet {
 	t.Helper()
 	var found []snippet
@@ -260,7 +259,7 @@ func snippetsOf(t *testing.T, where, language, content string) []snippet {
 	}
 	switch language {
 	case "sh", "bash":
-		// Lines to copy are for a terminal, and for the scripts of every host.
+		// Lines to copy are for a terminal, and for scripts of any host.
 		add("terminal", "in a terminal", step{shell: withoutErrexit, script: content})
 		add("Azure", "in Azure", step{shell: withoutErrexit, script: content})
 		add("Jenkins", "in Jenkins", step{shell: shErrexit, script: content})
@@ -306,7 +305,7 @@ func snippetsOf(t *testing.T, where, language, content string) []snippet {
 	return found
 }
 
-// documents is those of a YAML text.
+// documents returns the documents of a YAML text.
 func documents[T any](t *testing.T, where, content string) (trees []T) {
 	t.Helper()
 	for decoder := yaml.NewDecoder(strings.NewReader(content)); ; {
@@ -322,11 +321,11 @@ func documents[T any](t *testing.T, where, content string) (trees []T) {
 
 var fenced = regexp.MustCompile("(?ms)^([ \t]*)```([^\n]*)\n(.*?)^[ \t]*```[ \t]*$")
 
-// joined is a script with each command on one line.
+// joined returns a script with each command on one line.
 func joined(script string) string { return strings.ReplaceAll(script, "\\\n", "") }
 
-// missed says what of a text speaks of the program and is in no snippet, or
-// tells the host to go on after a failure.
+// missed returns the parts of a text that are about the program but in no snippet, or that
+// make the host continue after a failure.
 func missed(t *testing.T, where, language, content string, found []snippet) string {
 	t.Helper()
 	if len(found) == 0 && speaks.MatchString(schema.ReplaceAllString(content, "")) {
@@ -364,7 +363,7 @@ func missed(t *testing.T, where, language, content string, found []snippet) stri
 	return ""
 }
 
-// goesOn is what tells a host to go on after a failure.
+// goesOn finds what makes a host continue after a failure.
 var goesOn = regexp.MustCompile(`(?i)\b(?:continue-?on-?error|allow_failure|returnStatus|catchError)\b`)
 
 // allSnippets reads every page, example and template.
@@ -396,7 +395,7 @@ func allSnippets(t *testing.T) []snippet {
 	return all
 }
 
-// pages is every page of the repository for people.
+// pages returns every page of the repository for people.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -415,9 +414,9 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
-// refusing is a directory of commands: the program, docker that runs it, and
-// what a script may do with the outputs. REFUSAL is the exit code; 2 is the real
-// program's, which has no credentials.
+// refusing returns a directory of commands: the program, a docker that runs it, and commands
+// that a script may use on the outputs. REFUSAL is the program's exit code; with 2 the real
+// program runs without credentials.
 func refusing(t *testing.T) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -458,8 +457,8 @@ exec oz-bitbucket
 
 var traced = regexp.MustCompile(`(?m)^\++ (.*)$`)
 
-// complaints runs a snippet with the program refusing, and says what it does
-// wrong: it ends with 0, goes on after the program, or changes the checkout.
+// complaints runs a snippet with a program that fails. It returns what the snippet does wrong:
+// it ends with 0, continues after the program, or changes the checkout.
 func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints []string) {
 	t.Helper()
 	say := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
@@ -467,7 +466,7 @@ func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints
 	record := filepath.Join(temporary, "record")
 	environ := append([]string{
 		"PATH=" + tools + ":" + os.Getenv("PATH"), "HOME=" + c.home, "PROGRAM=" + binary, "RECORD=" + record, fmt.Sprintf("REFUSAL=%d", refusal),
-		"REPO_URL=https://bitbucket.org/your-workspace/your-repo.git", // cron.sh wants it
+		"REPO_URL=https://bitbucket.org/your-workspace/your-repo.git", // cron.sh requires it
 	}, c.environ(s.host, temporary)...)
 	failed := false
 	for i, step := range s.steps {
@@ -482,7 +481,7 @@ func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints
 		command := exec.Command(step.shell[0], append(slices.Clone(step.shell[1:]), "-x", file)...)
 		command.Dir, command.Env = c.directory, environ
 		for name, value := range step.variables {
-			if given := text(value); !strings.Contains(given, "$") { // what a host would put in is a credential, or an output that is not there
+			if given := text(value); !strings.Contains(given, "$") { // a host would put in a credential, or an output that is missing here
 				command.Env = append(command.Env, name+"="+given)
 			}
 		}
@@ -511,7 +510,7 @@ func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints
 				say("it goes on: %s", line[1])
 			}
 		}
-		failed = true // the rest would go on
+		failed = true // the rest would run
 	}
 	if codes, err := os.ReadFile(record); err != nil || string(codes) != fmt.Sprintln(refusal) {
 		say("it does not call the program once: %q, %v", codes, err)
@@ -522,8 +521,8 @@ func (s snippet) complaints(t *testing.T, tools string, refusal int) (complaints
 	return complaints
 }
 
-// TestSnippetsFailWhenTheProgramDoes runs all that README, examples and templates
-// tell people to run, as their host would.
+// TestSnippetsFailWhenTheProgramDoes runs everything that README, examples and templates tell
+// people to run, as their host would.
 func TestSnippetsFailWhenTheProgramDoes(t *testing.T) {
 	t.Parallel()
 	tools := refusing(t)
@@ -542,8 +541,8 @@ func TestSnippetsFailWhenTheProgramDoes(t *testing.T) {
 	}
 }
 
-// TestSnippetsThatHideAFailure feeds the check one bad snippet for each way to
-// hide a failure, and good ones beside them.
+// TestSnippetsThatHideAFailure gives the check a bad snippet for each way to hide a failure, and
+// good ones too.
 func TestSnippetsThatHideAFailure(t *testing.T) {
 	t.Parallel()
 	tools := refusing(t)
@@ -595,8 +594,7 @@ func TestSnippetsThatHideAFailure(t *testing.T) {
 	}
 }
 
-// TestSnippetsThatNothingRuns feeds the search for snippets texts in which it would
-// miss a call.
+// TestSnippetsThatNothingRuns gives the search for snippets texts in which it would miss a call.
 func TestSnippetsThatNothingRuns(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ language, content, want string }{

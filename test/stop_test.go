@@ -18,11 +18,11 @@ import (
 const (
 	// pauseForTheTest is how long a simulator waits so that a test can act.
 	pauseForTheTest = 1500 * time.Millisecond
-	// longerThanTheAnswer is more than a stopped job waits for the answer to a
-	// start, and half of what it has to find the run.
+	// longerThanTheAnswer is longer than a stopped job waits for the answer to a start, and half
+	// of its time to find the run.
 	longerThanTheAnswer = 2500 * time.Millisecond
 
-	// leaves is what GitHub leaves between SIGINT and SIGTERM.
+	// leaves is the time between GitHub's SIGINT and SIGTERM.
 	// Source: actions/runner, ProcessInvoker.cs.
 	leaves = 7500 * time.Millisecond
 )
@@ -45,7 +45,7 @@ func (w *world) start(inputs map[string]string) *job {
 	return j
 }
 
-// wait collects what the process leaves.
+// wait waits for the process and collects its results.
 func (j *job) wait() result {
 	j.w.t.Helper()
 	_ = j.command.Wait() // the exit code is in the result
@@ -53,8 +53,8 @@ func (j *job) wait() result {
 	return j.w.finished(j.command, j.directory, j.stdout.String(), j.stderr.String())
 }
 
-// stop sends a signal and waits for the end. A job that goes on until the host
-// would send the next one is killed, which wait reports.
+// stop sends a signal and waits for the end. A job that still runs when the host would send
+// the next signal is killed; wait then reports it.
 func (j *job) stop(signal syscall.Signal) result {
 	j.w.t.Helper()
 	require.NoError(j.w.t, j.command.Process.Signal(signal))
@@ -63,7 +63,7 @@ func (j *job) stop(signal syscall.Signal) result {
 	return j.wait()
 }
 
-// await polls for something that the simulators will show.
+// await polls until a condition on the simulators holds.
 func (w *world) await(condition func() bool) {
 	w.t.Helper()
 	require.Eventually(w.t, condition, 20*time.Second, 5*time.Millisecond)
@@ -82,8 +82,8 @@ func (w *world) awaitRequest(operation string) {
 	})
 }
 
-// The tests of signals run before the parallel ones: the time that a host leaves
-// is real, and a machine under load would use it up.
+// The tests of signals run before the parallel ones: the time that a host leaves is real, and
+// would be too short on a busy machine.
 
 func TestSignalsCancelTheRun(t *testing.T) {
 	for name, tt := range map[string]struct {

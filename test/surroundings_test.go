@@ -22,7 +22,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestAStandardOutputThatIsClosedOrFull loses the outputs: it is never exit 0.
+// TestAStandardOutputThatIsClosedOrFull: the outputs are lost, so the exit code is never 0.
 func TestAStandardOutputThatIsClosedOrFull(t *testing.T) {
 	t.Parallel()
 	reader, gone, err := os.Pipe()
@@ -63,7 +63,7 @@ func TestAStandardOutputThatIsClosedOrFull(t *testing.T) {
 						want = 0
 					}
 					assert.Equal(t, want, command.ProcessState.ExitCode(), "%s %s", args, stderr.String())
-					if d != github || args[0] != "plan" { // whose log is on standard output, too
+					if d != github || args[0] != "plan" { // this log is on standard output too
 						assert.Contains(t, stderr.String(), tt.said)
 					}
 				}
@@ -73,8 +73,8 @@ func TestAStandardOutputThatIsClosedOrFull(t *testing.T) {
 	}
 }
 
-// TestACommittedLinkIsNotFollowed has the repository hold a link where the
-// outputs go, as a colleague could commit it, and a FIFO where a step left one.
+// TestACommittedLinkIsNotFollowed: the repository has a link in the outputs' place, as a
+// colleague could commit it, or a FIFO, as a step could leave it.
 func TestACommittedLinkIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	const before = "[core]\n\tbare = false\n"
@@ -128,13 +128,13 @@ func TestACommittedLinkIsNotFollowed(t *testing.T) {
 			left, err := os.ReadDir(filepath.Dir(config))
 			require.NoError(t, err)
 			assert.Len(t, left, 1)
-			assert.Len(t, w.oz.Environments(), 1, "the work was done all the same")
+			assert.Len(t, w.oz.Environments(), 1, "the environment was still written")
 		})
 	}
 }
 
-// chatty stands in front of Oz and says more than it was asked: after every
-// answer, on the same connection, the extra bytes.
+// chatty is a server in front of Oz that sends extra bytes after every answer, on the same
+// connection.
 func chatty(t *testing.T, oz, extra string) string {
 	t.Helper()
 	var mu sync.Mutex
@@ -176,7 +176,7 @@ func chatty(t *testing.T, oz, extra string) string {
 	return server.URL
 }
 
-// TestBytesAfterAnAnswerAreNoWords: net/http logs them, raw, by itself.
+// TestBytesAfterAnAnswerAreNoWords: net/http logs them unchanged by itself.
 func TestBytesAfterAnAnswerAreNoWords(t *testing.T) {
 	t.Parallel()
 	for d, debug := range map[dialect]string{plain: "DEBUG=true", pipe: "DEBUG=true", github: "RUNNER_DEBUG=1"} {
@@ -201,7 +201,7 @@ func TestBytesAfterAnAnswerAreNoWords(t *testing.T) {
 	}
 }
 
-// TestGoPrintsNoHeaders: under GODEBUG=http2debug it would, as requests leave.
+// TestGoPrintsNoHeaders: with GODEBUG=http2debug Go would print those of each request.
 func TestGoPrintsNoHeaders(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

@@ -11,15 +11,15 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// edited is an environment of the team into which a colleague has written a clone from
+// edited returns an environment of the team into which a colleague has written a clone from
 // another server with the secret.
 func (w *world) edited(name, secret string, from *bitbucketsim.Repository) string {
 	return w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":%q,"setup_commands":["git clone -c \"http.extraHeader=Authorization: Bearer $%s\" %s"],"secrets":[{"name":%q}]}`,
 		name, secret, from.CloneURL(), secret))
 }
 
-// TestAColleagueDoesNotSayWhoGetsCredentials: whoever may edit an environment may write any
-// server into its setup commands. No token, previous token or password goes there.
+// TestAColleagueDoesNotSayWhoGetsCredentials: a person who may edit an environment may write any
+// server into its setup commands. No token, previous token or password is sent there.
 func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 	t.Parallel()
 	const stranger = "the inputs do not say that credentials may be sent to "
@@ -138,7 +138,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 	})
 }
 
-// TestATrustedHostGetsCredentials, where no repository is named.
+// TestATrustedHostGetsCredentials: in a job without repo_url.
 func TestATrustedHostGetsCredentials(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {

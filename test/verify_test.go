@@ -15,14 +15,14 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// verification is the inputs of a smoke test alone, with changes.
+// verification returns the inputs of a smoke test alone, with changes.
 func (w *world) verification(changes map[string]string) map[string]string {
 	inputs := w.inputs(map[string]string{"mode": "test"})
 	maps.Copy(inputs, changes)
 	return inputs
 }
 
-// tests runs a smoke test alone, twice: it starts one run each time, and writes nothing.
+// tests runs a smoke test alone, twice. It must start one run each time and write nothing.
 func (w *world) tests(code int, inputs map[string]string) result {
 	w.t.Helper()
 	var r result
@@ -32,7 +32,7 @@ func (w *world) tests(code int, inputs map[string]string) result {
 		before.writes["POST /agent/runs"]++
 		r = w.run(inputs)
 		assert.Equal(w.t, code, r.code, r.log)
-		assert.Equal(w.t, before, w.state(), "it writes nothing")
+		assert.Equal(w.t, before, w.state(), "a test writes nothing")
 		assert.Equal(w.t, "keep", r.outputs["environment_change"])
 		assert.Equal(w.t, "keep", r.outputs["secret_change"])
 		assert.Equal(w.t, "false", r.outputs["changed"])
@@ -54,7 +54,7 @@ func (w *world) startsNothing(inputs map[string]string, words ...string) {
 	}
 }
 
-// proved are the requests to Bitbucket that the program itself has sent since the n-th.
+// proved returns the requests to Bitbucket that the program itself has sent since the n-th.
 func (w *world) proved(n int) []fault.Request {
 	return slices.DeleteFunc(w.bitbucket.Journal.All()[n:], func(r fault.Request) bool { return !strings.Contains(r.Header.Get("User-Agent"), "oz-bitbucket/") })
 }
@@ -91,13 +91,13 @@ func TestVerification(t *testing.T) {
 				r = w.tests(0, with(inputs, "bitbucket_token", ""))
 				assert.Contains(t, r.log, noCommit)
 				assert.Empty(t, r.outputs["head_commit"])
-				assert.Empty(t, w.proved(asked), "only the agent's git asks")
+				assert.Empty(t, w.proved(asked), "only the agent's git sends requests")
 			})
 		})
 	}
 }
 
-// TestVerificationFindsTheSecret with which the environment clones.
+// TestVerificationFindsTheSecret: the one with which the environment clones.
 func TestVerificationFindsTheSecret(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -111,7 +111,7 @@ func TestVerificationFindsTheSecret(t *testing.T) {
 	})
 }
 
-// TestVerificationTestsWhatIsThere, not what the inputs would make of it.
+// TestVerificationTestsWhatIsThere: not what the inputs would change.
 func TestVerificationTestsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -149,7 +149,7 @@ func TestVerificationThatFails(t *testing.T) {
 		r := w.tests(3, w.verification(nil))
 		assert.Contains(t, r.log, "found commit "+wrongCommit+", but Bitbucket serves "+w.cloud.Head())
 
-		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "ATATT3MARKER-revoked") // which a good token of the inputs does not hide
+		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "ATATT3MARKER-revoked") // a good token in the inputs does not hide it
 		r = w.tests(3, w.verification(nil))
 		assert.Contains(t, r.log, "the clone failed")
 		w.oz.AddSecret(team, "BITBUCKET_API_TOKEN", "ATATT3MARKER-revoked-too")
@@ -179,7 +179,7 @@ func TestVerificationRefusesATokenBeforeTheRun(t *testing.T) {
 	})
 }
 
-// TestVerificationNamesOnlyWhatTheEnvironmentLists, as the runs of others do.
+// TestVerificationNamesOnlyWhatTheEnvironmentLists: as other runs do.
 func TestVerificationNamesOnlyWhatTheEnvironmentLists(t *testing.T) {
 	t.Parallel()
 	for name, list := range map[string]any{"no list": nil, "others": []any{map[string]any{"name": "NPM_TOKEN"}}} {
@@ -209,8 +209,8 @@ func TestVerificationNamesOnlyWhatTheEnvironmentLists(t *testing.T) {
 	}
 }
 
-// TestVerificationSendsATokenOnlyWhereTheInputsSay: setup commands are not asked whom to
-// trust.
+// TestVerificationSendsATokenOnlyWhereTheInputsSay: setup commands do not decide which servers
+// are trusted.
 func TestVerificationSendsATokenOnlyWhereTheInputsSay(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
@@ -250,7 +250,7 @@ func TestVerificationSurvivesALostStart(t *testing.T) {
 func TestVerificationShowsATokenOfDataCenterToNobodyElse(t *testing.T) {
 	t.Parallel()
 	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
-		environment := w.apply(nil) // which clones from Cloud
+		environment := w.apply(nil) // it clones from Cloud
 		const opaque = "plainDataCenterToken123"
 		for _, inputs := range []map[string]string{
 			{"repo_url": w.dc.CloneURL(), "environment_id": environment.UID, "bitbucket_token": opaque},

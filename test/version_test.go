@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVersionOfACheckout builds the program in a repository as a developer does, with make,
-// with go and, short of the compiler, as the Dockerfile does.
+// TestVersionOfACheckout builds the program in a repository as a developer does, with make and
+// with go. It also runs the Dockerfile's script for the version, without compiling.
 func TestVersionOfACheckout(t *testing.T) {
 	t.Parallel()
 	checkout := filepath.Join(t.TempDir(), "checkout")
@@ -46,7 +46,7 @@ func TestVersionOfACheckout(t *testing.T) {
 	assert.Equal(t, "oz-bitbucket dev+"+commit+"\n", in(filepath.Join(unpacked, "oz-bitbucket"), "--version"))
 }
 
-// versionInDockerfile is a script that prints the version which the Dockerfile gives to the linker.
+// versionInDockerfile returns the Dockerfile's script that prints the version for the linker.
 func versionInDockerfile(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile("../Dockerfile")
@@ -61,7 +61,7 @@ func versionInDockerfile(t *testing.T) string {
 	return first + `; printf %s "` + version + `"`
 }
 
-// committed makes a directory a repository of one commit, whose ID it returns.
+// committed makes a directory a repository with one commit, and returns the commit's ID.
 func committed(t *testing.T, directory string) string {
 	t.Helper()
 	git := func(args ...string) string {

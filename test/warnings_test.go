@@ -10,7 +10,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// TestWarningsOfInputsComeFirst in the plan, before what Bitbucket and Oz told.
+// TestWarningsOfInputsComeFirst: in the plan, before warnings about Bitbucket and Oz.
 func TestWarningsOfInputsComeFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, plain, warpsim.Options{})

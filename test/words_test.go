@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counted is a format that counts a noun by itself, which says "1 repositories".
+// counted finds a format that counts a noun by itself, which can print "1 repositories".
 var (
 	counted = regexp.MustCompile(`%d (?:(?:of|more|other|of %d) )*[a-z]+s\b`)
 	ordinal = regexp.MustCompile(`(?:line|number) %d`) // what comes after is a verb
