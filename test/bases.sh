@@ -1,6 +1,6 @@
 #!/bin/sh
-# Assembles, from this machine's own files, what stands in for the two bases of
-# the Dockerfile, which registries serve. Run by the container tests:
+# Assembles replacements for the Dockerfile's two base images from this machine's
+# own files, so that no registry is needed. Run by the container tests:
 #
 #	sh test/bases.sh DIRECTORY
 #
@@ -23,7 +23,7 @@ for part in VERSION bin lib pkg src; do
 	cp -a "$(go env GOROOT)/$part" "$build/usr/local/go/"
 done
 ln -s /usr/local/go/bin/go "$build/usr/local/bin/go"
-# The compiler in the container asks nobody for anything.
+# The compiler in the container downloads nothing.
 cat >"$build/usr/local/go/go.env" <<END
 GOPROXY=off
 GOTOOLCHAIN=local

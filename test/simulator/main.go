@@ -18,7 +18,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
-// Made-up credentials: the simulators know them and nobody else does.
+// Made-up credentials, which only the simulators accept.
 const (
 	apiKey = "wk-demo-0123456789abcdef"
 	token  = "ATATT3demo-0123456789abcdef=0A1B2C3D"

@@ -1,9 +1,9 @@
-// Command tally runs "go test", prints what that prints, and ends with a line that
-// counts the tests and says what was skipped and why:
+// Command tally runs "go test", prints its output, and ends with a line that counts the
+// tests and says what was skipped and why:
 //
 //	go run ./test/tally [FLAG...] PACKAGE...
 //
-// The race detector is on where it can be: it needs a C compiler.
+// It uses the race detector where there is a C compiler.
 package main
 
 import (
@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "tally: start go test:", err)
 		return 1
 	}
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // go test gets it too, and ends
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // go test gets the signal too, and ends
 	var t tally
 	readErr := t.read(output, stdout)
 	err = command.Wait()
@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// detector is the flag for the race detector, or why there is none.
+// detector returns the flag for the race detector, or why it cannot be used.
 func detector() (flags []string, without string) {
 	probe := exec.Command("sh", "-c", `echo '#include <stdlib.h>
 int main(void) { return 0; }' | $(go env CC) -x c -o /dev/null -`)
@@ -69,16 +69,16 @@ type event struct {
 	Action, Package, Test, Output string
 }
 
-// tally is what go test did so far.
+// tally is what go test has done so far.
 type tally struct {
 	ends    map[string]int     // of tests, by action
 	reasons map[string]int     // of skipped tests
 	failed  []string           // packages
-	said    map[string][]event // by packages that have not ended
+	said    map[string][]event // output by package, of packages that have not ended
 }
 
-// read prints what go test would without -json: one line of a package that passed, and all
-// that one that failed has printed.
+// read prints what go test prints without -json: one line for a package that passed, and all
+// output of a package that failed.
 func (t *tally) read(events io.Reader, stdout io.Writer) error {
 	t.ends, t.reasons, t.said = map[string]int{}, map[string]int{}, map[string][]event{}
 	lines := bufio.NewReader(events)
@@ -91,7 +91,7 @@ func (t *tally) read(events io.Reader, stdout io.Writer) error {
 		t.take(e, stdout)
 		if err != nil {
 			for _, name := range slices.Sorted(maps.Keys(t.said)) {
-				show(t.said[name], stdout) // go test has gone before its end
+				show(t.said[name], stdout) // go test ended before these packages did
 			}
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -123,7 +123,7 @@ func (t *tally) take(e event, stdout io.Writer) {
 	}
 }
 
-// onlyVerbose are the lines that go test prints with -v alone.
+// onlyVerbose matches the lines that go test prints only with -v.
 var onlyVerbose = regexp.MustCompile(`^ *(=== |--- PASS: )`)
 
 func show(said []event, stdout io.Writer) {
@@ -134,10 +134,10 @@ func show(said []event, stdout io.Writer) {
 	}
 }
 
-// logged begins what a test logs, and what it says when it is skipped.
+// logged matches the beginning of a test's log lines and of its reason to skip.
 var logged = regexp.MustCompile(`^ +\S+\.go:\d+: `)
 
-// reason is the first line of the last thing that a test logged.
+// reason returns the first line of a test's last log entry.
 func reason(said []event, test string) string {
 	for _, e := range slices.Backward(said) {
 		if at := logged.FindString(e.Output); e.Test == test && at != "" {
@@ -147,7 +147,7 @@ func reason(said []event, test string) string {
 	return "no reason given"
 }
 
-// line is the last line.
+// line returns the last line of the output.
 func (t *tally) line(without string) string {
 	text := fmt.Sprintf("tests: %d passed, %d failed, %d skipped", t.ends["pass"], t.ends["fail"], t.ends["skip"])
 	for i, why := range slices.Sorted(maps.Keys(t.reasons)) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTally runs go test over packages that end in each way. It has no C compiler.
+// TestTally runs go test, without a C compiler, over packages that end in every way.
 func TestTally(t *testing.T) {
 	packages := map[string]string{
 		"fine": `
@@ -55,7 +55,7 @@ func TestPanics(t *testing.T) { t.Parallel(); panic("out of hand") }`,
 	code, lines := tallied("-vet=off", "./fine", "./silent", "./empty")
 	assert.Zero(t, code)
 	require.Len(t, lines, 4, "%q", lines)
-	slices.Sort(lines[:3]) // packages end as they like
+	slices.Sort(lines[:3]) // packages end in any order
 	assert.Regexp(t, `^\?   \texample\.test/empty\t\[no test files\]`, lines[0])
 	assert.Regexp(t, `^ok  \texample\.test/fine\t`, lines[1])
 	assert.Regexp(t, `^ok  \texample\.test/silent\t`, lines[2])
@@ -77,7 +77,7 @@ func TestPanics(t *testing.T) { t.Parallel(); panic("out of hand") }`,
 	assert.Regexp(t, `^tests: 3 passed, 3 failed, 4 skipped \(.*\); failed: example.test/fails example.test/panics example.test/unbuilt`+without+`$`, lines[len(lines)-1])
 }
 
-// TestTallyOfAnEndTooSoon: what was said so far is shown.
+// TestTallyOfAnEndTooSoon: the output so far is shown.
 func TestTallyOfAnEndTooSoon(t *testing.T) {
 	var stdout strings.Builder
 	var tally tally

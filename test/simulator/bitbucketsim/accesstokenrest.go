@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Exception names of the REST for tokens. Those of invalid arguments and of missing tokens were not seen on the
-// wire, and nobody should depend on them.
+// Exception names of the REST for tokens. Those of invalid arguments and of missing tokens are guesses, and
+// clients should not depend on them.
 const (
 	invalidArgument = "com.atlassian.bitbucket.validation.ArgumentValidationException"
 	noSuchEntity    = "com.atlassian.bitbucket.NoSuchEntityException"
@@ -55,8 +55,8 @@ func (s *Server) routeAccessTokens(r *http.Request, path string) route {
 	}}
 }
 
-// mayManage signs in whoever manages an owner's tokens, or answers. A person does with the password; a token
-// only where the policy lets it, but may look at its own record.
+// mayManage checks that the caller may manage an owner's tokens, and else answers. A person may with the
+// password, a token only where the policy allows it. A token may always read its own record.
 //
 // Source: https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html
 func (s *Server) mayManage(w http.ResponseWriter, r *http.Request, call tokenCall) bool {
@@ -87,7 +87,7 @@ func (s *Server) isOwnRecord(token Token, call tokenCall) bool {
 	})
 }
 
-// missingOwner names the exception of an owner that does not exist, or nothing.
+// missingOwner returns the exception name when the owner does not exist, else "".
 func (s *Server) missingOwner(owner string) (exception, message string) {
 	parts := strings.Split(owner, "/")
 	s.mu.Lock()
@@ -106,7 +106,7 @@ func (s *Server) missingOwner(owner string) (exception, message string) {
 	return "", ""
 }
 
-// findMinted is the place of a token among s.minted, or negative. The caller holds the lock.
+// findMinted returns the index of a token in s.minted, or a negative number. The caller holds the lock.
 func (s *Server) findMinted(call tokenCall) int {
 	return slices.IndexFunc(s.minted, func(t HTTPToken) bool { return strings.EqualFold(t.Owner, call.owner) && t.ID == call.id })
 }
@@ -198,7 +198,7 @@ func (s *Server) createAccessToken(w http.ResponseWriter, r *http.Request, call 
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// nameOf is who sent an admitted request. The caller holds the lock.
+// nameOf returns who sent an admitted request. The caller holds the lock.
 func (s *Server) nameOf(r *http.Request) string {
 	c := credentialsOf(r)
 	if token, isToken := s.tokens[c.secret]; isToken {
@@ -218,7 +218,7 @@ func (s *Server) getAccessToken(w http.ResponseWriter, _ *http.Request, call tok
 	writeJSON(w, http.StatusOK, s.json(s.minted[i]))
 }
 
-// deleteAccessToken revokes a token, which stops to work at once.
+// deleteAccessToken revokes a token at once.
 func (s *Server) deleteAccessToken(w http.ResponseWriter, r *http.Request, call tokenCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,7 +235,7 @@ func (s *Server) deleteAccessToken(w http.ResponseWriter, r *http.Request, call 
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// findUsers is GET /rest/api/{version}/users?filter=NAME, for everybody who signs in.
+// findUsers is GET /rest/api/{version}/users?filter=NAME, for every signed-in caller.
 func (s *Server) findUsers(w http.ResponseWriter, r *http.Request) {
 	_, standing, admitted := s.admitREST(w, r)
 	if !admitted {

@@ -24,7 +24,7 @@ type HTTPToken struct {
 	Permission string
 	// Owner is the path of its owner: "users/jane", "projects/PRJ" or "projects/PRJ/repos/app".
 	Owner string
-	// Value is what signs in.
+	// Value is the token itself.
 	Value string
 	// By is the name of who made it, empty for AddAccessToken.
 	By string
@@ -47,9 +47,9 @@ type person struct {
 	projects       []string // whose tokens the person manages; none: of all
 }
 
-// AddUser makes a person known who signs in with a password, and who administers every project, or only those
-// that are named. The slug is the name in lower case with "_" for what a slug cannot hold. It panics on an empty
-// password.
+// AddUser adds a person who signs in with a password and administers the named projects, or every project
+// when none is named. The slug is the name in lower case, with "_" for characters that a slug cannot hold. It
+// panics on an empty password.
 func (s *Server) AddUser(name, password string, projects ...string) {
 	if password == "" {
 		panic(fmt.Errorf("add user %q: no password", name))
@@ -59,7 +59,7 @@ func (s *Server) AddUser(name, password string, projects ...string) {
 	s.users[slugOf(name)] = person{name, password, projects}
 }
 
-// AddAccessToken makes a token as a person would on the website; 0 days is for ever.
+// AddAccessToken makes a token as a person would on the website; with 0 days it never expires.
 func (s *Server) AddAccessToken(owner, name, permission string, days int) HTTPToken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,13 +121,13 @@ func (s *Server) mint(t HTTPToken) HTTPToken {
 			issued.User = p.name
 		}
 	} else {
-		issued.User = "access-token-user/" + t.ID // nobody's name
+		issued.User = "access-token-user/" + t.ID // not a person's name
 	}
 	s.tokens[t.Value] = issued
 	return t
 }
 
-// now is the server's clock, which counts milliseconds. The caller holds the lock.
+// now returns the server's clock, which counts milliseconds. The caller holds the lock.
 func (s *Server) now() time.Time {
 	return time.Now().UTC().Add(s.elapsed).Truncate(time.Millisecond)
 }
@@ -137,8 +137,7 @@ func (s *Server) lapsed(t HTTPToken) bool {
 	return t.days > 0 && !s.now().Before(t.created.AddDate(0, 0, t.days))
 }
 
-// present is the state of a token's value at this moment, which counts as a use of it. The caller holds the
-// lock.
+// present returns the present state of a token's value, and counts as a use of it. The caller holds the lock.
 func (s *Server) present(t Token) Token {
 	i := slices.IndexFunc(s.minted, func(known HTTPToken) bool { return known.Value == t.Value })
 	if i < 0 {
@@ -152,7 +151,7 @@ func (s *Server) present(t Token) Token {
 	return t
 }
 
-// person is who signs in with these credentials, with everything that the person may do.
+// person returns who signs in with these credentials, with everything that the person may do.
 func (s *Server) person(c credentials) (person, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +159,7 @@ func (s *Server) person(c credentials) (person, bool) {
 	return p, c.scheme == "basic" && known && p.name == c.user && p.password == c.secret
 }
 
-// token is what a person's password is worth.
+// token returns a token with the person's rights.
 func (p person) token() Token { return Token{Kind: HTTPAccessToken, User: p.name, Write: true} }
 
 // manages reports whether the person manages an owner's tokens.
@@ -177,7 +176,7 @@ var notSlug = regexp.MustCompile(`[^a-z0-9._-]`)
 
 func slugOf(name string) string { return notSlug.ReplaceAllString(strings.ToLower(name), "_") }
 
-// json is the person as REST shows it.
+// json returns the person as REST shows it.
 func (p person) json() map[string]any {
 	return map[string]any{
 		"name": p.name, "slug": slugOf(p.name), "displayName": p.name, "emailAddress": slugOf(p.name) + "@example.test",
@@ -185,8 +184,8 @@ func (p person) json() map[string]any {
 	}
 }
 
-// json is the token as REST shows it: times are milliseconds, and the moment of expiry is not told. The caller
-// holds the lock.
+// json returns the token as REST shows it: times are milliseconds, and the time of expiry is not included. The
+// caller holds the lock.
 func (s *Server) json(t HTTPToken) map[string]any {
 	shown := map[string]any{"id": t.ID, "name": t.Name, "createdDate": t.created.UnixMilli(), "permissions": t.permissions}
 	if t.days > 0 {
@@ -201,7 +200,7 @@ func (s *Server) json(t HTTPToken) map[string]any {
 	return shown
 }
 
-// serveNoRoute is the answer of a version that lacks an endpoint.
+// serveNoRoute answers as a version without the endpoint does.
 func serveNoRoute(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusNotFound, map[string]any{"message": "HTTP 404 Not Found", "status-code": 404, "sub-code": -1})
 }

@@ -18,8 +18,8 @@ import (
 
 const password = "correct horse battery"
 
-// owners has a Data Center with PROJ/sample and with jane, who administers it,
-// bob, who administers nothing, and their authorizations.
+// owners starts a Data Center with PROJ/sample, jane, who administers it, and bob, who administers
+// nothing. It returns their authorizations too.
 func owners(t *testing.T) (s *bitbucketsim.Server, repository *bitbucketsim.Repository, jane, bob string) {
 	t.Helper()
 	s = start(t)
@@ -76,7 +76,7 @@ func recordOf(t *testing.T, r reply) (got record) {
 	return got
 }
 
-// exception is the name in an errors body, nothing in another one.
+// exception returns the exception's name in an errors body; "" for another body.
 func exception(r reply) string {
 	var body struct {
 		Errors []struct{ ExceptionName string }
@@ -332,7 +332,7 @@ func TestTokensThatAreNotMade(t *testing.T) {
 	assert.Equal(t, 405, rest(t, s, "POST", "access-tokens/latest/projects/PROJ", jane, good).status)
 	assert.Equal(t, 404, rest(t, s, "PUT", "access-tokens/2.0/projects/PROJ", jane, good).status)
 	assert.Equal(t, 404, rest(t, s, "PUT", "access-tokens/latest/projects/PROJ/branches/x", jane, good).status)
-	assert.Equal(t, 200, rest(t, s, "PUT", "access-tokens/latest/projects/PROJ", jane, good).status, "just what is allowed")
+	assert.Equal(t, 200, rest(t, s, "PUT", "access-tokens/latest/projects/PROJ", jane, good).status, "exactly what is allowed")
 }
 
 func TestFaultsOfTheTokenREST(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 )
 
-// route is what a request asks for: an operation that a script may fail, and how it is answered.
+// route is the operation of a request, which a script may fail, and how it is answered.
 type route struct {
 	operation string
 	serve     http.HandlerFunc
@@ -29,7 +29,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, route route) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client has gone away
 	}
-	// CGI wants a length, and git sends its packs chunked.
+	// CGI requires a length, but git sends its packs chunked.
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 
 	s.inspect(r)
@@ -49,7 +49,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, route route) {
 	}
 }
 
-// record writes the journal's line, with the URL that the client meant.
+// record adds the request to the journal, with its absolute URL.
 func (s *Server) record(r *http.Request, operation string, body []byte) {
 	meant := *r
 	absolute := *r.URL
@@ -98,7 +98,7 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// lostAnswer takes an answer that never arrives. Its headers are lost too.
+// lostAnswer discards an answer with its headers.
 type lostAnswer struct{}
 
 func (lostAnswer) Header() http.Header         { return http.Header{} }
@@ -116,7 +116,7 @@ func writeHTML(w http.ResponseWriter, status int, page string) {
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // every value is built here
+		panic(err) // cannot happen: the simulator makes every value
 	}
 	write(w, status, "application/json", body)
 }
@@ -124,5 +124,5 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone away is its own concern
+	_, _ = w.Write(body) // the client may have gone
 }

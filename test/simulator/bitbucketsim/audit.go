@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// allowedFailures is how often one token value may fail: a Data Center probe is Bearer, then Basic. Data
-// Center asks for a CAPTCHA after 5 failed logins by default.
+// allowedFailures is how often one token value may fail: a client may try Data Center with Bearer, then
+// Basic. By default Data Center requires a CAPTCHA after 5 failed logins.
 const allowedFailures = 2
 
 // Violations returns what no careful client does, oldest first; no entry holds a token. They are:
@@ -27,8 +27,8 @@ func (s *Server) Violations() []string {
 	return slices.Clone(s.violations)
 }
 
-// FailedLogins is how many requests with this token value were refused as bad credentials. The empty token
-// stands for credentials without a password, which git sends for a URL with a user part.
+// FailedLogins returns how many requests with this token value were refused as bad credentials. The empty
+// token stands for credentials without a password, which git sends for a URL with a user part.
 func (s *Server) FailedLogins(token string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *Server) failLogin(token string) {
 	}
 }
 
-// inspect looks for secrets where none belong.
+// inspect searches a request for secrets where none may be.
 func (s *Server) inspect(r *http.Request) {
 	place := r.Method + " " + r.Host
 	if r.URL.User != nil {
@@ -83,7 +83,7 @@ func (s *Server) inspect(r *http.Request) {
 	}
 }
 
-// holdsToken reports whether a known token or password stands in the text, as it is or percent-encoded.
+// holdsToken reports whether the text holds a known token or password, as it is or percent-encoded.
 func (s *Server) holdsToken(text string) bool {
 	decoded, err := url.PathUnescape(text)
 	if err != nil {

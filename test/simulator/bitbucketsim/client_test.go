@@ -27,7 +27,7 @@ func start(t *testing.T) *bitbucketsim.Server {
 	return s
 }
 
-// workstation is a directory on a machine that reaches the simulator, with real git.
+// workstation is a directory on a machine with real git that reaches the simulator.
 type workstation struct {
 	t         *testing.T
 	directory string
@@ -46,7 +46,7 @@ func newWorkstation(t *testing.T, s *bitbucketsim.Server) workstation {
 	return workstation{t, home, environ}
 }
 
-// in returns the same machine in a directory below.
+// in returns the same machine in a subdirectory.
 func (w workstation) in(name string) workstation {
 	w.directory = filepath.Join(w.directory, name)
 	return w
@@ -67,7 +67,7 @@ func (w workstation) git(args ...string) string {
 	return out
 }
 
-// refused runs git, which must fail, and returns what it said.
+// refused runs git, which must fail, and returns its output.
 func (w workstation) refused(args ...string) string {
 	w.t.Helper()
 	out, err := w.try(args...)
@@ -133,7 +133,7 @@ func newClient(t *testing.T, s *bitbucketsim.Server) *http.Client {
 	}
 }
 
-// refs is the address of a repository's advertisement.
+// refs returns the address of a repository's advertisement.
 func refs(cloneURL, service string) string { return cloneURL + "/info/refs?service=git-" + service }
 
 func assertNoViolations(t *testing.T, s *bitbucketsim.Server) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Cloud's words. Git shows a text/plain body as "remote:" lines.
+// Cloud's messages. Git shows a text/plain body as "remote:" lines.
 //
 // Source: https://confluence.atlassian.com/bbkb/error-403-when-performing-git-operations-1155479141.html and
 // community reports; the wording has changed over the years, so a client should look for a few words only.
@@ -19,8 +19,8 @@ const (
 	cloudTwoStep        = "To access this repository, enable two-step authentication."
 )
 
-// cloudAppPassword is what git hears of an app password since 2026-07-28. The status is announced, the words
-// are not.
+// cloudAppPassword is the answer to git with an app password since 2026-07-28. The status is documented, the
+// text is not.
 //
 // Source: https://community.atlassian.com/ article 3237429 (CHANGE-3222)
 const cloudAppPassword = "App passwords are no longer supported. Use an API token."
@@ -34,9 +34,9 @@ const (
 	accessTokenUser = "x-token-auth"
 )
 
-// routeCloud routes a request to bitbucket.org. Who does not call itself git gets the web site.
+// routeCloud routes a request to bitbucket.org. A client that does not call itself git gets the web site.
 //
-// Source: https://github.com/mirage/ocaml-git/issues/66, of 2014; nobody has said since that it ended.
+// Source: https://github.com/mirage/ocaml-git/issues/66, of 2014; no later source is known.
 func (s *Server) routeCloud(r *http.Request) route {
 	call, isGit := parseGitCall(r, r.URL.Path)
 	if !isGit || !strings.HasPrefix(r.UserAgent(), "git/") {
@@ -45,7 +45,7 @@ func (s *Server) routeCloud(r *http.Request) route {
 	return route{call.operation(), func(w http.ResponseWriter, r *http.Request) { s.serveCloudGit(w, r, call) }}
 }
 
-// serveCloudPage stands for the web site, which takes no token.
+// serveCloudPage answers as the web site, which accepts no token.
 func (s *Server) serveCloudPage(w http.ResponseWriter, r *http.Request) {
 	if credentialsOf(r).sent() {
 		s.violate("%s %s: credentials were sent to a page that is not git", r.Method, r.Host)
@@ -111,7 +111,7 @@ func (s *Server) judgeCloudGit(c credentials, call gitCall, repository *Reposito
 }
 
 // identifyCloudGit checks Basic credentials: an API token with the fixed user or a user name, but not an
-// e-mail; an access token with its own fixed user.
+// e-mail address; an access token with its own fixed user.
 func (s *Server) identifyCloudGit(c credentials) (Token, bool) {
 	if c.scheme == "bearer" {
 		s.violate("a Bearer header was sent to Cloud's git, which takes Basic")

@@ -10,19 +10,20 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 )
 
-// cloudRemoved is what Cloud's REST says at an address that it has removed, with 410.
+// cloudRemoved is the text of Cloud's REST at an address that it has removed, with status 410.
 //
 // Source: https://github.com/ktrysmt/go-bitbucket/issues/357
 const cloudRemoved = `{"type": "error", "error": {"message": "CHANGE-2770 - Functionality has been deprecated", ` +
 	`"detail": "Please read the changelog entry for more details.", ` +
 	`"data": {"announcement_url": "https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-2770"}}}`
 
-// removedFromCloud are the addresses that listed across workspaces, gone since 2026-04-14.
+// removedFromCloud are the addresses that listed across workspaces. Cloud removed them on 2026-04-14.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770
 var removedFromCloud = []string{"/2.0/repositories", "/2.0/workspaces", "/2.0/user/permissions/repositories", "/2.0/user/permissions/workspaces"}
 
-// Removed is a fault for ever: Bitbucket has removed the address of an operation that it still serves today.
+// Removed returns a permanent fault: Bitbucket has removed the address of this operation, which it still
+// serves today.
 func Removed(operation string) fault.Fault {
 	return fault.Fault{
 		Operation: operation, Status: http.StatusGone, Body: cloudRemoved, Times: -1,
@@ -91,8 +92,8 @@ func (s *Server) serveCloudRepository(w http.ResponseWriter, r *http.Request, ow
 	}
 }
 
-// identifyCloudREST checks Basic with the e-mail for an API token, Bearer for an access token. The other way
-// round is 401 for both.
+// identifyCloudREST checks Basic with the e-mail address for an API token, and Bearer for an access token.
+// The wrong scheme is 401 for both.
 func (s *Server) identifyCloudREST(c credentials) (Token, bool) {
 	token, known := s.token(Cloud, c.secret)
 	if !known || !token.live() {
@@ -120,7 +121,7 @@ func (e cloudError) body() any {
 	return map[string]any{"type": "error", "error": e}
 }
 
-// cloudJSON is the repository as the REST API shows it. The https clone link carries the caller's name.
+// cloudJSON returns the repository as the REST API shows it. The https clone link holds the caller's name.
 func (r *Repository) cloudJSON(caller string) any {
 	fullName := r.Owner + "/" + r.Slug
 	user, _, _ := strings.Cut(caller, "@")
@@ -158,7 +159,7 @@ type link struct {
 	Name string `json:"name,omitempty"`
 }
 
-// uuidOf makes a UUID of a name, in Bitbucket's braces.
+// uuidOf makes a UUID from a name, in braces as Bitbucket's.
 func uuidOf(name string) string {
 	h := sha256.Sum256([]byte(name))
 	return fmt.Sprintf("{%x-%x-%x-%x-%x}", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// AddCopies publishes more repositories of the same owner and flavor that hold what this one holds. They
-// cannot be changed; git answers a question about all of them once, so thousands cost little.
+// AddCopies publishes more repositories of the same owner and flavor with the same content. They cannot be
+// changed. git answers equal requests about them only once, so thousands cost little.
 func (r *Repository) AddCopies(slugs ...string) {
 	kept := &answers{known: map[[sha256.Size]byte]*httptest.ResponseRecorder{}}
 	for _, slug := range slugs {
@@ -24,13 +24,13 @@ func (r *Repository) AddCopies(slugs ...string) {
 	}
 }
 
-// answers are those that git gave about copies, by question.
+// answers are git's answers about copies, by request.
 type answers struct {
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]*httptest.ResponseRecorder
 }
 
-// serve answers as before, or as ask does.
+// serve repeats the answer to an equal request, or calls ask.
 func (a *answers) serve(w http.ResponseWriter, r *http.Request, ask func(http.ResponseWriter, *http.Request)) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -48,5 +48,5 @@ func (a *answers) serve(w http.ResponseWriter, r *http.Request, ask func(http.Re
 	}
 	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes()) // a client that has gone away is its own concern
+	_, _ = w.Write(answer.Body.Bytes()) // the client may have gone
 }

@@ -9,7 +9,7 @@ import (
 // dataCenterContext is the context path under which Data Center is installed.
 const dataCenterContext = "/bitbucket"
 
-// Data Center's words over git.
+// Data Center's messages over git.
 //
 // Source: https://github.com/go-git/go-git/issues/552 for the missing repository; GitHub Desktop's code for
 // the challenge; https://confluence.atlassian.com/bitbucketserverkb/ ("How to configure CAPTCHA")
@@ -26,7 +26,7 @@ func (s *Server) serveLoopback(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, s.routeDataCenter(r))
 }
 
-// routeDataCenter routes a request below and outside the context path.
+// routeDataCenter routes a request below or outside the context path.
 func (s *Server) routeDataCenter(r *http.Request) route {
 	path, inside := strings.CutPrefix(r.URL.Path, dataCenterContext+"/")
 	if !inside {
@@ -45,8 +45,8 @@ func (s *Server) routeDataCenter(r *http.Request) route {
 	}
 }
 
-// serveOutsideContext stands for the servlet container's own 404. A clone URL with the wrong context path gets
-// here with its credentials; nothing else may.
+// serveOutsideContext answers as the servlet container does, with 404. A clone URL with the wrong context path
+// may send credentials here; no other request may.
 func (s *Server) serveOutsideContext(w http.ResponseWriter, r *http.Request) {
 	if !strings.Contains(r.URL.Path, "/scm/") {
 		s.forbidCredentials(r)
@@ -54,8 +54,8 @@ func (s *Server) serveOutsideContext(w http.ResponseWriter, r *http.Request) {
 	writeHTML(w, http.StatusNotFound, "<!doctype html>\n<html>\n<title>HTTP Status 404 – Not Found</title>\n<h1>HTTP Status 404 – Not Found</h1>\n</html>\n")
 }
 
-// servePage answers everything that is neither /rest nor /scm. Tokens are not honoured there: Bearer is sent
-// to the login page and Basic fails, which counts as a failed login.
+// servePage answers everything that is neither /rest nor /scm. Tokens do not work there: Bearer gets the login
+// page, and Basic counts as a failed login.
 //
 // Source: https://support.atlassian.com/bitbucket-data-center/kb/ ("Access tokens no longer work as expected
 // after upgrading", versions 8.9.22, 8.19.12, 9.3.2 and later)
@@ -75,20 +75,20 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveLogin is the login page: HTML with status 200, whoever asks.
+// serveLogin answers every caller with the login page: HTML with status 200.
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	s.forbidCredentials(r)
 	writeHTML(w, http.StatusOK, "<!DOCTYPE html>\n<html>\n<title>Log in - Bitbucket</title>\n<form id=\"loginForm\" method=\"post\"></form>\n</html>\n")
 }
 
-// forbidCredentials notes credentials on a path that must not see them.
+// forbidCredentials notes a violation when credentials are sent to a path that must not get them.
 func (s *Server) forbidCredentials(r *http.Request) {
 	if credentialsOf(r).sent() {
 		s.violate("%s %s: credentials were sent outside /rest and /scm", r.Method, r.Host)
 	}
 }
 
-// standing is what Data Center makes of a request's credentials.
+// standing is Data Center's judgement of a request's credentials.
 type standing int
 
 const (
@@ -96,7 +96,7 @@ const (
 	signedIn
 	badCredentials
 	basicRefused
-	locked // a CAPTCHA is due
+	locked // a CAPTCHA is required
 	unlicensed
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Exception names, which say more than the status and less than the words.
+// Exception names, which are more exact than the status.
 //
 // Source: https://docs.atlassian.com/bitbucket-server/javadoc/ and error bodies seen in public reports
 const (
@@ -54,7 +54,7 @@ func (s *Server) routeDataCenterREST(r *http.Request, path string) route {
 	}
 }
 
-// admitREST signs the request in, or answers it. Only anonymous and signedIn go on.
+// admitREST signs the request in, or answers it. Only anonymous and signedIn continue.
 func (s *Server) admitREST(w http.ResponseWriter, r *http.Request) (Token, standing, bool) {
 	token, standing := s.identifyDataCenter(credentialsOf(r))
 	switch standing {
@@ -76,7 +76,7 @@ func (s *Server) admitREST(w http.ResponseWriter, r *http.Request) (Token, stand
 	return token, standing, false
 }
 
-// serveProperties names the version to everybody; bad credentials are refused all the same.
+// serveProperties returns the version to every caller, but refuses bad credentials.
 func (s *Server) serveProperties(w http.ResponseWriter, r *http.Request) {
 	if _, _, admitted := s.admitREST(w, r); !admitted {
 		return
@@ -123,7 +123,7 @@ func writeErrors(w http.ResponseWriter, status int, exceptionName, message strin
 	}})
 }
 
-// dataCenterJSON is the repository as the REST API shows it to a client of this base URL.
+// dataCenterJSON returns the repository as the REST API shows it to a client of this base URL.
 func (r *Repository) dataCenterJSON(base string) any {
 	kind, browse := "NORMAL", base+"/projects/"+r.Owner
 	if user, personal := strings.CutPrefix(r.Owner, "~"); personal {

@@ -1,18 +1,19 @@
 // Package bitbucketsim simulates Bitbucket Cloud and Bitbucket Data Center: real bare repositories behind
-// git's own smart HTTP (git http-backend), the REST endpoints that tell about a token and a repository, and
-// the refusals that each product is known for.
+// git's own smart HTTP (git http-backend), the REST endpoints about tokens and repositories, and the known
+// refusals of each product.
 //
-// It is a second, independent reading of Bitbucket's wire format: it imports nothing of the product. It has
-// state (repositories, tokens, commits), scripted faults, and opinions: what a careful client must never do
-// is kept in [Server.Violations].
+// It is a second, independent reading of Bitbucket's wire format: it imports nothing from the product. It has
+// state (repositories, tokens, commits) and scripted faults. [Server.Violations] lists what a careful client
+// must never do.
 //
-// Cloud lives at its real names, https://bitbucket.org and https://api.bitbucket.org, which a client reaches
+// Cloud has its real names, https://bitbucket.org and https://api.bitbucket.org, which a client reaches
 // through [Server.CloudProxyURL] when it trusts [Server.CACertificate]. Data Center is a plain HTTP server on
-// loopback, and the same server again as https://git.example.test behind the proxy. Nothing dials out.
+// loopback, and the same server again as https://git.example.test behind the proxy. The simulator connects to
+// no other machine.
 //
 // # Operations
 //
-// Faults ([Server.Script]), the journal ([Server.Journal]) and [Server.Counts] call the requests so:
+// The names of requests in faults ([Server.Script]), the journal ([Server.Journal]) and [Server.Counts]:
 //
 //	upload-pack refs         GET  .../info/refs?service=git-upload-pack
 //	receive-pack refs        GET  .../info/refs?service=git-receive-pack

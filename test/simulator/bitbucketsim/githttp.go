@@ -18,8 +18,8 @@ type gitCall struct {
 	refs        bool   // the advertisement, not the pack
 }
 
-// parseGitCall reads /{owner}/{slug}.git/info/refs?service=... and the two POST paths; ".git" may be left
-// out, as on both products.
+// parseGitCall reads /{owner}/{slug}.git/info/refs?service=... and the two POST paths; ".git" is optional, as
+// on both products.
 func parseGitCall(r *http.Request, path string) (gitCall, bool) {
 	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 3)
 	if len(parts) < 3 {
@@ -56,7 +56,7 @@ func (c gitCall) operation() string {
 	}
 }
 
-// contentType is the type of the answer.
+// contentType returns the type of the answer.
 func (c gitCall) contentType() string {
 	if c.refs {
 		return "application/x-git-" + c.service + "-advertisement"
@@ -67,8 +67,8 @@ func (c gitCall) contentType() string {
 // redirected answers a call to a repository that has moved. The repository may be nil.
 //
 // Source: https://support.atlassian.com/bitbucket-cloud/docs/change-a-repositorys-name/ and
-// https://confluence.atlassian.com/bitbucketserver/moving-a-repository-1063978905.html; both redirect, and
-// neither says with which status.
+// https://confluence.atlassian.com/bitbucketserver/moving-a-repository-1063978905.html; both redirect, with
+// an undocumented status.
 func (r *Repository) redirected(w http.ResponseWriter, request *http.Request, call gitCall) bool {
 	if r == nil || r.MovedTo == "" {
 		return false
@@ -100,12 +100,12 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 		"GIT_HTTP_EXPORT_ALL=1",
 	)
 	if repository.Version0 {
-		inner.Header.Del("Git-Protocol") // which git http-backend of today reads by itself
+		inner.Header.Del("Git-Protocol") // today's git http-backend reads it by itself
 	} else {
 		environment = append(environment, "GIT_PROTOCOL="+r.Header.Get("Git-Protocol"))
 	}
 	if call.service == ReceivePack {
-		environment = append(environment, "REMOTE_USER=simulator") // http-backend lets somebody push, not anybody
+		environment = append(environment, "REMOTE_USER=simulator") // http-backend allows a push only to a named user
 	}
 	var stderr bytes.Buffer
 	backend := &cgi.Handler{Path: s.backend, Env: environment, Logger: s.log, Stderr: &stderr}
@@ -119,8 +119,8 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 	}
 }
 
-// writeGitError answers 200 with an ERR packet, which git prints as "fatal: remote error: ...". That is how
-// Data Center says most of what it refuses.
+// writeGitError answers 200 with an ERR packet, which git prints as "fatal: remote error: ...". Most of Data
+// Center's refusals have this form.
 //
 // Source: https://github.com/go-git/go-git/issues/552 (status 200 with ERR, versions 6.10 and 8.2) and
 // https://git-scm.com/docs/pack-protocol ("error-line")
@@ -135,5 +135,5 @@ func writeGitError(w http.ResponseWriter, call gitCall, message string) {
 	write(w, http.StatusOK, call.contentType(), body.Bytes())
 }
 
-// packet is a pkt-line: four hex digits of length, themselves included, and the text.
+// packet returns a pkt-line: its length in four hex digits, which count too, and the text.
 func packet(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }

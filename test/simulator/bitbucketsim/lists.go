@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// owned are the repositories of a workspace or project, ordered by their names.
+// owned returns the repositories of a workspace or project, in the order of their names.
 func (s *Server) owned(flavor Flavor, owner string) []*Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,8 @@ func (s *Server) listDataCenter(w http.ResponseWriter, r *http.Request, owner st
 	writePage(w, r, values)
 }
 
-// listCloud answers a page of the repositories of a workspace that the caller sees, those of one project when q asks for
-// it. Of q no more is known here.
+// listCloud answers a page of the repositories of a workspace that the caller sees, those of one project when q
+// asks for it. It knows no other form of q.
 //
 // Source: https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/ and
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#pagination

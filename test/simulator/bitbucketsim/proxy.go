@@ -16,7 +16,7 @@ const (
 	dataCenterHost = "git.example.test"
 )
 
-// serveProxy opens a tunnel to a simulated host. It never dials.
+// serveProxy opens a tunnel to a simulated host. It never connects to another machine.
 func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
@@ -64,7 +64,7 @@ func simulated(host string) bool {
 	return false
 }
 
-// serveNamedHost answers what comes out of a tunnel, by the host that the request names.
+// serveNamedHost answers the requests from a tunnel, by the host that they name.
 func (s *Server) serveNamedHost(w http.ResponseWriter, r *http.Request) {
 	host := strings.ToLower(strings.TrimSuffix(r.Host, ":443"))
 	if r.TLS.ServerName != host {
@@ -98,7 +98,7 @@ func newTunnel() *tunnel {
 	return &tunnel{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// deliver hands a connection to Accept, or closes it when nobody accepts any more.
+// deliver passes a connection to Accept, or closes it when the listener is closed.
 func (t *tunnel) deliver(conn net.Conn) {
 	select {
 	case t.conns <- conn:
@@ -123,7 +123,7 @@ func (t *tunnel) Close() error {
 
 func (t *tunnel) Addr() net.Addr { return &net.UnixAddr{Name: "tunnel"} }
 
-// tunnelled is a taken-over connection that first yields what the proxy has already read from it.
+// tunnelled is a connection from which the proxy has already read; Read returns those bytes first.
 type tunnelled struct {
 	net.Conn
 	reader *bufio.Reader

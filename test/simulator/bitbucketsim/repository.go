@@ -39,11 +39,10 @@ type Repository struct {
 	// Owner is the workspace (Cloud), or the project key or ~user (Data Center).
 	Owner string
 	Slug  string
-	// Public lets anybody read.
+	// Public allows reads without credentials.
 	Public bool
-	// Unchecked serves reads of a public repository without a look at the credentials that were sent, so a
-	// clone with a bad token works. No source says which of the two the real servers do; a client has to
-	// stand both.
+	// Unchecked serves reads of a public repository without checking the sent credentials, so a clone with a
+	// bad token works. It is not documented what the real servers do; a client must work with both.
 	Unchecked bool
 	// Empty leaves out the first commit, with README.md, main.go and script/greet.sh.
 	Empty bool
@@ -51,17 +50,16 @@ type Repository struct {
 	Archived bool
 	// Project is the key of its project. Cloud only; on Data Center the owner is it.
 	Project string
-	// NoHTTP leaves out the clone link for HTTP, as where an administrator has switched it off. Data Center only.
+	// NoHTTP leaves out the clone link for HTTP, as when an administrator has switched it off. Data Center only.
 	NoHTTP bool
-	// Version0 is served by a git of before 2018, or through a proxy that drops the header Git-Protocol:
-	// every ref is advertised.
+	// Version0 advertises every ref, as a git before 2018 does, or a proxy that drops the header Git-Protocol.
 	Version0 bool
 	// MovedTo is another repository's clone URL, to which every request of git is redirected.
 	MovedTo string
 
 	server *Server
 	path   string
-	create func()      // makes the files, which most tests never ask for
+	create func()      // makes the files, which most tests do not need
 	kept   *answers    // of copies
 	commit *sync.Mutex // guards what reads a history and extends it
 }
@@ -96,8 +94,8 @@ func (s *Server) AddRepository(r Repository) *Repository {
 	return &r
 }
 
-// blank and sample are the files of a repository without and with the first commit. Git makes them once:
-// eight processes for each repository would be a good part of what a test costs.
+// blank and sample are the files of a repository without and with the first commit. Git makes them once,
+// because eight processes for each repository would be slow.
 var (
 	blank  = sync.OnceValue(func() fs.FS { return draft() })
 	sample = sync.OnceValue(func() fs.FS { return draft(sampleFiles...) })
@@ -110,16 +108,16 @@ func draft(files ...file) fs.FS {
 	}
 	defer os.RemoveAll(directory)
 	r := Repository{path: directory, create: func() {}}
-	r.git("", "init", "--quiet", "--bare", "--template=") // no hooks, which would only be copied
+	r.git("", "init", "--quiet", "--bare", "--template=") // without hooks
 	r.git("", "symbolic-ref", "HEAD", "refs/heads/"+mainBranch)
 	r.git("", "config", "uploadpack.allowFilter", "true")
-	r.git("", "config", "receive.autogc", "false") // nothing in the background that outlives Close
+	r.git("", "config", "receive.autogc", "false") // no background process may outlive Close
 	if len(files) > 0 {
 		r.extend(mainBranch, "Add sample files", files...)
 		r.git("", "repack", "-a", "-d", "--quiet") // few files
 	}
 
-	// Without these two directories it is no repository; the others come with their files.
+	// git requires these two directories; the others exist because they have files.
 	held := fstest.MapFS{"objects": {Mode: fs.ModeDir}, "refs": {Mode: fs.ModeDir}}
 	err = filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -139,7 +137,7 @@ func draft(files ...file) fs.FS {
 	return held
 }
 
-// unchecked reports whether a call is served to everybody, whatever the credentials. The repository may be nil.
+// unchecked reports whether a call is served with any credentials. The repository may be nil.
 func (r *Repository) unchecked(call gitCall) bool {
 	return r != nil && r.Public && r.Unchecked && call.service == UploadPack
 }
@@ -167,7 +165,7 @@ func repositoryKey(flavor Flavor, owner, slug string) string {
 	return strings.ToLower(string(flavor) + ":" + owner + "/" + slug)
 }
 
-// CloneURL is https://bitbucket.org/{workspace}/{slug}.git, or the Data Center URL on loopback.
+// CloneURL returns https://bitbucket.org/{workspace}/{slug}.git, or the Data Center URL on loopback.
 func (r *Repository) CloneURL() string {
 	if r.Flavor == Cloud {
 		return "https://" + cloudHost + "/" + r.Owner + "/" + r.Slug + ".git"
@@ -175,7 +173,7 @@ func (r *Repository) CloneURL() string {
 	return r.dataCenterCloneURL(r.server.DataCenterURL())
 }
 
-// TLSCloneURL is the clone URL behind the proxy and the test certificate, for both flavors.
+// TLSCloneURL returns the clone URL behind the proxy and the test certificate, for both flavors.
 func (r *Repository) TLSCloneURL() string {
 	if r.Flavor == Cloud {
 		return r.CloneURL()
@@ -187,7 +185,7 @@ func (r *Repository) dataCenterCloneURL(base string) string {
 	return base + "/scm/" + r.Owner + "/" + r.Slug + ".git"
 }
 
-// Path is the bare repository's directory.
+// Path returns the bare repository's directory.
 func (r *Repository) Path() string {
 	r.create()
 	return r.path
@@ -211,8 +209,8 @@ func (r *Repository) Branch(name string) string {
 	return r.extend(name, "Work on "+name)
 }
 
-// Crowd adds n branches, "crowd/000001" and on, that point to the default branch's commit. It writes git's file of
-// packed refs, for git itself takes minutes for a hundred thousand.
+// Crowd adds n branches, from "crowd/000001" on, that point to the default branch's commit. It writes git's file
+// of packed refs, because git itself takes minutes for a hundred thousand.
 //
 // Source: https://git-scm.com/docs/git-pack-refs
 func (r *Repository) Crowd(n int) {
@@ -263,8 +261,8 @@ var sampleFiles = []file{
 	{"100755", "script/greet.sh", "#!/bin/sh\necho 'hello from the sample'\n"},
 }
 
-// extend adds a commit to a branch, which starts at the default branch when it is new, and returns the
-// commit. Without files it adds one note.
+// extend adds a commit to a branch and returns it. A new branch starts at the default branch. Without files
+// the commit adds one note.
 func (r *Repository) extend(branch, message string, files ...file) string {
 	ref := "refs/heads/" + branch
 	parent := r.resolve(ref)
@@ -296,7 +294,7 @@ func (r *Repository) extend(branch, message string, files ...file) string {
 	return r.resolve(ref)
 }
 
-// instant is the time of the n-th commit in git's own format.
+// instant returns the time of the n-th commit in git's own format.
 func instant(n int) string {
 	return fmt.Sprintf("%d +0000", epoch+n*int(time.Minute/time.Second))
 }

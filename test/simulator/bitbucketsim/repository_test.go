@@ -78,7 +78,7 @@ func TestEmptyRepository(t *testing.T) {
 	assert.Equal(t, first, machine.in("sample").git("rev-parse", "origin/main"))
 }
 
-// TestUncheckedIsServedToEverybody: reads only, and the REST still looks.
+// TestUncheckedIsServedToEverybody: reads only, and REST still checks credentials.
 func TestUncheckedIsServedToEverybody(t *testing.T) {
 	t.Parallel()
 	for _, flavor := range []bitbucketsim.Flavor{bitbucketsim.Cloud, bitbucketsim.DataCenter} {

@@ -18,9 +18,9 @@ import (
 
 // Options says how a simulator starts. The zero value is the ordinary one.
 type Options struct {
-	// ProxyAddress and DataCenterAddress are where to listen; empty means a free port of 127.0.0.1.
+	// ProxyAddress and DataCenterAddress are the addresses to listen on; empty means a free port of 127.0.0.1.
 	ProxyAddress, DataCenterAddress string
-	// Latency holds every answer back for so long.
+	// Latency delays every answer.
 	Latency time.Duration
 	// Log gets one line a request, without query and headers. Optional.
 	Log io.Writer
@@ -34,14 +34,14 @@ type DataCenterPolicy struct {
 	BasicRefused bool
 	// Version is what application-properties reports; empty means 9.4.2.
 	Version string
-	// TokensMayMint lets a token make, list and delete tokens; the manuals say that none may.
+	// TokensMayMint lets a token make, list and delete tokens; by the documentation no token may.
 	TokensMayMint bool
 	// ExpiryRequired refuses tokens that never expire, MaximumExpiryDays those that live longer.
 	ExpiryRequired    bool
 	MaximumExpiryDays int
 	// MaximumTokens is how many tokens may exist; 0 is any number.
 	MaximumTokens int
-	// NoTokenREST is a version without REST for tokens.
+	// NoTokenREST makes this a version without REST for tokens.
 	NoTokenREST bool
 }
 
@@ -49,7 +49,7 @@ type DataCenterPolicy struct {
 type Server struct {
 	// Script holds the faults to come. A fault that strikes After an operation lets it happen first.
 	Script fault.Script
-	// Journal holds every request as it came, its URL completed to an absolute one.
+	// Journal holds every request as it arrived, with an absolute URL.
 	Journal fault.Journal
 
 	latency time.Duration
@@ -79,8 +79,8 @@ type Server struct {
 	elapsed      time.Duration // how far Elapse has moved the clock
 }
 
-// Start starts a simulator that knows no repository and no token. It writes a temporary directory and
-// listens on loopback. It panics when git is not installed or an address is taken, as httptest does.
+// Start starts a simulator without repositories and tokens. It writes a temporary directory and listens on
+// loopback. It panics when git is not installed or an address is in use, as httptest does.
 func Start(o Options) *Server {
 	s, err := start(o)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *Server) Close() {
 	if err := os.RemoveAll(s.root); err != nil {
 		s.log.Printf("remove %s: %v", s.root, err)
 	}
-	s.log.SetOutput(io.Discard) // a connection that notices the end late has nothing to say
+	s.log.SetOutput(io.Discard) // a connection that ends late must not log
 }
 
 // enter reports whether a request may still start; the caller calls s.serving.Done after it.
@@ -189,33 +189,33 @@ func (s *Server) enter() bool {
 	return !s.closed
 }
 
-// Sent counts the bytes of all bodies so far, of Cloud and Data Center together.
+// Sent returns the bytes of all bodies so far, of Cloud and Data Center together.
 func (s *Server) Sent() int64 { return s.sent.Load() }
 
-// CloudProxyURL is the HTTP proxy through which bitbucket.org, api.bitbucket.org and git.example.test are
-// reached, for HTTPS_PROXY. Every other use of it is answered 502 and is a violation.
+// CloudProxyURL returns the HTTP proxy for HTTPS_PROXY, through which clients reach bitbucket.org,
+// api.bitbucket.org and git.example.test. Every other use of it is answered 502 and is a violation.
 func (s *Server) CloudProxyURL() string { return "http://" + s.proxyAddress }
 
-// DataCenterURL is the base URL of Data Center, with its context path.
+// DataCenterURL returns the base URL of Data Center, with its context path.
 func (s *Server) DataCenterURL() string {
 	return "http://" + s.dataCenterAddress + dataCenterContext
 }
 
-// DataCenterOrigin is the scheme and the host of the Data Center's base URL.
+// DataCenterOrigin returns the scheme and the host of the Data Center's base URL.
 func (s *Server) DataCenterOrigin() string { return "http://" + s.dataCenterAddress }
 
-// DataCenterTLSURL is the base URL of the same Data Center behind the proxy and the test certificate.
+// DataCenterTLSURL returns the base URL of the same Data Center behind the proxy and the test certificate.
 func (s *Server) DataCenterTLSURL() string { return "https://" + dataCenterHost + dataCenterContext }
 
-// CACertificate is the path of a PEM file with the certificate authority behind every https URL. It is made
-// anew by each Start and removed by Close.
+// CACertificate returns the path of a PEM file with the certificate authority of every https URL. Each Start
+// makes a new one, and Close removes it.
 func (s *Server) CACertificate() string { return filepath.Join(s.root, "ca.pem") }
 
-// CACertificatePEM is the text of that file.
+// CACertificatePEM returns the text of that file.
 func (s *Server) CACertificatePEM() string { return string(s.ca.certificatePEM) }
 
-// Environ returns the NAME=value pairs with which git, curl and Go programs reach the simulator. None of them
-// makes anybody trust its authority.
+// Environ returns the NAME=value pairs with which git, curl and Go programs reach the simulator. They do not
+// make a program trust its authority.
 func (s *Server) Environ() []string {
 	return []string{
 		"HTTPS_PROXY=" + s.CloudProxyURL(), "https_proxy=" + s.CloudProxyURL(),

@@ -16,12 +16,12 @@ const (
 	AppPassword     = "app_password"      // Cloud, removed: git answers 410, REST 401
 )
 
-// The states of a token, for Token.State. The empty state is a good token.
+// The states of a token, for Token.State. The empty state is a valid token.
 const (
 	Expired    = "expired"
 	Revoked    = "revoked"
 	Unscoped   = "unscoped"   // an API token made "without scopes": 401 everywhere
-	NoScope    = "no_scope"   // signed in, but the right to read repositories is missing
+	NoScope    = "no_scope"   // signed in, but without the right to read repositories
 	IPBlocked  = "ip_blocked" // Cloud: private git data only, REST still answers
 	TwoStep    = "two_step"   // Cloud: private git data only, REST still answers
 	CAPTCHA    = "captcha"    // Data Center: locked after failed logins
@@ -41,9 +41,9 @@ type Token struct {
 	Value string
 	// Kind is one of APIToken, AccessToken, HTTPAccessToken and AppPassword.
 	Kind string
-	// Write lets it push, too.
+	// Write lets it push too.
 	Write bool
-	// Repositories lists what it reaches as "owner/slug"; empty means all of its flavor.
+	// Repositories lists what it can access as "owner/slug"; empty means all of its flavor.
 	Repositories []string
 	// Project limits it to one project, when it is not empty.
 	Project string
@@ -54,7 +54,7 @@ type Token struct {
 	User string
 }
 
-// AddToken issues a token; one with the same value is replaced, so that a test can let a token expire. It
+// AddToken issues a token and replaces one with the same value, so that a test can let a token expire. It
 // panics on an empty value and on a kind or state that Bitbucket does not have.
 func (s *Server) AddToken(t Token) {
 	if t.Value == "" || !slices.Contains(states[t.Kind], t.State) {
@@ -89,12 +89,12 @@ func (t Token) flavor() Flavor {
 	return Cloud
 }
 
-// live reports whether the token still signs anybody in.
+// live reports whether the token can still sign in.
 func (t Token) live() bool {
 	return t.State != Expired && t.State != Revoked && t.State != Unscoped && t.Kind != AppPassword
 }
 
-// reaches reports whether the repository exists as far as the token's owner can see.
+// reaches reports whether the repository exists and the token's owner can see it.
 func (t Token) reaches(r *Repository) bool {
 	if r == nil || r.Flavor != t.flavor() {
 		return false
@@ -130,7 +130,7 @@ func (t Token) scopes() []string {
 	return granted
 }
 
-// readScope is the scope that reading a repository needs.
+// readScope returns the scope for reading a repository.
 func (t Token) readScope() string {
 	if t.Kind == APIToken {
 		return "read:repository:bitbucket"
@@ -138,7 +138,7 @@ func (t Token) readScope() string {
 	return "repository"
 }
 
-// credentialType is the value of Cloud's header x-credential-type.
+// credentialType returns the value of Cloud's header x-credential-type.
 func (t Token) credentialType() string {
 	switch {
 	case t.Kind == APIToken:
@@ -150,7 +150,7 @@ func (t Token) credentialType() string {
 	}
 }
 
-// credentials is what a request's Authorization header says.
+// credentials is the content of a request's Authorization header.
 type credentials struct {
 	scheme       string // "basic", "bearer", something else in lower case, or empty: nothing was sent
 	user, secret string

@@ -1,5 +1,5 @@
-// Package fault scripts what goes wrong in a simulator, and keeps a journal of what was asked of it.
-// Both simulators share it; it knows neither of their protocols.
+// Package fault scripts failures of a simulator, and keeps a journal of its requests. The simulators
+// share it; it does not know their protocols.
 package fault
 
 import (
@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// When says on which side of the operation's effect a fault strikes.
+// When says whether a fault strikes before or after the operation's effect.
 type When int
 
 const (
-	// Before fails before anything happened.
+	// Before fails the operation before its effect.
 	Before When = iota
-	// After lets the operation happen, then loses its answer.
+	// After fails after the effect: the answer is lost.
 	After
-	// Meanwhile is not a failure: after Delay and Do, the operation goes on.
+	// Meanwhile is not a failure: after Delay and Do, the operation continues.
 	Meanwhile
 )
 
@@ -31,14 +31,14 @@ type Fault struct {
 	Status int
 	Header http.Header
 	Body   string
-	// Times is how often it strikes: 0 means once, negative means for ever.
+	// Times is how often it strikes: 0 means once, negative means always.
 	Times int
 	// Skip lets this many matching requests pass first.
 	Skip int
-	// Delay is how long the operation waits first, whether or not the client does.
+	// Delay is how long the operation waits first, even when the client gives up.
 	Delay time.Duration
-	// Do, unless nil, is called when the fault is due and its delay over, before anything else happens: somebody else's write,
-	// or the end of the client.
+	// Do, unless nil, is called when the fault is due, after its delay and before anything else. It may be
+	// somebody else's write, or end the client.
 	Do func()
 }
 
@@ -52,7 +52,7 @@ func (f Fault) Strike(w http.ResponseWriter) {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
 	w.WriteHeader(f.Status)
-	_, _ = io.WriteString(w, f.Body) // a client that has gone away is no concern of the script
+	_, _ = io.WriteString(w, f.Body) // the client may have gone
 }
 
 // Script is the list of faults still to come. Its zero value is ready; it is safe for concurrent use.
@@ -72,7 +72,7 @@ func (s *Script) Add(f Fault) {
 }
 
 // Next counts one request of this operation and takes the strike that is due, if any. Only the oldest
-// fault of the operation counts; the next one takes over when it is used up.
+// fault of the operation counts, until it is used up.
 func (s *Script) Next(operation string) (Fault, bool) {
 	f, due := s.take(operation)
 	if due {

@@ -20,7 +20,7 @@ func TestFaultsStrikeInTurn(t *testing.T) {
 	tests := []struct {
 		name   string
 		faults []fault.Fault
-		want   string // of each request "a" in turn: the status that strikes, or a dot
+		want   string // for each request "a" in turn: the status of the strike, or a dot
 	}{
 		{"none", nil, "..."},
 		{"of another operation", []fault.Fault{{Operation: "b", Status: 1}}, "..."},
@@ -66,7 +66,7 @@ func TestDoIsCalledWhenTheFaultIsDue(t *testing.T) {
 		var called int
 		script.Add(fault.Fault{Operation: "a", When: when, Skip: 1, Do: func() {
 			called++
-			script.Add(fault.Fault{Operation: "b"}) // it may use the script
+			script.Add(fault.Fault{Operation: "b"}) // Do may use the script
 		}})
 
 		_, first := script.Next("a")

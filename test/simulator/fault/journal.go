@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// Request is one request as it came over the wire, before the simulator judged it. A test that looks for
-// leaked secrets searches these.
+// Request is one request as it arrived. Tests search these for leaked secrets.
 type Request struct {
 	Method, URL string
 	Header      http.Header
 	Body        []byte
-	// Operation is what a Script would call it; empty when the simulator knows no such operation.
+	// Operation is its name in a Script; empty when the simulator knows no such operation.
 	Operation string
 	At        time.Time
 }

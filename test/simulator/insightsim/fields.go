@@ -22,7 +22,7 @@ const (
 	mostAnnotations = 1000
 )
 
-// Fields are a report's own.
+// Fields are a report's fields.
 type Fields struct {
 	Title      string  `json:"title"`
 	Details    string  `json:"details"`
@@ -41,7 +41,7 @@ type Datum struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// Annotation is one of a report.
+// Annotation is an annotation of a report.
 type Annotation struct {
 	ExternalID string `json:"external_id"`
 	Type       string `json:"annotation_type"`

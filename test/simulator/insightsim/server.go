@@ -1,5 +1,5 @@
-// Package insightsim is the proxy that runs beside each step of Bitbucket Pipelines, and behind it the part of
-// Bitbucket Cloud's REST that holds the reports of Code Insights. It is read from Atlassian's documentation alone:
+// Package insightsim simulates the proxy that runs with each step of Bitbucket Pipelines, and the part of
+// Bitbucket Cloud's REST with the reports of Code Insights. It follows Atlassian's documentation alone:
 //
 //   - "Code Insights": the proxy listens on port 29418, takes http://api.bitbucket.org and adds the credential.
 //   - "REST API, group Reports": paths, fields, bounds. A report holds its annotations.
@@ -26,7 +26,7 @@ const (
 	Post   = "POST annotations"
 )
 
-// Report is a report that is held.
+// Report is a stored report.
 type Report struct {
 	ID string
 	Fields
@@ -37,7 +37,7 @@ type Report struct {
 type Server struct {
 	// Script holds the faults to come. A fault that strikes After an operation lets it happen first.
 	Script fault.Script
-	// Journal holds every request as it came.
+	// Journal holds every request as it arrived.
 	Journal fault.Journal
 
 	listener net.Listener
@@ -65,20 +65,20 @@ func Start(address string) (*Server, error) {
 	return s, nil
 }
 
-// URL is where the proxy is.
+// URL returns the proxy's address.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
 // Close ends the simulator and every connection.
 func (s *Server) Close() { _ = s.server.Close() }
 
-// AddCommit adds a commit, "workspace/slug/hash". There are no others.
+// AddCommit adds a commit, "workspace/slug/hash". Requests about other commits are refused.
 func (s *Server) AddCommit(commit string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits[commit] = map[string]*held{}
 }
 
-// Reports are those on a commit, in the order of their IDs.
+// Reports returns those on a commit, in the order of their IDs.
 func (s *Server) Reports(commit string) []Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Server) Reports(commit string) []Report {
 	return list
 }
 
-// Violations are requests that no client of the documented interface sends.
+// Violations returns the requests that no client of the documented interface sends.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if answer != nil {
-		_ = json.NewEncoder(w).Encode(answer) // to a client that may have gone
+		_ = json.NewEncoder(w).Encode(answer) // the client may have gone
 	}
 }
 

@@ -17,7 +17,7 @@ type answer struct {
 func (a answer) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", a.contentType)
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // a client that has gone away is no concern of ours
+	_, _ = w.Write(a.body) // the client may have gone
 }
 
 // ok answers 200 with v as JSON.
@@ -46,7 +46,7 @@ func invalidRequest(c *call, format string, args ...any) answer {
 	return problem(c, http.StatusBadRequest, "invalid_request", fmt.Sprintf(format, args...))
 }
 
-// unauthorized answers a request whose key is unknown, in the dialect of the endpoint.
+// unauthorized answers a request whose key is unknown, in the format of the endpoint.
 func unauthorized(c *call) answer {
 	if strings.HasPrefix(c.URL.Path, "/api/") {
 		return problem(c, http.StatusUnauthorized, "authentication_required", "the API key is unknown, expired or revoked")
@@ -59,7 +59,7 @@ func retryable(code string) bool {
 	return code == "conflict" || code == "resource_unavailable" || code == "internal_error"
 }
 
-// mustMarshal is for values the simulator has made itself.
+// mustMarshal is for values that the simulator has made itself.
 func mustMarshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -32,7 +32,7 @@ var (
 	acme     = []warpsim.Team{{UID: teamUID, Name: "Acme"}}
 )
 
-// client speaks to a simulator by hand.
+// client sends a simulator hand-written requests.
 type client struct {
 	*testing.T
 	oz  *warpsim.Server
@@ -60,7 +60,7 @@ type reply struct {
 	body        string
 }
 
-// send sends a request; the error is of a connection that was cut.
+// send sends a request. An error means that the connection was cut.
 func (c client) send(method, path, body string, headers ...string) (reply, error) {
 	c.Helper()
 	request, err := http.NewRequestWithContext(c.Context(), method, c.oz.URL()+path, strings.NewReader(body))
@@ -99,8 +99,7 @@ func (c client) rest(method, path, body string, out any, headers ...string) int 
 	return got.status
 }
 
-// document is a whole GraphQL document. CONTEXT stands for the argument that
-// every field takes.
+// document is a whole GraphQL document. CONTEXT stands for the argument that every field needs.
 func document(operation, selection string) string {
 	kind := "query"
 	if strings.HasPrefix(operation, "Create") || strings.HasPrefix(operation, "Update") || strings.HasPrefix(operation, "Delete") {
@@ -125,8 +124,7 @@ func (f field) into(t *testing.T, out any) {
 	require.NoError(t, json.Unmarshal(f.rest, out))
 }
 
-// graphql runs an operation of one field. Of the messages of errors[] there must
-// be none.
+// graphql runs an operation of one field. errors[] must be empty.
 func (c client) graphql(operation, selection string) field {
 	c.Helper()
 	fields, messages := c.query(document(operation, selection), operation, nil)
@@ -171,8 +169,7 @@ func text(s string) string {
 // ownerArgument is a GraphQL input Owner.
 func ownerArgument(o warpsim.Owner) string { return `{type: ` + o.Type + `, uid: ` + text(o.UID) + `}` }
 
-// uploadKeys are the public keys of the caller and its first team; empty where
-// there is none.
+// uploadKeys returns the public keys of the caller and its first team; "" where there is none.
 func (c client) uploadKeys() (user, team string) {
 	c.Helper()
 	var got struct {
@@ -202,7 +199,7 @@ func seal(t *testing.T, publicKey, context, plaintext string) string {
 	return base64.StdEncoding.EncodeToString(ciphertext)
 }
 
-// eventually waits until something is so.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
 	require.Eventually(t, so, 30*time.Second, time.Millisecond)

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// cron is a cron expression in UTC: of each field, the numbers that fit.
+// cron is a cron expression in UTC: the numbers that each field allows.
 type cron struct {
 	minutes, hours, days, months, weekdays map[int]bool
-	eitherDay                              bool // both kinds of days are limited: one of them is enough
+	eitherDay                              bool // both day fields are limited, and one of them must fit
 }
 
 // parseCron reads five fields of *, numbers, ranges, steps and lists. There are no names of days or months.
@@ -62,8 +62,8 @@ func parseCronField(field string, first, last int) (map[int]bool, error) {
 	return set, nil
 }
 
-// next is the first minute later than an instant that fits, or the zero time when none does in nine years, which
-// hold every day that there is.
+// next returns the first minute after an instant that fits, or the zero time when none does in nine years. Nine
+// years hold every possible day.
 func (c cron) next(after time.Time) time.Time {
 	after = after.UTC()
 	year, month, day := after.Date()

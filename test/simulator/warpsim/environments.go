@@ -26,7 +26,7 @@ type cloudObject struct {
 	revision, trashed time.Time
 }
 
-// model is what the server reads of a serializedModel.
+// model is the part of a serializedModel that the server reads.
 type model struct {
 	Name          string                         `json:"name"`
 	Description   *string                        `json:"description"`
@@ -171,7 +171,7 @@ func (s *Server) editMeanwhile(o *cloudObject) {
 	o.model, o.editor = string(mustMarshal(keys)), "someone"
 }
 
-// check refuses models that the server would not store.
+// check returns why the server would not store a model; nil when it would.
 func (s *Server) check(c *call, text string) object {
 	s.watch("a serializedModel", text)
 	var m model
@@ -194,7 +194,7 @@ func (s *Server) deleteObject(c *call, args arguments) (object, error) {
 	return answered("DeleteObjectOutput", object{"deletedUids": []any{o.uid}, "success": true}), nil
 }
 
-// listed are the environments that a list shows the caller.
+// listed returns the environments that a list shows the caller.
 func (s *Server) listed(c *call) []*cloudObject {
 	var listed []*cloudObject
 	for _, o := range s.objects {
@@ -205,7 +205,7 @@ func (s *Server) listed(c *call) []*cloudObject {
 	return listed
 }
 
-// getCloudEnvironments is the poorer view: no revision, no unknown keys.
+// getCloudEnvironments answers with less: no revision, no unknown keys.
 func (s *Server) getCloudEnvironments(c *call, _ arguments) (object, error) {
 	list := []any{}
 	for _, o := range s.listed(c) {
@@ -232,7 +232,7 @@ func (s *Server) getCloudEnvironments(c *call, _ arguments) (object, error) {
 	return answered("GetCloudEnvironmentsOutput", object{"cloudEnvironments": list}), nil
 }
 
-// listEnvironments is the same view over REST.
+// listEnvironments answers with the same over REST.
 func (s *Server) listEnvironments(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

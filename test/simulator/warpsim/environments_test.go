@@ -148,7 +148,7 @@ func TestTrash(t *testing.T) {
 		c.graphql("Get", `cloudObject(input: {uid: `+text(uid)+`}, CONTEXT) { __typename ... on CloudObjectOutput { object { __typename ... on GenericStringObject {`+storedFields+`} } } }`).into(t, &one)
 		assert.NotNil(t, one.Object.Metadata.TrashedTs)
 		assert.True(t, c.oz.Environments()[0].Trashed)
-		assert.Equal(t, 404, c.startRun(uid, ""), "no run starts in the trash")
+		assert.Equal(t, 404, c.startRun(uid, ""), "no run starts in a trashed environment")
 	}
 }
 

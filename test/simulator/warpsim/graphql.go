@@ -14,7 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-// Schema is the part of the server's GraphQL schema that the simulator speaks.
+// Schema is the part of the server's GraphQL schema that the simulator implements.
 //
 //go:embed schema.graphql
 var Schema string
@@ -48,7 +48,7 @@ func (s *Server) resolvers() map[string]resolver {
 	}
 }
 
-// operationName reads what a GraphQL request calls itself.
+// operationName returns the operation name of a GraphQL request.
 func operationName(body []byte) string {
 	var request struct{ OperationName string }
 	_ = json.Unmarshal(body, &request)
@@ -113,14 +113,14 @@ func (s *Server) invalid(c *call, why string) answer {
 	return ok(object{"data": nil, "errors": []any{object{"message": why}}})
 }
 
-// answered is a successful output.
+// answered returns a successful output.
 func answered(typename string, fields object) object {
 	fields["__typename"] = typename
 	fields["responseContext"] = object{"serverVersion": "simulator"}
 	return fields
 }
 
-// refused is the server's expected no.
+// refused returns a documented refusal of the server.
 func refused(kind, message string) object {
 	return answered("UserFacingError", object{"error": object{"__typename": kind, "message": message}})
 }
@@ -158,8 +158,8 @@ func project(value any, selection ast.SelectionSet, variables map[string]any) an
 	return value
 }
 
-// fieldsOf lists the fields that a selection has for an object of this type, fragments resolved. A type
-// that is unknown matches every fragment: only unions and interfaces need to tell.
+// fieldsOf lists the fields that a selection has for an object of this type, with fragments resolved. An
+// unknown type matches every fragment, because only unions and interfaces need the type.
 func fieldsOf(selection ast.SelectionSet, typename string, variables map[string]any) []*ast.Field {
 	var fields []*ast.Field
 	for _, selected := range selection {

@@ -22,7 +22,7 @@ func newUID() string {
 	return string(uid)
 }
 
-// newUUID makes a version 4 UUID, which is what runs, sessions and conversations go by.
+// newUUID makes a version 4 UUID, the ID of runs, sessions and conversations.
 func newUUID() string {
 	b := randomBytes()
 	b[6] = b[6]&0x0f | 0x40
@@ -38,8 +38,8 @@ func randomBytes() []byte {
 	return b
 }
 
-// tick is the server's clock: microseconds, and later at every call, so that a revision is never used
-// twice. The caller holds the lock.
+// tick returns the time of the server's clock in microseconds. It is later at every call, so that a revision is
+// never used twice. The caller holds the lock.
 func (s *Server) tick() time.Time {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	if !now.After(s.lastTick) {
@@ -49,10 +49,10 @@ func (s *Server) tick() time.Time {
 	return now
 }
 
-// timestamp is the wire form of an instant.
+// timestamp returns the wire form of an instant.
 func timestamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000000Z07:00") }
 
-// optionalTimestamp is timestamp, or null for the zero time.
+// optionalTimestamp returns timestamp, or null for the zero time.
 func optionalTimestamp(t time.Time) any {
 	if t.IsZero() {
 		return nil

@@ -8,15 +8,15 @@ import (
 // integration is a connected integration, such as Slack.
 type integration struct {
 	provider    string
-	owner       Owner  // that of its environment; nobody in particular for an integration that never had one
-	environment string // a UID, perhaps of an environment that is gone; empty for none
+	owner       Owner  // that of its environment; zero for an integration that never had one
+	environment string // a UID, perhaps of a deleted environment; empty for none
 	configured  bool
 	secrets     []string
 }
 
 // AddIntegration makes an integration, such as "slack", use an environment. An owner has one integration of each
-// provider: another environment takes it over. Without an environment it is connected and has no configuration,
-// until AddIntegrationSecret gives it one, and everyone sees it.
+// provider; a second call changes its environment. Without an environment it is connected, everyone sees it, and it
+// has no configuration until AddIntegrationSecret gives it one.
 func (s *Server) AddIntegration(environmentUID, provider string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,7 +37,7 @@ func (s *Server) AddIntegration(environmentUID, provider string) {
 }
 
 // AddIntegrationSecret names further secrets in the configuration of the provider's integrations. Without names it
-// sees to it that there is a configuration, whose environment may be none. Panics when there is no such integration.
+// only makes the configuration, which may be without environment. Panics when there is no such integration.
 func (s *Server) AddIntegrationSecret(provider string, names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *Server) AddIntegrationSecret(provider string, names ...string) {
 	}
 }
 
-// RemoveIntegration disconnects the provider, whatever environment it used.
+// RemoveIntegration disconnects the provider from every environment.
 func (s *Server) RemoveIntegration(provider string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,8 +74,7 @@ func (s *Server) getIntegrations(c *call, args arguments) (object, error) {
 	return answered("GetIntegrationsUsingEnvironmentOutput", object{"providerNames": names}), nil
 }
 
-// simpleIntegrations lists the integrations of the providers that the caller names. With a message it lists none,
-// and says nothing about them.
+// simpleIntegrations lists the integrations of the providers that the caller names. With a message it lists none.
 func (s *Server) simpleIntegrations(c *call, args arguments) (object, error) {
 	if s.options.IntegrationsMessage != "" {
 		return answered("SimpleIntegrationsOutput", object{"message": s.options.IntegrationsMessage, "integrations": []any{}}), nil

@@ -18,7 +18,7 @@ func (c client) integrations(providers string) string {
 			providerSlug connectionStatus integrationConfig { environmentUid secrets { name } } } }`+refusedFields+` }`).rest)
 }
 
-// using are the providers that use an environment, as the other query tells.
+// using returns the providers that use an environment, from the other query.
 func (c client) using(uid string) string {
 	c.Helper()
 	return string(c.graphql("Integrations", `getIntegrationsUsingEnvironment(input: {environmentId: `+text(uid)+`}, CONTEXT) {
@@ -75,7 +75,7 @@ func TestIntegrationsMessage(t *testing.T) {
 	assert.JSONEq(t, `{"providerNames":["slack"]}`, c.using(uid))
 }
 
-// TestAllOfAnIntegration: what the schema requires is there.
+// TestAllOfAnIntegration: it has all that the schema requires.
 func TestAllOfAnIntegration(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -88,7 +88,7 @@ func TestAllOfAnIntegration(t *testing.T) {
 		"basePrompt":"","computerUseEnabled":false,"harness":null,"harnessAuthSecrets":null,"mcpServersJson":"","modelId":"","workerHost":null}}]}`, string(f.rest))
 }
 
-// TestLostDeletes: the thing is gone, and deleting it again is refused.
+// TestLostDeletes: the object is deleted, and deleting it again is refused.
 func TestLostDeletes(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -114,7 +114,7 @@ func TestLostDeletes(t *testing.T) {
 	assert.Empty(t, c.oz.Violations())
 }
 
-// TestTrashIsNotSimulated: nobody should send it.
+// TestTrashIsNotSimulated: clients should not send it.
 func TestTrashIsNotSimulated(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})

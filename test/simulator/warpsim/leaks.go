@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// leaks knows what must not be written in the clear, and what has been written. Each new item of one kind is
-// held against all items of the other, so that the order of writes does not matter.
+// leaks holds what must not be written in the clear, and what has been written. Each new item of one kind is
+// compared with all items of the other, so the order of writes does not matter.
 type leaks struct {
 	secrets []labelled
 	texts   []labelled
@@ -15,7 +15,7 @@ type leaks struct {
 
 type labelled struct{ label, text string }
 
-// shortestSecret is the length from which a value is told from ordinary text.
+// shortestSecret is the least length of a value that is searched for; a shorter one may be ordinary text.
 const shortestSecret = 6
 
 // learn adds a plaintext, and its base64, to what must not be written. The caller holds the lock.
@@ -46,7 +46,7 @@ func (s *Server) compare(secret, written labelled) {
 	}
 }
 
-// unescaped returns the strings inside a JSON text, keys included, one a line; nothing when it is no JSON.
+// unescaped returns the strings inside a JSON text, keys included, one a line; "" when it is not JSON.
 func unescaped(text string) string {
 	var value any
 	if json.Unmarshal([]byte(text), &value) != nil {

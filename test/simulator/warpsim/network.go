@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// factory is a Warp Factory, as far as it can use an environment or a secret.
+// factory is the part of a Warp Factory that can use an environment or a secret.
 type factory struct {
 	uid, name, environment string
 	secrets                []string
@@ -63,7 +63,7 @@ func (s *Server) egressRanges(c *call) answer {
 	return ok(object{"cidrs": s.options.EgressRanges})
 }
 
-// noEndpoint is the 404 of a server that is older than the endpoint: not Warp's error document.
+// noEndpoint answers as a server that is older than the endpoint: a 404 without Warp's error document.
 func noEndpoint() answer {
 	return answer{http.StatusNotFound, "text/plain; charset=utf-8", []byte("404 page not found\n")}
 }

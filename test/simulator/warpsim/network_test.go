@@ -77,7 +77,7 @@ func TestEgressRanges(t *testing.T) {
 	assert.Equal(t, 401, c.rest("GET", "/networking/egress-ranges", "", nil))
 }
 
-// TestOldServers know nothing of the endpoint, and their 404 is no document of Warp's.
+// TestOldServers: they do not have the endpoint, and their 404 is not Warp's error document.
 func TestOldServers(t *testing.T) {
 	t.Parallel()
 	old, none := start(t, warpsim.Options{NoFactories: true}), start(t, warpsim.Options{})

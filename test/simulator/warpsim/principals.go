@@ -53,8 +53,8 @@ const serviceAccountPrefix = "serviceAccount:"
 
 var uidPattern = regexp.MustCompile(`^[A-Za-z0-9]{22}$`)
 
-// AddKey makes an API key known, together with the principal it acts as and the principal's teams. Teams and
-// principals that are known already are joined, not made anew. Panics on a malformed team UID.
+// AddKey adds an API key, the principal that it acts as, and the principal's teams. Known teams and principals are
+// joined, not replaced. Panics on a malformed team UID.
 func (s *Server) AddKey(apiKey string, p Principal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Server) AddKey(apiKey string, p Principal) {
 	s.learn("an API key", apiKey)
 }
 
-// join returns the team, which is new or known. The caller holds the lock.
+// join returns the team, and adds it when it is new. The caller holds the lock.
 func (s *Server) join(t Team) *team {
 	if !uidPattern.MatchString(t.UID) {
 		panic(fmt.Sprintf("warpsim: team UID %q is not 22 letters and digits", t.UID))
@@ -88,7 +88,7 @@ func (s *Server) join(t Team) *team {
 	return s.teams[t.UID]
 }
 
-// personal is the owner of what belongs to the principal alone.
+// personal returns the owner of what belongs to the principal alone.
 func (p *principal) personal() Owner { return Owner{"User", p.uid} }
 
 // sees reports whether the principal may read and write what the owner has.
@@ -102,7 +102,7 @@ type ownerInput struct {
 	UID  *string
 }
 
-// owner resolves what the caller named as an owner. A refusal is an error for its eyes.
+// owner resolves what the caller named as an owner. A refusal is an error for the caller to read.
 func (p *principal) owner(in ownerInput) (Owner, error) {
 	var uid string
 	if in.UID != nil {
@@ -128,8 +128,8 @@ func (s *Server) vault(o Owner) *vault {
 	return s.principals[o.UID].vault
 }
 
-// user answers who the caller is. Like the server's, its teams hang under one workspace; a team lists its
-// human members only. A missing upload key is a null publicKey for a team and a null managedSecrets for a user.
+// user answers who the caller is. As at the server, all teams are in one workspace, and a team lists only its human
+// members. Without an upload key, publicKey of a team is null, and managedSecrets of a user.
 func (s *Server) user(c *call, _ arguments) (object, error) {
 	p := c.caller
 	teams := []any{}
@@ -174,7 +174,7 @@ func displayName(uid string) string {
 }
 func email(uid string) string { return strings.ToLower(uid) + "@example.com" }
 
-// profile is the REST form of a principal; an unknown one has no keys at all.
+// profile returns the REST form of a principal; {} for an unknown one.
 func (s *Server) profile(uid string) object {
 	p := s.principals[uid]
 	if p == nil {

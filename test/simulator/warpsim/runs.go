@@ -28,13 +28,13 @@ type Behaviour struct {
 	StartAfter         time.Duration              // the start's request waits this long before it has its effect
 	AnswerAfter        time.Duration              // and its answer this long after it
 	Session            string                     // replaces the session's link
-	NoTranscript       bool                       // the transcript is never there
+	NoTranscript       bool                       // the transcript never exists
 	TranscriptAfter    int                        // the first reads of the transcript answer 404
 	Chatter            int                        // bytes of a tool's output in the transcript, before the last text
-	UsageAfter         int                        // the first reads of the ended run do not tell what it used
+	UsageAfter         int                        // the first reads of the ended run are without its usage
 	CancelStatuses     []int                      // answers to the first cancels: 400, 404, 409, 422 or 503
-	CancelAfter        time.Duration              // it goes on this long after a cancel was taken
-	Cancellable        bool                       // a BLOCKED run takes a cancel; else it answers 400, as a run that is over
+	CancelAfter        time.Duration              // it goes on this long after a cancel was accepted
+	Cancellable        bool                       // a BLOCKED run accepts a cancel; else it answers 400, like an ended run
 }
 
 // Step is one setup command that a run executed.
@@ -54,7 +54,7 @@ type Run struct {
 	Secrets         []string // names that the run could read
 	Steps           []Step
 	Reply           string
-	Workspace, Home string // directories; there until Close
+	Workspace, Home string // directories; they exist until Close
 	Polls           int    // how often its state was read
 }
 
@@ -66,7 +66,7 @@ func (r Run) Going() bool {
 	return slices.Contains(runStates[:4], r.State)
 }
 
-// run is a Run with what only the server knows.
+// run is a Run with the server's internal state.
 type run struct {
 	Run
 	behaviour      Behaviour
@@ -78,13 +78,13 @@ type run struct {
 	retryable      bool
 	transcriptTook int
 	schedule       object          // the schedule that started it, as it was then; nil for none
-	endRead        int             // how often it was read after its end
+	endRead        int             // reads after its end
 	ctx            context.Context // ends when the run is cancelled
 	cancel         context.CancelFunc
-	over           <-chan struct{} // closed when nothing of the run changes by itself any more
+	over           <-chan struct{} // closed when the run no longer changes by itself
 }
 
-// agentConfig is what the simulator reads of the configuration of a run.
+// agentConfig is the part of a run's configuration that the simulator reads.
 type agentConfig struct {
 	EnvironmentID string `json:"environment_id"`
 	ModelID       string `json:"model_id"`
@@ -92,7 +92,7 @@ type agentConfig struct {
 	Secrets       []struct{ Name string }
 }
 
-// order is what a run is started with, whoever starts it.
+// order is what a run is started with, by a caller or a schedule.
 type order struct {
 	prompt, title string
 	config        agentConfig
@@ -111,8 +111,8 @@ func (s *Server) Behave(b ...Behaviour) {
 	s.behaviours = append(s.behaviours, b...)
 }
 
-// SetImage replaces the NAME=value variables that every image brings along, as ENV in a Dockerfile does. None
-// brings any unless a test says so.
+// SetImage replaces the NAME=value variables that every image sets, as with ENV in a Dockerfile. There are none by
+// default.
 func (s *Server) SetImage(environ ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,7 +203,7 @@ func (s *Server) startRun(c *call) answer {
 	return ok(object{"run_id": r.ID, "task_id": r.ID, "state": r.State, "at_capacity": r.behaviour.Queued})
 }
 
-// nextBehaviour takes the oldest of the queue. The caller holds the lock.
+// nextBehaviour removes and returns the oldest of the queue. The caller holds the lock.
 func (s *Server) nextBehaviour() Behaviour {
 	if len(s.behaviours) == 0 {
 		return Behaviour{}
@@ -247,8 +247,8 @@ func (s *Server) launch(in order, o *cloudObject) *run {
 	return r
 }
 
-// environ is the environment of a run: the image's, what the worker sets, and the listed secrets that the run may read.
-// The caller holds the lock.
+// environ returns the variables of a run: the image's, the worker's, and the listed secrets that the run may read. The
+// caller holds the lock.
 func (s *Server) environ(r *run, names []string) []string {
 	r.Workspace = filepath.Join(s.workspaces, r.ID, "workspace")
 	r.Home = filepath.Join(s.workspaces, r.ID, "home")
@@ -269,9 +269,9 @@ func (s *Server) environ(r *run, names []string) []string {
 	return append(environ, s.options.RunEnviron...)
 }
 
-// lenders are those whose secrets a run may read; of one name the first one's. The personal secret of the human
-// who started it wins over a team's, in a team's run too. A schedule starts its runs without a user: they never
-// get personal secrets. The caller holds the lock.
+// lenders returns the owners whose secrets a run may read; for equal names the first owner's counts. The personal
+// secret of the human who started the run wins over a team's, in a team's run too. A schedule starts its runs without
+// a user, so they never get personal secrets. The caller holds the lock.
 //
 // Source: Warp's documentation, platform/secrets.
 func (s *Server) lenders(r *run) []Owner {
@@ -290,7 +290,7 @@ func (s *Server) lenders(r *run) []Owner {
 	return owners
 }
 
-// materialise is what a worker does: a workspace, a shell, the setup commands, the agent.
+// materialise does a worker's part: a workspace, a shell, the setup commands, the agent.
 func (s *Server) materialise(r *run, commands, environ []string) {
 	s.advance(r, "CLAIMED")
 	for _, directory := range []string{r.Workspace, r.Home} {
@@ -339,7 +339,7 @@ func (s *Server) setUp(r *run, commands, environ []string) bool {
 	return true
 }
 
-// work holds the agent busy. It reports whether the run goes on.
+// work keeps the agent busy. It reports whether the run goes on.
 func (s *Server) work(r *run) bool {
 	if r.behaviour.Hold == 0 {
 		return r.ctx.Err() == nil
@@ -378,7 +378,7 @@ func (s *Server) agent(r *run, environ []string) {
 	s.finish(r, cmp.Or(r.behaviour.State, "SUCCEEDED"), r.behaviour.ErrorCode, r.behaviour.Message)
 }
 
-// checkouts are the directories of a workspace that hold a git repository.
+// checkouts returns the directories of a workspace that hold a git repository.
 func checkouts(workspace string) []string {
 	found, _ := filepath.Glob(filepath.Join(workspace, "*", ".git"))
 	hidden, _ := filepath.Glob(filepath.Join(workspace, ".*", ".git"))
@@ -510,7 +510,7 @@ func (s *Server) listRuns(c *call) answer {
 	return ok(object{"runs": items, "page_info": info})
 }
 
-// item is a run on the wire.
+// item returns a run as answers show it.
 func (s *Server) item(r *run) object {
 	item := object{
 		"run_id": r.ID, "task_id": r.ID, "title": r.Title, "state": r.State, "prompt": r.Prompt,
@@ -576,12 +576,12 @@ func (s *Server) cancelRun(c *call) answer {
 	return ok(r.ID)
 }
 
-// stoppable reports whether a cancel is taken. The caller holds the lock.
+// stoppable reports whether the run accepts a cancel. The caller holds the lock.
 func (r *run) stoppable() bool {
 	return r.Going() || r.State == "BLOCKED" && r.behaviour.Cancellable
 }
 
-// getConversation is the transcript: what the user asked, what the agent did, what it said.
+// getConversation answers with the transcript: the user's prompt, the agent's actions and its text.
 func (s *Server) getConversation(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

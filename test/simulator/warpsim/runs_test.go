@@ -43,7 +43,7 @@ func environment(secrets string, commands ...string) string {
 	return `{"name":"ci","setup_commands":[` + strings.Join(quoted, ",") + `]` + secrets + `}`
 }
 
-// steps are the commands that ran, as "output/code".
+// steps returns the commands that ran, as "output/code".
 func steps(r warpsim.Run) []string {
 	var list []string
 	for _, step := range r.Steps {
@@ -94,8 +94,7 @@ func TestRunsExecuteTheSetupCommands(t *testing.T) {
 	}
 }
 
-// TestHistoryExpansion: the shell is a person's, which takes this for an event
-// and executes nothing.
+// TestHistoryExpansion: the shell is interactive, reads this as an event and executes nothing.
 func TestHistoryExpansion(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -220,7 +219,7 @@ func TestCancelKillsTheChildrenToo(t *testing.T) {
 	assert.Equal(t, 400, c.rest("POST", "/agent/runs/"+run.ID+"/cancel", "", nil), "it is over")
 }
 
-// gone reports whether a process has ended, reaped or not.
+// gone reports whether a process has ended, whether or not it was reaped.
 func gone(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || strings.Contains(string(stat), ") Z ")
@@ -304,8 +303,7 @@ func TestBehaviours(t *testing.T) {
 	assert.Equal(t, "SUCCEEDED", c.ended().State)
 }
 
-// TestCancelOfABlockedRun: the description of the API calls it over; a server may
-// see it otherwise.
+// TestCancelOfABlockedRun: by the API's description the run has ended; a server may accept the cancel.
 func TestCancelOfABlockedRun(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -335,8 +333,7 @@ func TestCancelOfABlockedRun(t *testing.T) {
 	}
 }
 
-// TestWhatTheServerTellsOfARun: links, usage and transcripts as the test wants
-// them.
+// TestWhatTheServerTellsOfARun: links, usage and transcripts as the test sets them.
 func TestWhatTheServerTellsOfARun(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -361,8 +358,8 @@ func TestWhatTheServerTellsOfARun(t *testing.T) {
 	assert.Contains(t, transcript.body[len(transcript.body)-200:], run.Reply)
 }
 
-// TestSlowStartAndCancel: an hour that Close does not wait for, on either side
-// of the start's effect, and a cancel that was taken and has no effect yet.
+// TestSlowStartAndCancel: a wait of an hour, before and after the start's effect, for which Close does
+// not wait; and a cancel that was accepted and has no effect yet.
 func TestSlowStartAndCancel(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]warpsim.Behaviour{"before": {StartAfter: time.Hour}, "after": {Queued: true, AnswerAfter: time.Hour}} {
@@ -484,7 +481,7 @@ func TestListRuns(t *testing.T) {
 	assert.Equal(t, 403, c.rest("GET", "/agent/runs?metadata[k]=v", "", nil))
 }
 
-// TestRunsComeInPages: with the same filter, and whatever happens between them.
+// TestRunsComeInPages: with the same filter, also when something changes between them.
 func TestRunsComeInPages(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -519,8 +516,8 @@ func TestRunsComeInPages(t *testing.T) {
 	assert.Equal(t, "320", titles)
 }
 
-// TestWaitForRun: a run that waits for capacity ends when it is cancelled, and no
-// wait outlasts the server.
+// TestWaitForRun: a run that waits for capacity ends when it is cancelled. Every wait ends when the
+// server closes.
 func TestWaitForRun(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})

@@ -20,7 +20,7 @@ type Schedule struct {
 	Owner              Owner
 	Name, Cron, Prompt string
 	Enabled            bool
-	// Mode is "normal", "plan" or "orchestrate". No answer tells it.
+	// Mode is "normal", "plan" or "orchestrate". No answer holds it.
 	Mode     string
 	AgentUID string
 	Metadata map[string]string
@@ -28,11 +28,11 @@ type Schedule struct {
 	Config map[string]any
 	// Fields are all writable fields as they were written last, unknown ones too.
 	Fields map[string]any
-	// LastSpawnError says why the last tick started no run; empty when it did, or when there was none.
+	// LastSpawnError says why the last tick started no run; empty when it started one, or when there was no tick.
 	LastSpawnError string
 }
 
-// schedule is a scheduled agent with what only the server knows.
+// schedule is a scheduled agent with the server's internal state.
 type schedule struct {
 	id                    string
 	owner                 Owner
@@ -42,7 +42,7 @@ type schedule struct {
 	spawnError            string
 }
 
-// scheduleFields is what the server reads of the writable fields. It knows the type of each of them.
+// scheduleFields are the writable fields that the server reads, with their types.
 //
 // Source: the schemas CreateScheduledAgentRequest and UpdateScheduledAgentRequest of Warp's OpenAPI description,
 // and the SDKs' types of summer 2026.
@@ -104,7 +104,7 @@ func (s *Server) EditSchedule(id string, change func(fields map[string]any)) {
 	s.rewrite(known, writtenByTest(mustMarshal(fields), false), "someone")
 }
 
-// writtenByTest reads fields that must be right.
+// writtenByTest reads fields that must be valid.
 func writtenByTest(text []byte, created bool) map[string]any {
 	fields, err := decodeFields(text, "team")
 	if err == nil {
@@ -133,8 +133,8 @@ func (s *Server) Schedules() []Schedule {
 	return schedules
 }
 
-// Tick is the schedule's time: it starts a run as POST /agent/runs would and returns its ID. It returns nothing
-// when the schedule is paused or deleted, and when the environment does not resolve, which the item then tells as
+// Tick starts a run, as at the schedule's time, in the same way as POST /agent/runs, and returns its ID. It returns
+// "" when the schedule is paused or deleted, or when the environment does not resolve; the item then has a
 // last_spawn_error. A tick is not a write: updated_at stays.
 func (s *Server) Tick(id string) (runID string) {
 	if !s.enter() {
@@ -171,8 +171,8 @@ func (s *Server) findSchedule(id string) *schedule {
 	return nil
 }
 
-// environmentOf resolves the schedule's environment: nil when it has none, or none that a run of it could use. The
-// caller holds the lock.
+// environmentOf resolves the schedule's environment; nil when it has none that its runs can use. The caller holds
+// the lock.
 func (s *Server) environmentOf(known *schedule) *cloudObject {
 	o := s.find(known.parsed().Config.EnvironmentID)
 	if o == nil || !o.trashed.IsZero() {
@@ -185,8 +185,8 @@ func (s *Server) environmentOf(known *schedule) *cloudObject {
 	return o
 }
 
-// guarded puts around an operation on schedules what they share: the lock, the refusals of a plan and of
-// permissions, the count.
+// guarded wraps an operation on schedules with what all of them need: the lock, the refusals by plan and by
+// permission, the count.
 func (s *Server) guarded(writes bool, handle func(*call) answer) func(*call) answer {
 	return func(c *call) answer {
 		s.mu.Lock()
@@ -205,7 +205,7 @@ func (s *Server) guarded(writes bool, handle func(*call) answer) func(*call) ans
 	}
 }
 
-// onSchedule hands a schedule that the caller sees to handle.
+// onSchedule calls handle with a schedule that the caller may see.
 func (s *Server) onSchedule(handle func(*call, *schedule) answer) func(*call) answer {
 	return func(c *call) answer {
 		known := s.findSchedule(c.PathValue("id"))
@@ -250,7 +250,7 @@ func (s *Server) listSchedules(c *call) answer {
 
 func (s *Server) getSchedule(_ *call, known *schedule) answer { return ok(s.scheduleItem(known)) }
 
-// putSchedule replaces: what the body leaves out is gone, the mode too, which no answer tells.
+// putSchedule replaces: fields that the body leaves out are removed, also the mode, which no answer holds.
 func (s *Server) putSchedule(c *call, known *schedule) answer {
 	fields, err := s.scheduleBody(c, "team")
 	if err == nil {
@@ -271,7 +271,7 @@ func (s *Server) deleteSchedule(_ *call, known *schedule) answer {
 	return ok(object{"success": true})
 }
 
-// enable pauses or resumes. A schedule that is as it should be already is written all the same.
+// enable pauses or resumes. It writes the schedule even when nothing changes.
 func (s *Server) enable(enabled bool) func(*call, *schedule) answer {
 	return func(c *call, known *schedule) answer {
 		fields := cloned(known.fields)
@@ -281,8 +281,8 @@ func (s *Server) enable(enabled bool) func(*call, *schedule) answer {
 	}
 }
 
-// scheduleBody reads the fields that a client wrote. A field that is not for it to write, and a known one of
-// another type, are violations.
+// scheduleBody reads the fields that a client wrote. A field that clients may not write, and a known field of another
+// type, are violations.
 func (s *Server) scheduleBody(c *call, alsoForbidden ...string) (map[string]any, error) {
 	s.watch("a schedule", string(c.body))
 	fields, err := decodeFields(c.body, alsoForbidden...)
@@ -293,7 +293,7 @@ func (s *Server) scheduleBody(c *call, alsoForbidden ...string) (map[string]any,
 	return fields, nil
 }
 
-// decodeFields reads writable fields. A null is as good as nothing.
+// decodeFields reads writable fields. null counts as not given.
 func decodeFields(text []byte, alsoForbidden ...string) (map[string]any, error) {
 	var fields map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -313,13 +313,13 @@ func decodeFields(text []byte, alsoForbidden ...string) (map[string]any, error) 
 	return fields, json.Unmarshal(text, &scheduleFields{})
 }
 
-// metadataKey is what a key of metadata looks like.
+// metadataKey matches a valid key of metadata.
 //
 // Source: the SDKs' types of summer 2026.
 var metadataKey = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
 
-// checkSchedule says why the server would refuse these fields. A new schedule is enabled unless it says otherwise.
-// The server does not check whether the environment exists.
+// checkSchedule returns why the server would refuse these fields; nil when it would not. A new schedule is enabled by
+// default. The server does not check whether the environment exists.
 func checkSchedule(fields map[string]any, created bool) error {
 	if _, there := fields["enabled"]; created && !there {
 		fields["enabled"] = true
@@ -358,7 +358,7 @@ func checkAgent(owner Owner, fields map[string]any) error {
 	return nil
 }
 
-// addSchedule stores. The caller holds the lock.
+// addSchedule stores a new schedule. The caller holds the lock.
 func (s *Server) addSchedule(owner Owner, fields map[string]any, creator string) *schedule {
 	known := &schedule{id: newUID(), owner: owner, creator: creator}
 	s.rewrite(known, fields, creator)
@@ -377,7 +377,7 @@ func (s *Server) rewrite(known *schedule, fields map[string]any, editor string) 
 
 func (known *schedule) parsed() scheduleFields { return parseSchedule(known.fields) }
 
-// parseSchedule reads fields that decodeFields let through.
+// parseSchedule reads fields that decodeFields has accepted.
 func parseSchedule(fields map[string]any) scheduleFields {
 	var in scheduleFields
 	if err := json.Unmarshal(mustMarshal(fields), &in); err != nil {
@@ -386,14 +386,14 @@ func parseSchedule(fields map[string]any) scheduleFields {
 	return in
 }
 
-// info is what a run tells of the schedule that started it.
+// info returns what a run shows about the schedule that started it.
 func (known *schedule) info() object {
 	in := known.parsed()
 	return object{"schedule_id": known.id, "schedule_name": in.Name, "cron_schedule": in.CronSchedule}
 }
 
-// scheduleItem is a schedule on the wire: what was written, without the mode, and what the server adds. It puts the
-// first of skills into skill_spec as well, which it would refuse in a request.
+// scheduleItem returns a schedule as answers show it: what was written, without the mode, and the server's fields. It
+// also puts the first of skills into skill_spec, which a request must not do.
 func (s *Server) scheduleItem(known *schedule) object {
 	item, in := cloned(known.fields), known.parsed()
 	delete(item, "mode")
@@ -420,7 +420,7 @@ func (s *Server) scheduleItem(known *schedule) object {
 	return item
 }
 
-// resolved is the environment's configuration inside a schedule.
+// resolved returns the environment's configuration inside a schedule.
 func (o *cloudObject) resolved() object {
 	m := o.parsed()
 	repos := []any{}
@@ -433,7 +433,7 @@ func (o *cloudObject) resolved() object {
 	}
 }
 
-// cloned copies a JSON object to its leaves.
+// cloned returns a deep copy of a JSON object.
 func cloned(o map[string]any) map[string]any {
 	var copied map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(mustMarshal(o)))

@@ -18,7 +18,7 @@ const nightly = `{"name":"nightly","cron_schedule":"0 3 * * *","prompt":"Look at
 // with is the nightly schedule with further members.
 func with(more string) string { return strings.TrimSuffix(nightly, "}") + "," + more + "}" }
 
-// schedule is a schedule's item; fields that a test does not look at by name are in it too.
+// schedule is a schedule's item with all its fields.
 type schedule map[string]any
 
 func (i schedule) time(t *testing.T, name string) time.Time {
@@ -28,14 +28,14 @@ func (i schedule) time(t *testing.T, name string) time.Time {
 	return at
 }
 
-// schedules sends to /agent/schedules and further, and requires the status.
+// schedules sends a request to /agent/schedules or a path below it, and requires the status.
 func (c client) schedules(status int, method, path, body string, headers ...string) (item schedule) {
 	c.Helper()
 	require.Equal(c, status, c.rest(method, "/agent/schedules"+path, body, &item, headers...), "%s %s %s", method, path, body)
 	return item
 }
 
-// errorCode is the code of a refusal.
+// errorCode returns the code of a refusal.
 func (c client) errorCode(method, path, body string) string {
 	c.Helper()
 	got, err := c.send(method, "/api/v1"+path, body)
@@ -80,7 +80,7 @@ func TestCreateSchedule(t *testing.T) {
 	}, stored)
 
 	again := c.schedules(201, "POST", "", with(`"enabled":false`))
-	assert.Len(t, c.oz.Schedules(), 2, "names are not unique, and nothing makes a second write the first")
+	assert.Len(t, c.oz.Schedules(), 2, "names are not unique, and a second write is never matched with the first")
 	assert.Equal(t, false, again["enabled"])
 	assert.Nil(t, again["history"].(map[string]any)["next_run"])
 	assert.Equal(t, map[string]int{"POST /agent/schedules": 2}, c.oz.Counts())
@@ -225,7 +225,7 @@ func TestSchedulesAreListedByName(t *testing.T) {
 	assert.NotNil(t, got.Schedules, "none is an empty list")
 }
 
-// TestPutReplaces: whatever it leaves out is gone, the mode too, which nobody can read.
+// TestPutReplaces: fields that it leaves out are removed, also the mode, which no client can read.
 func TestPutReplaces(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -267,7 +267,7 @@ func TestPutReplaces(t *testing.T) {
 	assert.Empty(t, c.oz.Violations())
 }
 
-// TestFirstSkillIsAnsweredTwice: and an item that is sent back as it came is refused for it.
+// TestFirstSkillIsAnsweredTwice: an item that is sent back unchanged is refused for that.
 func TestFirstSkillIsAnsweredTwice(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -326,7 +326,7 @@ func TestLastWriterWins(t *testing.T) {
 	assert.True(t, edited.time(t, "updated_at").After(before.time(t, "updated_at")))
 	assert.Equal(t, map[string]any{}, edited["agent_config"])
 	assert.Equal(t, map[string]any{"k": "v"}, edited["metadata"])
-	assert.Equal(t, map[string]any{}, edited["updated_by"], "a stranger")
+	assert.Equal(t, map[string]any{}, edited["updated_by"], "somebody else")
 
 	c.schedules(200, "PUT", "/"+id, with(`"enabled":true`))
 	assert.NotContains(t, c.oz.Schedules()[0].Fields, "metadata")
@@ -436,7 +436,8 @@ func TestSecretsInSchedulesAreFound(t *testing.T) {
 	}
 }
 
-// TestTickStartsARun: with the schedule's prompt, metadata and agent, the secrets of both lists, and nobody's own.
+// TestTickStartsARun: with the schedule's prompt, metadata and agent, and the secrets of both lists, but without
+// personal secrets.
 func TestTickStartsARun(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -482,7 +483,7 @@ func TestTickStartsARun(t *testing.T) {
 	require.Equal(t, 200, c.rest("GET", "/agent/runs", "", &listed))
 	assert.Equal(t, []any{"API", map[string]string(nil)}, []any{listed.Runs[0].Source, listed.Runs[0].Schedule})
 	assert.NotContains(t, c.oz.Counts(), "GET /agent/runs/{id}")
-	assert.Equal(t, 1, c.oz.Counts()["POST /agent/runs"], "a tick is no request")
+	assert.Equal(t, 1, c.oz.Counts()["POST /agent/runs"], "a tick is not a request")
 	assert.Empty(t, c.oz.Violations())
 }
 
@@ -504,7 +505,7 @@ func TestTickThatStartsNoRun(t *testing.T) {
 	assert.Equal(t, item["last_spawn_error"], c.oz.Schedules()[0].LastSpawnError)
 	assert.Nil(t, item["history"].(map[string]any)["last_ran"])
 	assert.NotContains(t, item, "environment")
-	assert.Equal(t, written, item["updated_at"], "a tick is no write")
+	assert.Equal(t, written, item["updated_at"], "a tick is not a write")
 
 	use(deleted)
 	assert.Empty(t, c.oz.Tick(id), "somebody else's")
@@ -530,7 +531,7 @@ func TestTickThatStartsNoRun(t *testing.T) {
 	assert.Empty(t, c.oz.Tick(id))
 }
 
-// TestTickOfAPersonalSchedule: it reads what its owner's teams have, and nothing of the owner's own.
+// TestTickOfAPersonalSchedule: its run reads the secrets of its owner's teams, and none of the owner's own.
 func TestTickOfAPersonalSchedule(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
@@ -550,7 +551,7 @@ func TestTickOfAPersonalSchedule(t *testing.T) {
 	assert.Equal(t, "SUCCEEDED", c.oz.WaitForRun(c.oz.Tick(id)).State)
 }
 
-// TestTickFollowsTheBehaviours: those of runs, whoever starts them. Deleting a schedule leaves its run going.
+// TestTickFollowsTheBehaviours: the queue of runs is for ticks too. Deleting a schedule does not end its run.
 func TestTickFollowsTheBehaviours(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})

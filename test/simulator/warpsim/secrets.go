@@ -27,13 +27,13 @@ type Secret struct {
 	Versions int
 }
 
-// secret is a Secret with what only the server knows.
+// secret is a Secret with the server's internal state.
 type secret struct {
 	Secret
 	sealed string // the encryptedValue that was last accepted
 }
 
-// AddSecret stores a raw value as if someone else had created it, or written it anew.
+// AddSecret stores a raw value as if someone else had created or overwritten it.
 func (s *Server) AddSecret(owner Owner, name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *Server) Secrets() []Secret {
 	return secrets
 }
 
-// secret finds by owner and name, or returns nil. The caller holds the lock.
+// secret returns the secret of this owner and name, or nil. The caller holds the lock.
 func (s *Server) secret(owner Owner, name string) *secret {
 	for _, known := range s.secrets {
 		if known.Owner == owner && known.Name == name {
@@ -153,7 +153,7 @@ func (s *Server) deleteManagedSecret(c *call, args arguments) (object, error) {
 	return answered("DeleteManagedSecretOutput", object{}), nil
 }
 
-// ownSecret finds a secret that the caller may write, or says why not.
+// ownSecret returns a secret that the caller may write, or why it may not.
 func (s *Server) ownSecret(c *call, in ownerInput, name string) (*secret, object) {
 	owner, err := c.caller.owner(in)
 	if err != nil {
@@ -186,7 +186,7 @@ func (known *secret) object() object {
 	return o
 }
 
-// space is the output form of an owner.
+// space returns the output form of an owner.
 func (o Owner) space() object {
 	return object{"__typename": "Space", "type": o.Type, "uid": o.UID}
 }
@@ -216,7 +216,7 @@ func newVault(none bool) *vault {
 	return &vault{private, base64.StdEncoding.EncodeToString(b.Bytes())}
 }
 
-// publicKey is the base64 of the public keyset in Tink's binary form, or null.
+// publicKey returns the base64 of the public keyset in Tink's binary form, or null.
 func (v *vault) publicKey() any {
 	if v == nil {
 		return nil
@@ -224,7 +224,7 @@ func (v *vault) publicKey() any {
 	return v.public
 }
 
-// errUndecryptable has the server's words.
+// errUndecryptable has the server's text.
 var errUndecryptable = fmt.Errorf("%s to decrypt secret value", "Unable")
 
 // unseal decrypts an encryptedValue. It opens only with the same actor, name and type that it was sealed

@@ -78,7 +78,7 @@ func TestOneSecretPerOwnerAndName(t *testing.T) {
 	assert.Empty(t, c.graphql("CreateSecret", createSecret(personal, "TOKEN", seal(t, userPublic, context, `{"value":"my value"}`))).Error)
 	again := c.graphql("CreateSecret", createSecret(team, "TOKEN", seal(t, teamPublic, context, `{"value":"other"}`)))
 	assert.Equal(t, "InvalidInputError", again.Error.Typename)
-	assert.Empty(t, c.oz.Violations(), "two jobs may meet")
+	assert.Empty(t, c.oz.Violations(), "two jobs may do this at the same time")
 	c.graphql("CreateSecret", createSecret(team, "TOKEN", sealed))
 	assert.Equal(t, []string{"CreateSecret: secret TOKEN created a second time with the same ciphertext"}, c.oz.Violations())
 
@@ -164,7 +164,7 @@ func TestSecretsAreListedToThoseWhoSeeThem(t *testing.T) {
 		}
 		f := c.graphql("List", `managedSecrets(input: {}, CONTEXT) { __typename ... on ManagedSecretsOutput { managedSecrets { name owner { type uid } } } }`)
 		f.into(t, &got)
-		assert.NotContains(t, string(f.rest), "alue", "values are never told")
+		assert.NotContains(t, string(f.rest), "alue", "no answer holds a value")
 		for _, secret := range got.ManagedSecrets {
 			names = append(names, secret.Owner.Type+" "+secret.Name)
 		}
@@ -175,8 +175,8 @@ func TestSecretsAreListedToThoseWhoSeeThem(t *testing.T) {
 	assert.Equal(t, []string{"Team A"}, list())
 }
 
-// TestPlainTextsAreFound: whichever of the value and the text comes first, and
-// whether the value stands as it is, escaped or in base64.
+// TestPlainTextsAreFound: whichever of the value and the text comes first, and whether the value
+// is unchanged, escaped or in base64.
 func TestPlainTextsAreFound(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

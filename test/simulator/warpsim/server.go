@@ -4,7 +4,7 @@
 // It has state, not canned replies: documents are validated against the server's schema, secrets are really
 // unsealed, revisions really conflict, and a run really starts a shell that executes the environment's setup
 // commands. Script makes operations fail before or after their effect, Journal keeps every request, and
-// Violations says what the simulator itself found wrong with the client.
+// Violations lists the client's mistakes.
 package warpsim
 
 import (
@@ -49,13 +49,13 @@ type Options struct {
 	NoSchedules bool
 	// SchedulesForbidden refuses to write schedules with not_authorized; they can be read.
 	SchedulesForbidden bool
-	// NoScheduleMetadata takes and forgets the metadata of schedules, as an old server does.
+	// NoScheduleMetadata accepts the metadata of schedules but does not store it, as an old server does.
 	NoScheduleMetadata bool
-	// IntegrationsMessage is what simpleIntegrations says instead of listing any; empty means it lists them.
+	// IntegrationsMessage is the message of simpleIntegrations instead of a list; empty means it lists them.
 	IntegrationsMessage string
-	// EgressRanges are the networks that runs come from; none means a server too old to tell them.
+	// EgressRanges are the networks that runs come from; none means a server that is too old to list them.
 	EgressRanges []string
-	// NoFactories makes a server too old to have factories, as one without any is.
+	// NoFactories makes a server that is too old for factories. A server without factories answers the same.
 	NoFactories bool
 	// Log receives one line per request; nil means none.
 	Log io.Writer
@@ -63,7 +63,7 @@ type Options struct {
 
 // Server is a running simulator. All methods are safe for concurrent use.
 type Server struct {
-	// Script makes operations fail. GraphQL operations go by their operationName, REST operations by
+	// Script makes operations fail. Its names are the operationName for GraphQL, and for REST
 	// "POST /agent/runs", "GET /agent/runs", "GET /agent/runs/{id}", "GET /agent/runs/{id}/conversation",
 	// "POST /agent/runs/{id}/cancel", "GET /agent/environments", "POST /agent/schedules", "GET /agent/schedules",
 	// "GET /agent/schedules/{id}", "PUT /agent/schedules/{id}", "DELETE /agent/schedules/{id}",
@@ -103,8 +103,7 @@ type Server struct {
 	factories    []factory
 }
 
-// Start listens and serves until Close. It panics when it cannot, as httptest does: a test has no use for a
-// simulator that is not there.
+// Start listens and serves until Close. It panics when it cannot, as httptest does.
 func Start(o Options) *Server {
 	listener, err := net.Listen("tcp", cmp.Or(o.Addr, "127.0.0.1:0"))
 	if err != nil {
@@ -132,7 +131,7 @@ func Start(o Options) *Server {
 	return s
 }
 
-// URL is the server's root, without a trailing slash: what a client takes as the address of Warp.
+// URL returns the server's root, without a trailing slash. A client uses it as the address of Warp.
 func (s *Server) URL() string { return s.url }
 
 // Close ends the listener, the connections and the runs, waits for all of them, and removes the workspaces.
@@ -149,8 +148,8 @@ func (s *Server) Close() {
 	}
 }
 
-// Counts says how often each operation really happened: it was neither refused nor struck before its
-// effect. An operation whose answer was lost afterwards counts.
+// Counts returns how often each operation took effect: it was neither refused nor struck before its effect. An
+// operation whose answer was lost afterwards counts.
 func (s *Server) Counts() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +160,8 @@ func (s *Server) Counts() map[string]int {
 	return counts
 }
 
-// Violations lists what the client did that no client should, each thing once, in the order of its
-// discovery. A correct client leaves it empty.
+// Violations returns the client's mistakes, each once, in the order of their discovery. For a correct client it is
+// empty.
 func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,11 +180,11 @@ func (s *Server) flag(format string, args ...any) {
 type call struct {
 	*http.Request
 	body      []byte
-	operation string // what Script, Journal and Counts call it
+	operation string // its name in Script, Journal and Counts
 	caller    *principal
 }
 
-// routes is the whole surface of the simulator.
+// routes returns all endpoints of the simulator.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /graphql/v2", s.serve(operationName, s.graphql))
@@ -219,7 +218,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// serve puts the common path around one operation: journal, latency, faults, authentication, answer.
+// serve wraps an operation with what all of them need: journal, latency, faults, authentication, answer.
 func (s *Server) serve(name func(body []byte) string, handle func(*call) answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.enter() {
@@ -251,7 +250,7 @@ func (s *Server) serve(name func(body []byte) string, handle func(*call) answer)
 	}
 }
 
-// admit lets a request with a known key through to its handler.
+// admit passes a request with a known key to its handler.
 func (s *Server) admit(c *call, handle func(*call) answer) answer {
 	s.mu.Lock()
 	s.inspect(c)
@@ -265,7 +264,7 @@ func (s *Server) admit(c *call, handle func(*call) answer) answer {
 	return handle(c)
 }
 
-// inspect looks at what every request must have. The caller holds the lock.
+// inspect checks what every request must have. The caller holds the lock.
 func (s *Server) inspect(c *call) {
 	if len(c.body) > 0 && !strings.HasPrefix(c.Header.Get("Content-Type"), "application/json") {
 		s.flag("%s: body without Content-Type application/json", c.operation)
@@ -280,7 +279,7 @@ func (s *Server) inspect(c *call) {
 	}
 }
 
-// elsewhere answers whatever is not the API: the page of a session, or nothing.
+// elsewhere answers every other path: with the page of a session, or with 404.
 func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// shell is one long-lived bash with history expansion, as the real thing is an interactive one: exports
-// last, and a line with an unknown "!f" in double quotes is not executed, which leaves the exit code alone.
+// shell is one long-lived bash with history expansion, because the real one is interactive: exports last, and a
+// line with an unknown "!f" in double quotes is not executed and does not change the exit code.
 type shell struct {
 	command *exec.Cmd
 	input   io.WriteCloser
@@ -45,8 +45,8 @@ func startShell(directory string, environ []string) (*shell, error) {
 	return sh, err
 }
 
-// run executes one command in the session. It fails when the shell ends, the limit is over or ctx is done;
-// then the session is unusable.
+// run executes one command in the session. It fails when the shell ends, the limit has passed or ctx is done.
+// Then the session is unusable.
 func (sh *shell) run(ctx context.Context, command string, limit time.Duration) (output string, code int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
