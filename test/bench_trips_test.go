@@ -83,7 +83,7 @@ func BenchmarkRoundTrips(b *testing.B) {
 			}
 		}
 	}
-	fmt.Println("\n| job | over | Cloud | Data Center | Data Center, the token tells its ID |\n|---|---|---|---|---|")
+	fmt.Println("\n| job | over | Cloud | Data Center | Data Center, the token holds its ID |\n|---|---|---|---|---|")
 	for _, job := range jobs {
 		for _, t := range transports {
 			fmt.Printf("| %s | %s |", job.name, t.name)

@@ -152,7 +152,7 @@ func TestAPlanSaysWhomAgentsMustTrust(t *testing.T) {
 			"note: ca_certificate is for this job only; agents reach https://git.example.test without it; their git must trust its authority as well: " + how: {
 				"repo_url": w.dc.TLSCloneURL(), "bitbucket_token": dcToken,
 			},
-			"note: ca_certificate is for this job only; agents reach https://bitbucket.org without it; if a proxy with that authority stands between, their git must trust the authority as well: " + how: nil,
+			"note: ca_certificate is for this job only; agents reach https://bitbucket.org without it; if they use a proxy with that authority, their git must trust the authority as well: " + how: nil,
 		} {
 			plan := w.inputs(inputs)
 			plan["mode"] = "plan"

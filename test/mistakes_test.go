@@ -162,7 +162,7 @@ func TestInputsInTheOtherSpelling(t *testing.T) {
 			inputs = map[string]string{"mode": "apply", "repo_url": "https://bitbucket.org/acme/other.git", "bitbucket_token": nextToken}
 		}
 		r := w.run(inputs)
-		assert.Regexp(t, `(?m)^(warning: |::warning title=oz-bitbucket::)set and ignored: (MODE, )?REPO_URL, BITBUCKET_TOKEN.*; INPUT_MODE is set too, and then inputs`, r.log)
+		assert.Regexp(t, `(?m)^(warning: |::warning title=oz-bitbucket::)set and ignored: (MODE, )?REPO_URL, BITBUCKET_TOKEN.*; because INPUT_MODE is set, inputs`, r.log)
 		assert.Equal(t, 1, strings.Count(r.log, "set and ignored"), r.log)
 		assert.Equal(t, 0, r.code, r.log)
 		assert.NotContains(t, r.log, nextToken)

@@ -337,7 +337,7 @@ func TestReleasePushesNothingUnchecked(t *testing.T) {
 		if secret {
 			withToken++
 			assert.Equal(t, "release", job.Environment, name)
-			assert.NotContains(t, string(text), "actions/checkout", "%s: nothing of this repository runs beside the token", name)
+			assert.NotContains(t, string(text), "actions/checkout", "%s: nothing of this repository may run with the token", name)
 		}
 		if secret || strings.Contains(fmt.Sprint(job.Permissions), "write") {
 			assert.Contains(t, after(name), "tag", name)

@@ -308,7 +308,7 @@ func TestTheRuleOfTheDocumentation(t *testing.T) {
 		return map[string]string{"docker_image": "registry.example.com/dev:1", "secret_name": "OURS"}
 	}
 	code, said := judge(good())
-	assert.Zero(t, code, "a secret that is made is none that is replaced: %s", said)
+	assert.Zero(t, code, "a new secret does not count as replaced: %s", said)
 	foreign := good()
 	foreign["docker_image"] = "ubuntu:24.04"
 	code, said = judge(foreign)

@@ -316,8 +316,8 @@ func TestWallsHold(t *testing.T) {
 		{"a seal", room{knows: []string{"warp"}}, `import w "` + module + `internal/warp"; var f = w.NewSealedSecret`, "warp.NewSealedSecret takes seals"},
 		{"no Go", room{}, `func`, "expected"},
 
-		{"a room that nobody visits", room{knows: []string{"warp"}}, ``, "room has room warp and does not use it"},
-		{"a door that nobody opens", room{doors: []string{"golang.org/x/sync"}}, ``, "room has door golang.org/x/sync and does not use it"},
+		{"a room that is not used", room{knows: []string{"warp"}}, ``, "room has room warp and does not use it"},
+		{"a door that is not used", room{doors: []string{"golang.org/x/sync"}}, ``, "room has door golang.org/x/sync and does not use it"},
 		{"an idle host", room{hosts: true}, `import ("fmt"; "io"); func f(to io.Writer) { fmt.Fprint(to) }`, "room has hosts and does not use it"},
 		{"an idle network", room{net: true}, `import "net/url"; type t url.URL`, "room has net and does not use it"},
 		{"an idle clock", room{clock: true}, `import "time"; type t time.Duration`, "room has clock and does not use it"},

@@ -383,7 +383,7 @@ func TestRotateRollsBackWhereTheLookUpIsRefused(t *testing.T) {
 		assert.Equal(t, "true", r.outputs["rolled_back"])
 		assert.Contains(t, r.log, "look up the commit")
 		w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
-		assert.LessOrEqual(t, w.bitbucket.FailedLogins(nextToken), 2, "whoever asks, and for however many environments")
+		assert.LessOrEqual(t, w.bitbucket.FailedLogins(nextToken), 2, "in total, for any number of environments")
 	})
 }
 

@@ -40,7 +40,7 @@ func TestAStandardOutputThatIsClosedOrFull(t *testing.T) {
 			stdout *os.File // nil: closed
 			said   string
 		}{
-			"full": {full, "no space left on device"}, "a pipe that nobody reads": {gone, "broken pipe"}, "closed": {nil, "standard output is closed"},
+			"full": {full, "no space left on device"}, "a pipe without a reader": {gone, "broken pipe"}, "closed": {nil, "standard output is closed"},
 			"thrown away": {null, ""},
 		} {
 			t.Run(string(d)+" "+name, func(t *testing.T) {

@@ -17,7 +17,7 @@ func (r run) authorityNote() string {
 	}
 	whose := "their git must trust its authority as well"
 	if r.entry.Flavor == bitbucket.Cloud {
-		whose = "if a proxy with that authority stands between, their git must trust the authority as well"
+		whose = "if they use a proxy with that authority, their git must trust the authority as well"
 	}
 	return fmt.Sprintf("ca_certificate is for this job only; agents reach %s without it; %s: %s", r.entry.Primary().Origin(), whose, smoketest.Trust)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/factory"
 )
 
-// A plan does not know the ID of an environment that it creates. unknownID stands for that
-// ID and is replaced by newID before anything is shown.
+// A plan does not know the ID of an environment that it creates. It writes unknownID in its
+// place, which newID replaces before anything is shown.
 const (
 	unknownID = "UnknownEnvironmentOfThisPlan"
 	newID     = "(ID of the new environment)"

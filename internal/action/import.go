@@ -143,7 +143,7 @@ func listOz(ctx context.Context, asked config.Import, log *slog.Logger, oz recon
 		head = append(head, "apply reads the token of each secret from the variable that bitbucket_token_variable names")
 	}
 	for _, name := range found.Hidden {
-		text := fmt.Sprintf("environment %s is left out: it holds what looks like a token, or a secret of this job; remove it there, and revoke it if it is real", name)
+		text := fmt.Sprintf("environment %s is left out: it holds what looks like a token, or a secret of this job; take it out, and revoke it if it is real", name)
 		head = append(head, text)
 		log.Warn(text)
 	}

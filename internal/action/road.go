@@ -11,8 +11,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/internal/warpapi"
 )
 
-// hostingPage lists the addresses of runs that Warp hosts. It stands in for them where the
-// server does not return them.
+// hostingPage lists the addresses of runs that Warp hosts. Messages name it where the server
+// does not return the addresses.
 const hostingPage = "https://docs.warp.dev/platform/warp-hosting"
 
 // roadOf returns a function that returns the addresses that agents reach Bitbucket from,

@@ -215,7 +215,7 @@ func TestAFileOfAnInputThatDoesNotEnd(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
 	content, err := read(path)
 	require.NoError(t, err)
-	assert.Empty(t, content, "nobody writes")
+	assert.Empty(t, content, "the pipe has no writer")
 
 	reader, writer, err := os.Pipe()
 	require.NoError(t, err)

@@ -123,11 +123,11 @@ func TestInputs(t *testing.T) {
 			map[string]string{"mode": " rotate "},
 		},
 		{
-			"no repository beside a manifest", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MANIFEST=oz.yml"},
+			"no repository with a manifest", []string{pipeline, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api", "MANIFEST=oz.yml"},
 			map[string]string{"manifest": "oz.yml"},
 		},
 		{"half of a repository", []string{pipeline, "BITBUCKET_WORKSPACE=acme"}, map[string]string{}},
-		{"somebody else's variables", []string{"BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api"}, map[string]string{}},
+		{"variables of another host", []string{"BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=api"}, map[string]string{}},
 	}
 	names := []string{"mode", "manifest", "repo_url", "setup_commands", "warp_api_key", "warp_api_key_file"}
 	for _, tt := range tests {

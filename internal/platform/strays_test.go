@@ -50,7 +50,7 @@ func TestStrays(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		environ []string
-		want    []platform.Stray // but for those that are set to choose the host
+		want    []platform.Stray // without those that choose the host
 	}{
 		"inputs are none":           {[]string{"REPO_URL=x", "MODE=x"}, nil},
 		"others are":                {[]string{"REPO_URL=x", "HOME=x"}, []platform.Stray{stray("", "HOME", false)}},

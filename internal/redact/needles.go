@@ -15,7 +15,7 @@ type needles struct {
 
 func (n *needles) empty() bool { return len(n.long)+len(n.short) == 0 }
 
-// add takes texts of four bytes or more.
+// add adds a text, which must have four bytes or more.
 func (n *needles) add(text string) {
 	needle := []byte(text)
 	table, key := &n.short, uint64(0)

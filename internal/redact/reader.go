@@ -210,7 +210,7 @@ func folded(c rune) rune {
 	return unicode.ToLower(first)
 }
 
-// pop takes back the last bytes, and returns the first of them.
+// pop removes the last bytes, and returns the first of them.
 func (r *reader) pop(length int) unit {
 	first := r.raw[len(r.raw)-length]
 	r.raw, r.bytes = r.raw[:len(r.raw)-length], r.bytes[:len(r.bytes)-length]
@@ -271,7 +271,7 @@ var escapes = []struct {
 	{`\`, 3, 8, true},
 }
 
-// last is the n-th byte from the end, 0 when there is none.
+// last returns the n-th byte from the end, 0 when there is none.
 func (r *reader) last(n int) byte {
 	if n > len(r.bytes) {
 		return 0

@@ -47,8 +47,8 @@
 //     too: \n is a line break there.
 //   - Base64 in the lines of a list or a diff, a few letters in each, when their line
 //     breaks were folded away before.
-//   - A piece whose own letters are mostly those that may stand between (fewer than
-//     8 others in 12, any in a short secret), when Markdown splits it further.
+//   - A piece that Markdown splits, when its own letters are mostly those that Redact
+//     skips (fewer than 8 others in 12, any in a short secret).
 //   - A piece of a secret with control characters, in HTML, which cannot hold them; and a
 //     piece that is made of escapes itself, when decoding leaves fewer than 4 characters.
 //   - Letters whose number changes with their case (ß to SS), or that are composed of

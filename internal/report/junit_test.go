@@ -118,7 +118,7 @@ func readGitLab(t *testing.T, text string) (list []seen) {
 	return list
 }
 
-// readJenkins: suites may be nested, what stands before the last dot of a classname is the
+// readJenkins: suites may be nested, the part before the last dot of a classname is the
 // package, the message is an attribute and the trace the text, an error goes before a failure,
 // and a report without a test fails the build.
 //

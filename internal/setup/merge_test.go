@@ -86,12 +86,12 @@ func TestMerge(t *testing.T) {
 			slices.Concat([]string{"make"}, byHelper.LogIn(), []string{"for r in lib; do git clone https://bitbucket.org/acme/$r; done", byHelper.Command()})},
 		{"a clone of two", []string{oldApp + " && " + oldLib}, []setup.Clone{app}, nil, false, []string{newApp, oldApp + " && " + oldLib}},
 		{"a clone and a fetch", []string{oldApp + " && git -C other fetch"}, []setup.Clone{app}, nil, false, []string{newApp, oldApp + " && git -C other fetch"}},
-		{"an export beside a login", []string{"export NODE_ENV=ci && " + handLogin, newApp}, []setup.Clone{app}, nil, false, []string{"export NODE_ENV=ci && " + handLogin, newApp}},
+		{"an export with a login", []string{"export NODE_ENV=ci && " + handLogin, newApp}, []setup.Clone{app}, nil, false, []string{"export NODE_ENV=ci && " + handLogin, newApp}},
 		{"a login of one checkout", []string{newApp, strings.Replace(handLogin, "git config --global", "git -C app config", 1)}, []setup.Clone{app}, nil, false,
 			[]string{newApp, strings.Replace(handLogin, "git config --global", "git -C app config", 1)}},
 		{"another server's login", []string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}, []setup.Clone{app}, nil, false,
 			[]string{`git config --global credential.https://github.com.helper '!gh auth git-credential'`, newApp}},
-		{"what is no login", []string{`git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}, []setup.Clone{app}, nil, false,
+		{"not a login", []string{`git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}, []setup.Clone{app}, nil, false,
 			[]string{newApp, `git config --global http.https://bitbucket.org/.extraHeader "X-Proxy: 1"`, "git config --global http.https://bitbucket.org.sslVerify true"}},
 	}
 	for _, tt := range tests {
@@ -178,7 +178,7 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// count is how often a command stands in a list.
+// count returns how often a list holds a command.
 func count(list []string, command string) int {
 	n := 0
 	for _, one := range list {

@@ -69,7 +69,7 @@ func TestUsageOf(t *testing.T) {
 		{"a header that is taken back", []string{byHand, "git config --global http.https://bitbucket.org/.extraHeader ''", clone}, use(access, "", "app")},
 
 		{"a user in the login", []string{`git config --global credential.https://x-token-auth@bitbucket.org/.helper '!echo password=$T; :'`, clone}, use("", "", "app")},
-		{"another helper beside it", []string{byHand, "git config --global --add credential.helper store", "git config --global credential.helper 'cache --timeout=60'", clone}, use(access, "", "app")},
+		{"another helper too", []string{byHand, "git config --global --add credential.helper store", "git config --global credential.helper 'cache --timeout=60'", clone}, use(access, "", "app")},
 		{"a header of no credential", []string{byHand, "git clone -c http.extraHeader='X-Trace: 1' https://bitbucket.org/acme/app.git"}, use(access, "", "app")},
 		{"by another shell", []string{byHand, "/bin/bash -lc 'git clone https://bitbucket.org/acme/app.git'"}, use(access, "", "app")},
 

@@ -98,7 +98,7 @@ func (w *workspace) run(command string) (string, error) {
 	return string(out), err
 }
 
-// mustRun is run for a command that has to succeed.
+// mustRun is run for a command that must succeed.
 func (w *workspace) mustRun(command string) string {
 	w.t.Helper()
 	out, err := w.run(command)
@@ -119,7 +119,7 @@ func (w *workspace) enter(sh interpreter, commands ...string) (string, error) {
 	return string(out), err
 }
 
-// mustType is enter for commands that have to succeed.
+// mustType is enter for commands that must succeed.
 func (w *workspace) mustType(sh interpreter, commands ...string) {
 	w.t.Helper()
 	out, err := w.enter(sh, commands...)

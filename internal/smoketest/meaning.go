@@ -23,7 +23,7 @@ var meanings = map[string]string{
 
 	"authentication_required":          "Oz does not accept warp_api_key; it may be expired, revoked or cut off",
 	"not_authorized":                   "warp_api_key may not start runs in this environment; use an agent key of the team, or a personal key for scope: personal",
-	"external_authentication_required": "the owner of the key has to connect another service first; do so in Oz's settings",
+	"external_authentication_required": "the owner of the key must first connect another service in Oz's settings",
 	"feature_not_available":            "the plan does not include cloud agents with these settings; change the plan, or set smoke_test: false",
 	"integration_disabled":             "an integration of the environment is disabled; enable it in Oz",
 	"integration_not_configured":       "an integration of the environment is not set up; set it up in Oz",

@@ -145,7 +145,7 @@ func (t Test) Run(ctx context.Context, r Runner, log *slog.Logger) Verdict {
 		w.Commit = commit
 	}
 	if Names(w.Prompt, w.Commit) {
-		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent has to find, so the test would prove nothing; take it out"}
+		return Verdict{Result: Failed, Reason: "smoke_test_prompt names the commit that the agent must find, so the test would prove nothing; remove it"}
 	}
 	verdict := w.once(within)
 	first := verdict.Run

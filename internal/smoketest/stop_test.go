@@ -172,11 +172,11 @@ func TestALostStartIsFoundAndNeverRepeated(t *testing.T) {
 		oz   oz
 		want smoketest.Result
 	}{
-		"by its metadata":      {oz{}, smoketest.Passed},
-		"in the environment":   {oz{noFilter: true}, smoketest.Passed},
-		"after a while":        {oz{unseen: 15 * time.Second}, smoketest.Passed},
-		"in spite of silence":  {oz{hangs: map[string]bool{"FindRuns": true}}, smoketest.Passed},
-		"or not, which is red": {oz{unseen: time.Hour, lasts: time.Second}, smoketest.Failed},
+		"by its metadata":                 {oz{}, smoketest.Passed},
+		"in the environment":              {oz{noFilter: true}, smoketest.Passed},
+		"after a while":                   {oz{unseen: 15 * time.Second}, smoketest.Passed},
+		"when the filter does not answer": {oz{hangs: map[string]bool{"FindRuns": true}}, smoketest.Passed},
+		"or not, which fails":             {oz{unseen: time.Hour, lasts: time.Second}, smoketest.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -75,13 +75,13 @@ func TestTheFailedCommandIsTheLongestThatIsNamed(t *testing.T) {
 		"a clone without the token":           {ran(noToken), []smoketest.Command{clone, noToken}, aClone, true},
 		"one that reads the token":            {ran(fetch), []smoketest.Command{clone, fetch}, aCommand, true},
 		"one that does not":                   {ran(build), []smoketest.Command{clone, fetch, build}, aCommand, false},
-		"one that nobody told of":             {ran(build), []smoketest.Command{clone}, aCommand, true},
+		"one that is not listed":              {ran(build), []smoketest.Command{clone}, aCommand, true},
 		"the login":                           {ran(login), []smoketest.Command{login, clone}, aLogin, false},
 		"one that was kept":                   {ran(stale), []smoketest.Command{clone, stale}, aCommand + "; the log names it, and the session shows its output; the environment keeps its commands while setup_commands is not given", false},
 		"the shell exited in it":              {"The shell exited during setup command: " + build.Text, []smoketest.Command{clone, build}, aCommand, false},
 		"a number":                            {"The setup command #2 timed out", []smoketest.Command{clone, build}, aCommand, true},
 		"none":                                {"the directory exists", []smoketest.Command{clone, build}, either, true},
-		"an empty command is in no words":     {"the directory exists", []smoketest.Command{nothing}, either, true},
+		"an empty command is in no message":   {"the directory exists", []smoketest.Command{nothing}, either, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -108,14 +108,14 @@ func TestTheCommitIsLookedUpBeforeAnythingIsStarted(t *testing.T) {
 		suspect        bool
 		runs           int
 	}{
-		"and is what the agent has to find": {"", "", []string{before}, nil, before, smoketest.Passed, "the agent found commit " + before, false, 1},
-		"and the agent finds another":       {"", "", []string{before, before}, nil, other, smoketest.Failed, "found commit " + other + ", but Bitbucket serves " + before, true, 1},
-		"and moves on":                      {"", "", []string{before, later}, nil, later, smoketest.Passed, "which was pushed during the test", false, 1},
-		"and there is none":                 {"", "", []string{""}, nil, "no", smoketest.Passed, "there was no commit to compare with", false, 1},
-		"and the prompt names it":           {"", "say " + before, []string{before}, nil, before, smoketest.Failed, "smoke_test_prompt names the commit", false, 0},
-		"but not when it is known":          {before, "", nil, nil, before, smoketest.Passed, before, false, 1},
-		"and is refused":                    {"", "", []string{""}, refused, "", smoketest.Failed, "look up the commit: 401: bad : :credentials: refused by Bitbucket", true, 0},
-		"and Bitbucket is out":              {"", "", []string{""}, errors.New("503"), "", smoketest.Failed, "look up the commit: 503", false, 0},
+		"and is what the agent must find": {"", "", []string{before}, nil, before, smoketest.Passed, "the agent found commit " + before, false, 1},
+		"and the agent finds another":     {"", "", []string{before, before}, nil, other, smoketest.Failed, "found commit " + other + ", but Bitbucket serves " + before, true, 1},
+		"and moves on":                    {"", "", []string{before, later}, nil, later, smoketest.Passed, "which was pushed during the test", false, 1},
+		"and there is none":               {"", "", []string{""}, nil, "no", smoketest.Passed, "there was no commit to compare with", false, 1},
+		"and the prompt names it":         {"", "say " + before, []string{before}, nil, before, smoketest.Failed, "smoke_test_prompt names the commit", false, 0},
+		"but not when it is known":        {before, "", nil, nil, before, smoketest.Passed, before, false, 1},
+		"and is refused":                  {"", "", []string{""}, refused, "", smoketest.Failed, "look up the commit: 401: bad : :credentials: refused by Bitbucket", true, 0},
+		"and Bitbucket is out":            {"", "", []string{""}, errors.New("503"), "", smoketest.Failed, "look up the commit: 503", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +172,7 @@ func TestAPersonalSecretTakesTheSuspicion(t *testing.T) {
 		adds  string // to the reason
 	}{
 		"the clone failed":        {setupFailed(cloneCommand), "", smoketest.Failed, "; this run read " + secret},
-		"nobody knows what":       {setupFailed("no"), "", smoketest.Failed, "; this run read " + secret},
+		"an unknown part":         {setupFailed("no"), "", smoketest.Failed, "; this run read " + secret},
 		"another commit":          {warp.Run{State: warp.Succeeded}, other, smoketest.Failed, "; this run read " + secret},
 		"no commit":               {warp.Run{State: warp.Succeeded}, "no such directory", smoketest.Failed, "; this run read " + secret},
 		"passed":                  {warp.Run{State: warp.Succeeded}, before, smoketest.Passed, ", but with " + secret},

@@ -92,16 +92,16 @@ func TestAConsideredNoEndsTheWatch(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		err   error
-		times int // polls that it strikes
+		times int // polls that get the failure
 		want  smoketest.Result
 		polls int // at least, before the cancel
 	}{
-		"the key was revoked":            {refusal(401, "authentication_required"), 99, smoketest.Failed, 1},
-		"no run of this ID, too early":   {refusal(404, "resource_not_found"), 4, smoketest.Passed, 5},
-		"no run of this ID":              {refusal(404, "resource_not_found"), 99, smoketest.Failed, 5},
-		"too many requests":              {refusal(429, ""), 30, smoketest.Passed, 31},
-		"a limit that does not pass":     {refusal(429, "OUT_OF_CREDITS"), 99, smoketest.Failed, 1},
-		"an answer that nobody can read": {errors.New("the answer is not what Oz sends"), 30, smoketest.Passed, 31},
+		"the key was revoked":          {refusal(401, "authentication_required"), 99, smoketest.Failed, 1},
+		"no run of this ID, too early": {refusal(404, "resource_not_found"), 4, smoketest.Passed, 5},
+		"no run of this ID":            {refusal(404, "resource_not_found"), 99, smoketest.Failed, 5},
+		"too many requests":            {refusal(429, ""), 30, smoketest.Passed, 31},
+		"a limit that does not pass":   {refusal(429, "OUT_OF_CREDITS"), 99, smoketest.Failed, 1},
+		"an unreadable answer":         {errors.New("the answer is not what Oz sends"), 30, smoketest.Passed, 31},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -94,7 +94,7 @@ func (s *Server) serveProperties(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveDataCenterRepository answers one repository. 401 is also the answer for a known caller without the
-// permission; only the exception name tells the two apart.
+// permission; only the exception name differs.
 func (s *Server) serveDataCenterRepository(w http.ResponseWriter, r *http.Request, owner, slug string) {
 	token, standing, admitted := s.admitREST(w, r)
 	if !admitted {

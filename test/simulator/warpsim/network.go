@@ -32,7 +32,7 @@ func (s *Server) listFactories(c *call) answer {
 	if cursor := c.URL.Query().Get("cursor"); cursor != "" {
 		last := slices.IndexFunc(left, func(f factory) bool { return f.uid == cursor })
 		if last < 0 {
-			return invalidRequest(c, "the cursor is none of ours")
+			return invalidRequest(c, "the cursor is unknown")
 		}
 		left = left[last+1:]
 	}

@@ -471,7 +471,7 @@ func (s *Server) listRuns(c *call) answer {
 	if cursor := query.Get("cursor"); cursor != "" {
 		last := slices.IndexFunc(rest, func(r *run) bool { return r.ID == cursor })
 		if last < 0 {
-			return invalidRequest(c, "the cursor is none of ours")
+			return invalidRequest(c, "the cursor is unknown")
 		}
 		rest = rest[:last]
 	}

@@ -166,7 +166,7 @@ func TestWhoOwnsASchedule(t *testing.T) {
 	}{
 		{"the only team", userKey, `"enabled":true`, nil, 201, team},
 		{"the user who asks to", userKey, `"team":false`, nil, 201, personal},
-		{"nobody's agent", userKey, `"team":false,"agent_uid":"robot"`, nil, 400, warpsim.Owner{}},
+		{"an agent without a team", userKey, `"team":false,"agent_uid":"robot"`, nil, 400, warpsim.Owner{}},
 		{"one of two teams, by the header", "wk-both-0000", `"team":true`, []string{"X-Warp-Team-Uid", otherUID}, 201, other},
 		{"one of two teams, not named", "wk-both-0000", `"team":true`, nil, 400, warpsim.Owner{}},
 		{"a service account's team, whatever it says", serviceKey, `"team":false`, []string{"X-Warp-Team-Uid", otherUID}, 201, team},
@@ -311,7 +311,7 @@ func TestPauseResumeDelete(t *testing.T) {
 	assert.Equal(t, 2, c.oz.Counts()["POST /agent/schedules/{id}/pause"])
 }
 
-// TestLastWriterWins: there is no revision; only updated_at tells of someone else's edit.
+// TestLastWriterWins: there is no revision; only updated_at shows someone else's edit.
 func TestLastWriterWins(t *testing.T) {
 	t.Parallel()
 	c := start(t, warpsim.Options{})
