@@ -436,7 +436,7 @@ func (r run) refusePrompt(plan reconcile.Plan, proof preflight.Proof) error {
 		entry := r.entryOf(plan, i)
 		use, _ := user.Primary(entry.Repositories...)
 		if commit := proof.HeadOf(use.Repository, use.Branch); entry.SmokeTest && smoketest.Names(entry.SmokeTestPrompt, commit) {
-			err := fmt.Errorf("smoke_test_prompt names %s, the commit that the agent has to find by itself; take it out", commit)
+			err := fmt.Errorf("smoke_test_prompt names %s, the commit that the agent must find by itself; remove it", commit)
 			if e := &plan.Environments[i]; !r.alone() {
 				isRead := e.Err == nil && plan.SecretOf(*e).IsReadBy(e.UID)
 				if *e = e.Failed(err); !isRead { // an environment that stays as it is and reads the secret was not proved
