@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -18,11 +19,20 @@ import (
 // twice what lives, and the largest transcript take 400 MB.
 const memory = 96 << 20
 
+// percent is GOGC until the collector has worked once. That happens at 6 MB then, rather than at
+// 3: a plan allocates 4 MB in all, and one collection takes a tenth of its CPU. Measured with
+// 100 environments: 19 ms rather than 21, and 0.1 to 0.6 MB less at the peak.
+const percent = 200
+
 // The first signal tells the job to stop. Later ones are swallowed: what is under
 // way then, the cancel of a run and the outputs, ends by itself within seconds.
 func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memory)
+	}
+	if os.Getenv("GOGC") == "" {
+		before := debug.SetGCPercent(percent)
+		runtime.AddCleanup(new([64]byte), func(before int) { debug.SetGCPercent(before) }, before) // when the collector finds it
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
