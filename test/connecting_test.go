@@ -67,11 +67,11 @@ func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what
 		return len(open), runtime.NumGoroutine()
 	}
 	descriptors, goroutines := held()
-	for range 25 {
+	for range 100 {
 		run("plan")
 		run("import")
 	}
-	const few = 8                                         // such as the check itself; 50 runs that leave anything leave more
+	const few = 8                                         // such as the check itself; 200 runs that leave anything leave more
 	require.EventuallyWithT(t, func(c *assert.CollectT) { // the other ends close a moment later
 		d, g := held()
 		assert.LessOrEqual(c, d, descriptors+few)

@@ -96,20 +96,26 @@ func New(o Options) (Clients, error) {
 	if bad := BadProxies(o.Environ); len(bad) > 0 {
 		return Clients{}, bad[0]
 	}
-	return newClients(newNetwork(o), newNetwork(o), o), nil
+	trusted := trust(o)
+	return newClients(newNetwork(o, trusted), newNetwork(o, trusted), o), nil
 }
 
-func newNetwork(o Options) *http.Transport {
+// trust returns the authorities to trust, which are read once for all networks.
+func trust(o Options) func() *x509.CertPool {
+	return sync.OnceValue(func() *x509.CertPool { return pool(o.CACertificates) })
+}
+
+func newNetwork(o Options, trusted func() *x509.CertPool) *http.Transport {
 	proxy := proxies(o.Environ).ProxyFunc()
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, GetClientCertificate: withoutCertificate}
-	trust := sync.OnceFunc(func() { settings.RootCAs = pool(o.CACertificates) })
+	settle := sync.OnceFunc(func() { settings.RootCAs = trusted() })
 	return &http.Transport{
 		Proxy:                  func(request *http.Request) (*url.URL, error) { return proxy(request.URL) },
 		OnProxyConnectResponse: tunnelled,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			meanwhile := group.New()
-			meanwhile.Go(func() error { trust(); return nil })
+			meanwhile.Go(func() error { settle(); return nil })
 			conn, err := dialer.DialContext(ctx, network, address)
 			_ = meanwhile.Wait() // the handshake, which comes next, needs the roots
 			return conn, err
