@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,4 +79,21 @@ func TestARunLeavesNothingBehind(t *testing.T) { // not parallel: it counts what
 		assert.LessOrEqual(c, d, descriptors+few)
 		assert.LessOrEqual(c, g, goroutines+few)
 	}, time.Minute, 10*time.Millisecond)
+}
+
+// TestTheSystemsAuthoritiesAreReadOnce: they come through a pipe, which nobody fills a second time.
+func TestTheSystemsAuthoritiesAreReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, plain, warpsim.Options{})
+	authorities, err := os.ReadFile(roots(t))
+	require.NoError(t, err)
+	pipe := filepath.Join(t.TempDir(), "roots.pem")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	read := make(chan error, 1)
+	go func() { read <- os.WriteFile(pipe, authorities, 0o600) }()
+	w.environ = []string{"SSL_CERT_FILE=" + pipe}
+	inputs := w.inputs(map[string]string{"smoke_test": "false"})
+	require.NotEmpty(t, inputs["ca_certificate"])
+	w.must(inputs)
+	require.NoError(t, <-read)
 }
