@@ -160,9 +160,7 @@ jobs:
 	require.NoError(t, os.WriteFile(path, []byte(workflow), 0o644))
 	secrets := filepath.Join(t.TempDir(), "secrets")
 	require.NoError(t, os.WriteFile(secrets, []byte("BITBUCKET_TOKEN="+cloudToken+"\nWARP_API_KEY="+apiKey+"\n"), 0o600))
-	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "test"}} {
-		output(t, exec.Command("git", append([]string{"-C", directory}, args...)...))
-	}
+	commitAll(t, directory)
 
 	// Without the mount act names a file of outputs that the container cannot
 	// see; the simulators listen on this machine's loopback.

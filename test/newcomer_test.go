@@ -27,12 +27,15 @@ func TestNewcomersRunTheDemo(t *testing.T) {
 	command, last := told[1], told[2]
 	output := func(args ...string) string { return strings.TrimSpace(output(t, exec.Command(args[0], args[1:]...))) }
 
+	repository := filepath.Join(t.TempDir(), "repository")
+	require.NoError(t, copySources(repository))
+	commitAll(t, repository)
 	root := output("go", "env", "GOROOT")
 	modules, cache := filepath.Join(output("go", "env", "GOMODCACHE"), "cache", "download"), output("go", "env", "GOCACHE")
 	args := []string{
 		"run", "--rm", "--network=none", fmt.Sprintf("--user=%d:%d", os.Getuid(), os.Getgid()), "--tmpfs=/home:exec,mode=1777", "--workdir=/home",
 		"--env=HOME=/home", "--env=TMPDIR=/home", "--env=GOPROXY=file://" + modules, "--volume=" + modules + ":" + modules + ":ro",
-		"--env=GOCACHE=" + cache, "--volume=" + cache + ":" + cache, "--env=GOFLAGS=-trimpath", "--volume=" + freshCommit(t) + ":/repository:ro",
+		"--env=GOCACHE=" + cache, "--volume=" + cache + ":" + cache, "--env=GOFLAGS=-trimpath", "--volume=" + repository + ":/repository:ro",
 	}
 	for _, libraries := range []string{"/lib", "/lib64", "/usr/lib"} {
 		if _, err := os.Stat(libraries); err == nil {
@@ -55,7 +58,7 @@ func TestNewcomersRunTheDemo(t *testing.T) {
 		args = append(args, "--volume="+path+":/usr/local/bin/"+program+":ro")
 	}
 	inContainer := func(script string) string {
-		return output(append(append([]string{"docker"}, args...), runBase, "/bin/sh", "-euc", "git clone -q /repository checkout && cd checkout\n"+script)...)
+		return output(append(append([]string{"docker"}, args...), runBase, "/bin/sh", "-euc", "git clone -q /repository checkout\ncd checkout\n"+script)...)
 	}
 	log := inContainer(command)
 	assert.Equal(t, last, log[strings.LastIndex(log, "\n")+1:], log)
@@ -71,13 +74,10 @@ func TestNewcomersRunTheDemo(t *testing.T) {
 	assert.Contains(t, inContainer(dry.String()), "go run ./test/tally")
 }
 
-// freshCommit is a repository with the checkout as its only commit.
-func freshCommit(t *testing.T) string {
+// commitAll makes a directory a repository with one commit.
+func commitAll(t *testing.T, directory string) {
 	t.Helper()
-	directory := filepath.Join(t.TempDir(), "repository")
-	require.NoError(t, copySources(directory))
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "test"}} {
 		output(t, exec.Command("git", append([]string{"-C", directory}, args...)...))
 	}
-	return directory
 }
