@@ -123,6 +123,9 @@ func TestWhatIsNoIDIsRefused(t *testing.T) {
 	for _, uid := range []string{userUID, "serviceAccount:robot", "serviceAccount:" + teamUID} {
 		require.NoError(t, caller(t.Context(), against(t, says(user(uid, teamUID)))))
 	}
+	for _, uid := range []string{"", "serviceAccount:", "serviceAccount:serviceAccount:robot", "robot:robot", strings.Repeat("r", 129)} {
+		require.Error(t, caller(t.Context(), against(t, says(user(uid, teamUID)))), uid)
+	}
 }
 
 func TestASessionIsOnOzsOwnHost(t *testing.T) {
