@@ -76,7 +76,10 @@ func Neutral(text string) string {
 func Lines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		line = command.ReplaceAllString(Shown(strings.TrimSuffix(line, "\r")), "# #$1")
+		line = Shown(strings.TrimSuffix(line, "\r"))
+		if strings.Contains(line, "##") {
+			line = command.ReplaceAllString(line, "# #$1")
+		}
 		if strings.HasPrefix(strings.TrimSpace(line), "::") {
 			line = ". " + line
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -103,12 +105,12 @@ func (h *host) searchArguments() {
 	if h.shown {
 		return
 	}
-	arguments, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if !assert.NoError(h.t, err) || !assert.NotEmpty(h.t, arguments) {
+	processes, err := filepath.Glob("/proc/[0-9]*") // to match the last part too would list each process's files
+	if !assert.NoError(h.t, err) || !assert.NotEmpty(h.t, processes) {
 		return
 	}
-	for _, name := range arguments {
-		line, _ := os.ReadFile(name) // the process may have ended
+	for _, name := range processes {
+		line, _ := os.ReadFile(name + "/cmdline") // the process may have ended
 		assert.NotContains(h.t, string(line), h.token, "token in a process argument")
 	}
 }
@@ -171,20 +173,43 @@ func (h *host) create(owner, slug string) (bitbucket.Repository, string) {
 	h.t.Helper()
 	r := h.repository(owner, slug)
 	bare := filepath.Join(h.root, strings.TrimPrefix(r.CloneURL(), r.Origin()))
-	source := h.t.TempDir()
-	git(h.t, source, "init", "-q")
-	git(h.t, source, "symbolic-ref", "HEAD", "refs/heads/main")
-	commit(h.t, source, "README.md", "first\n")
-	git(h.t, source, "tag", "-a", "-m", "v1", "v1")
-	git(h.t, source, "branch", "dev")
-	commit(h.t, source, "sub/two.txt", "two\n")
-	git(h.t, source, "checkout", "-q", "dev")
-	commit(h.t, source, "dev.txt", "dev\n")
-	git(h.t, source, "checkout", "-q", "main")
-	require.NoError(h.t, os.MkdirAll(filepath.Dir(bare), 0o755))
-	git(h.t, source, "clone", "-q", "--bare", source, bare)
-	git(h.t, bare, "config", "http.receivepack", "true")
+	once.Do(func() { published = publish(h.t) })
+	require.NoError(h.t, os.CopyFS(bare, published))
 	return r, bare
+}
+
+// published are the files of each new repository. Git makes them once: its twenty processes were a good part
+// of what a test cost.
+var (
+	published fstest.MapFS
+	once      sync.Once
+)
+
+func publish(t *testing.T) fstest.MapFS {
+	t.Helper()
+	source, bare := t.TempDir(), t.TempDir()
+	git(t, source, "init", "-q")
+	git(t, source, "symbolic-ref", "HEAD", "refs/heads/main")
+	commit(t, source, "README.md", "first\n")
+	git(t, source, "tag", "-a", "-m", "v1", "v1")
+	git(t, source, "branch", "dev")
+	commit(t, source, "sub/two.txt", "two\n")
+	git(t, source, "checkout", "-q", "dev")
+	commit(t, source, "dev.txt", "dev\n")
+	git(t, source, "checkout", "-q", "main")
+	git(t, source, "clone", "-q", "--bare", "--template=", source, bare)
+	git(t, bare, "config", "http.receivepack", "true")
+	git(t, bare, "repack", "-a", "-d", "-q")                                         // few files
+	files := fstest.MapFS{"objects": {Mode: fs.ModeDir}, "refs": {Mode: fs.ModeDir}} // without them it is no repository
+	require.NoError(t, filepath.WalkDir(bare, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		files[strings.TrimPrefix(path, bare+"/")] = &fstest.MapFile{Data: content}
+		return err
+	}))
+	return files
 }
 
 // commit writes a file and commits it.
