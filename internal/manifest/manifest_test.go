@@ -189,13 +189,13 @@ func TestWhatNoManifestIs(t *testing.T) {
 // TestHostileFilesEnd reads files that make a parser slow or its stack deep. Go would
 // end a process whose stack is too deep.
 func TestHostileFilesEnd(t *testing.T) {
-	defer debug.SetMaxStack(debug.SetMaxStack(64 << 20))
+	defer debug.SetMaxStack(debug.SetMaxStack(16 << 20))
 	for _, unit := range []string{
 		"[", "{", "- ", "? ", ": ", "a: ", "a:\n", "&a ", "*a ", "!!str ", "!a ", "\"", "|\n", "#\n", "\n", "\t", "---\n", "...\n", "%A b\n",
 		"[],", "{a: ", "a,", "- a\n", "- a: b\n", "<<: *a\n", "\x00", "é", "\\", "a: >\n\n", "a: &a [*a]\n", "- - \n", "a:\n- b\n", "a:\n  - b\n", "- a:\n", "-\n", "- - b\n", "-\n - b\n", "- &a\n", "{a,a},", "[a: ],", "- {a}\n", "a: [b]\n", "a: {b: c}\n", "? a\n: b\n", "&a b: c\n", "- !!str\n", "- a: b\n  c: d\n", "- a\n- |\n", "- ''\n", "'': ''\n", "{a: b, ", "- [a, b]\n", "- *a\n", "- &a a\n", "- >\n  a\n\n", "- # c\n  a: b\n",
 	} {
 		for _, before := range []string{"", "environments:\n", "environments:\n- repo_url: "} {
-			text := before + strings.Repeat(unit, manifest.LongestFile/64/len(unit))
+			text := before + strings.Repeat(unit, manifest.LongestFile/256/len(unit))
 			m, problems := manifest.Read("oz.yml", text, keys)
 			assert.True(t, len(problems) > 0 || len(m.Entries) == 1, "%q after %q", unit, before)
 		}

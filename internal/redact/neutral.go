@@ -14,11 +14,12 @@ import (
 // as \xff. Spaces of any width become plain spaces.
 func Shown(text string) string {
 	var safe strings.Builder
+	safe.Grow(len(text))
 	for at, c := range text {
 		switch {
 		case c == utf8.RuneError && !strings.HasPrefix(text[at:], string(utf8.RuneError)):
 			fmt.Fprintf(&safe, `\x%02x`, text[at])
-		case c == '\t', unicode.Is(unicode.Zs, c):
+		case c == '\t', c > '~' && unicode.Is(unicode.Zs, c):
 			safe.WriteByte(' ')
 		case !unseen(c):
 			safe.WriteRune(c)

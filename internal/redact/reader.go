@@ -351,5 +351,8 @@ func invisible(c rune) bool {
 // unseen reports whether a character acts invisibly: control, format, bidirectional and
 // zero-width characters, line breaks, and those that fonts ignore.
 func unseen(c rune) bool {
+	if ' ' <= c && c <= '~' {
+		return false // most characters; to search the tables for each took most of a large report's time
+	}
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
