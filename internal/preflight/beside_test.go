@@ -109,6 +109,35 @@ func TestDemandedPushesComeInTheirTurn(t *testing.T) {
 	})
 }
 
+// refusing is a server that refuses a push to the repository a at once.
+type refusing struct {
+	*server
+	begun map[string]time.Time // pushes, by slug
+}
+
+func (r refusing) CheckPush(ctx context.Context, of bitbucket.Repository, as bitbucket.Login, needed bool) error {
+	r.mu.Lock()
+	r.begun[of.Slug] = time.Now()
+	r.mu.Unlock()
+	if of.Slug == "a" {
+		return unauthorized
+	}
+	return r.server.CheckPush(ctx, of, as, needed)
+}
+
+// TestARefusedQuestionMakesRoomForNoOther: the next one would compete with those under way
+// for the attempt that is left.
+func TestARefusedQuestionMakesRoomForNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := refusing{&server{refs: bitbucket.Refs{Head: head}, delay: time.Second}, map[string]time.Time{}}
+		_, err := preflight.CheckEach(t.Context(), s, demandsOf(dataCenter("a", "b", "c", "d")), httpToken, true)
+		require.NoError(t, err)
+		assert.Equal(t, time.Second, s.begun["c"].Sub(s.begun["b"]))
+		assert.Equal(t, time.Second, s.begun["d"].Sub(s.begun["c"]))
+	})
+}
+
 // TestAnOutageAmongTheRefs ends the check, and is what it names.
 func TestAnOutageAmongTheRefs(t *testing.T) {
 	t.Parallel()

@@ -215,9 +215,13 @@ type question struct {
 func (c *check) askAll(ctx context.Context, questions []question) error {
 	asking, within := group.WithContext(ctx)
 	asks, mores := make(chan struct{}, c.underWay), make(chan struct{}, c.underWay)
-	held := func(place chan struct{}, ask func(context.Context) error) error {
-		defer func() { <-place }()
-		return ask(within)
+	var refused atomic.Int32
+	held := func(places chan struct{}, ask func(context.Context) error) error {
+		err := ask(within)
+		if !isUnauthorized(err) || int(refused.Add(1)) >= cap(places) {
+			<-places
+		} // otherwise one question fewer may be under way, so that the next attempt is for the next question
+		return err
 	}
 	for _, q := range questions {
 		if q.ask != nil {
@@ -237,7 +241,9 @@ func (c *check) askAll(ctx context.Context, questions []question) error {
 			return *q.answer
 		})
 	}
-	return asking.Wait() // the error is also in its question's place
+	err := asking.Wait() // which is also in its question's place
+	c.underWay = max(1, c.underWay-int(refused.Load()))
+	return err
 }
 
 // clone asks whether a demand's clone is allowed, and then for its refs where these are
