@@ -204,6 +204,7 @@ func (f Facts) annotations(d document, id, manifest string) []annotation {
 		if len(list) == mostAnnotations {
 			return
 		}
+		text = shortened(text, 4*longestDetails, "") // of which more than that is shown: a space has at most three bytes
 		first, _, _ := strings.Cut(text, "\n")
 		a := annotation{
 			ID: fmt.Sprintf("%s-%d", id, len(list)+1), Type: "BUG", Severity: "HIGH", Result: "FAILED",
