@@ -15,9 +15,9 @@ build:
 demo: build
 	go run ./test/simulator -- sh test/demo.sh
 
-# Programs start and wait in ./test, so it begins first and others run beside it.
+# ./test is first because it takes longest and waits for programs: the others run beside it.
 test:
-	go run ./test/tally -shuffle=on -count=1 -p 3 -parallel 8 -timeout 30m ./test ./...
+	go run ./test/tally -shuffle=on -count=1 -parallel 8 -timeout 30m ./test ./...
 
 bench:
 	go test -run '^$$' -bench '$(REPEATED)' -benchtime 3x ./test
