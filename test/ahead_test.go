@@ -116,6 +116,23 @@ func TestCommitsAreLookedUpWhereAnAgentIsTested(t *testing.T) {
 	}
 }
 
+// TestCommitsOfOtherClonesAreNotLookedUp by an apply: of its own repositories but the first,
+// and of those that other environments clone with the secret.
+func TestCommitsOfOtherClonesAreNotLookedUp(t *testing.T) {
+	t.Parallel()
+	inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		w.environments(1)
+		second := w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "second"})
+		inputs := w.inputs(map[string]string{"smoke_test": "false", "secret_name": "BITBUCKET_API_TOKEN"})
+		inputs["repo_url"] += "\n" + second.CloneURL()
+		w.must(inputs)
+		for slug, looksUp := range map[string]bool{"sample": true, "second": false, "app-0": false} {
+			assert.True(t, w.isAsked(bitbucketsim.UploadPackRefs, slug), slug)
+			assert.Equal(t, looksUp, w.isAsked(bitbucketsim.UploadPack, slug), slug)
+		}
+	})
+}
+
 // TestARotationAsksNothingTwice, though its proof is made of parts.
 func TestARotationAsksNothingTwice(t *testing.T) {
 	t.Parallel()

@@ -56,13 +56,11 @@ func (a *ahead) prove(ctx context.Context, lists <-chan reconcile.World, whole f
 	if len(wanted) == 0 {
 		return
 	}
-	also := a.asksWhenAll(a.token, wanted[0].Repository, whole, func(world reconcile.World) bool {
+	inOrder := a.server.Lead(wanted)
+	also := a.asksWhenAll(a.token, inOrder[0].Repository, whole, func(world reconcile.World) bool {
 		return slices.EqualFunc(a.wanted(world), wanted, isSame)
 	})
-	if a.token.Same(a.job.Rotation.PreviousToken) { // which is proved after it
-		also = nil
-	}
-	_, _ = a.check(ctx, a.server, a.token, a.server.Lead(wanted), also)
+	_, _ = a.check(ctx, a.server, a.token, inOrder, also)
 }
 
 // wanted is what a rotation in this world would prove; nothing where it would not get there.

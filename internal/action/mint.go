@@ -132,7 +132,7 @@ func (r run) letGo(ctx context.Context, w work) error {
 	}
 	now, err := r.applier().Stamp(ctx, secret)
 	if err == nil && now != stamp {
-		err = errors.New("the time of its last write differs")
+		err = errors.New("its last write is another one, or it is gone")
 	}
 	if err != nil {
 		return fmt.Errorf("another job may have written the secret while this one revoked the tokens that its own had replaced; it is not known whether the stored token still works; run the rotation again: %w", err)

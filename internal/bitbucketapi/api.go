@@ -41,7 +41,7 @@ func New(clients transport.Clients) *API {
 }
 
 // Dial begins to connect to the server of an origin, which will soon be asked about a
-// clone, and returns. It sends nothing. Call it before anything is sent there.
+// clone, and returns. Call it before anything is sent there.
 func (a *API) Dial(origin string) { a.clients.Dial(origin, 2) } // with the token and without
 
 // Client returns a client that presents token.

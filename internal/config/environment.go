@@ -97,7 +97,7 @@ func (p *parser) environment() {
 		switch {
 		case isImage(in.DockerImage):
 		case isImage(strings.ToLower(in.DockerImage)):
-			p.add("docker_image", remedy, "%q is not an image, whose name is in lower case", in.DockerImage)
+			p.add("docker_image", remedy, "%q is not an image: its name and its digest must be in lower case", in.DockerImage)
 		default:
 			p.add("docker_image", remedy, "%q is not an image", in.DockerImage)
 		}

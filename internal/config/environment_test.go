@@ -49,7 +49,7 @@ func TestEnvironment(t *testing.T) {
 		{"an ID of 23", cloud(with("environment_id", "En000000000000000000001")), badID},
 		{"an ID with a dash", cloud(with("environment_id", "En-0000000000000000001")), badID},
 		{"an image with a blank", cloud(with("docker_image", "ubuntu 24.04")), `docker_image: "ubuntu 24.04"` + badImage},
-		{"an image in upper case", cloud(with("docker_image", "Ubuntu")), `docker_image: "Ubuntu" is not an image, whose name is in lower case; give a reference such as ubuntu:24.04`},
+		{"an image in upper case", cloud(with("docker_image", "Ubuntu")), `docker_image: "Ubuntu" is not an image: its name and its digest must be in lower case; give a reference such as ubuntu:24.04`},
 		{"an image with a scheme", cloud(with("docker_image", "docker://ubuntu")), `docker_image: "docker://ubuntu"` + badImage},
 		{"an image with an empty tag", cloud(with("docker_image", "ubuntu:")), `docker_image: "ubuntu:"` + badImage},
 	})

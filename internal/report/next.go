@@ -100,7 +100,7 @@ func (f Facts) nextOfApply() (text, command string) {
 	case f.FactoryChanged == "true":
 		return "review the changes in the factory's definition, and commit them", ""
 	case f.FactoryChanged == "false":
-		return "nothing is left to commit: the factory's definition already holds what the inputs ask for", ""
+		return "commit the factory's definition if you have not yet: it holds what the inputs ask for", ""
 	}
 	return "", ""
 }

@@ -7,32 +7,52 @@ import (
 )
 
 // Dial begins to open connections for the requests of Git and Beside that will soon go to
-// an origin, such as https://bitbucket.org, and returns. No request is sent, and no
-// credential. Nothing depends on it: where it fails, those requests open their own. Call it
-// before anything is sent to that origin.
+// an origin, such as https://bitbucket.org, and returns. Nothing is sent to the origin but
+// the TLS handshake. A proxy that needs a login is not used, because a refused login would
+// be repeated. Nothing depends on Dial: where it fails, those requests open their own
+// connections. Call it before any of them is sent.
 func (c Clients) Dial(origin string, connections int) {
+	ended := make(chan struct{})
+	defer close(ended)
 	for range connections {
-		dialling, stop := context.WithCancel(context.Background())
-		request, err := http.NewRequestWithContext(context.WithValue(dialling, stopKey{}, stop), http.MethodHead, origin, nil)
-		if err == nil {
-			answer, err := c.networks[1].RoundTrip(request)
-			if err == nil { // somebody was faster, against the contract
-				_ = answer.Body.Close()
-			}
-		}
-		stop()
+		c.dial(origin, ended)
 	}
 }
 
-// stopKey is the key of what ends a request as soon as its connection is dialled.
-type stopKey struct{}
+// dial begins to open one connection. It is not ready before ended is closed.
+func (c Clients) dial(origin string, ended <-chan struct{}) {
+	ctx, stop := context.WithTimeout(context.Background(), dialTimeout)
+	defer stop()
+	begun := func() { stop(); <-ended }
+	request, err := http.NewRequestWithContext(context.WithValue(ctx, onlyDialKey{}, begun), http.MethodHead, origin, nil)
+	if err != nil || hasLogin(c.networks[1], request) {
+		return
+	}
+	if answer, err := c.networks[1].RoundTrip(request); err == nil { // against the contract, there was a connection
+		_ = answer.Body.Close()
+	}
+}
 
-// stopping is a way to dial that ends the requests of Dial. net/http goes on to dial after
-// its request has ended, because a later request may use the connection.
-func stopping(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+// hasLogin reports whether a request would go through a proxy that needs a login.
+func hasLogin(network *http.Transport, request *http.Request) bool {
+	if network.Proxy == nil {
+		return false
+	}
+	proxy, err := network.Proxy(request)
+	return err != nil || proxy != nil && proxy.User != nil
+}
+
+// onlyDialKey is the key of a function that ends a request of Dial, and waits until all of
+// them have ended.
+type onlyDialKey struct{}
+
+// onlyDialling is dial, which ends the requests of Dial before a connection could carry
+// them. net/http goes on to dial when a request has ended, because a later request may use
+// the connection.
+func onlyDialling(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if stop, ok := ctx.Value(stopKey{}).(context.CancelFunc); ok {
-			stop()
+		if begun, ok := ctx.Value(onlyDialKey{}).(func()); ok {
+			begun()
 		}
 		return dial(ctx, network, address)
 	}

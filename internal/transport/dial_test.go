@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/transport"
 )
@@ -46,4 +47,22 @@ func TestDialInVain(t *testing.T) {
 		assert.NoError(t, send(t.Context(), clients.Git, "http://bitbucket.example.com/").err)
 		assert.Equal(t, int32(2), n.dials.Load())
 	})
+}
+
+// TestDialAsksNoProxyForALogin: a refused password would be presented once for each connection.
+func TestDialAsksNoProxyForALogin(t *testing.T) {
+	t.Parallel()
+	for proxy, want := range map[string]int32{"http://proxy.example.com": 2, "http://ann:pass@proxy.example.com": 0, "http://ann@proxy.example.com": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) })
+			clients, err := transport.NewOver(transport.Options{Environ: []string{"HTTPS_PROXY=" + proxy}}, func(network *http.Transport) {
+				network.DialContext = n.dial
+				t.Cleanup(network.CloseIdleConnections)
+			})
+			require.NoError(t, err)
+			clients.Dial("https://bitbucket.example.com", 2)
+			synctest.Wait()
+			assert.Equal(t, want, n.dials.Load(), proxy)
+		})
+	}
 }

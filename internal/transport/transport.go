@@ -131,7 +131,7 @@ func newNetwork(o Options, trusted func() *x509.CertPool) *http.Transport {
 }
 
 func newClients(network, ofGit *http.Transport, o Options) Clients {
-	ofGit.MaxConnsPerHost, ofGit.DialContext = mostToGit, stopping(ofGit.DialContext)
+	ofGit.MaxConnsPerHost, ofGit.DialContext = mostToGit, onlyDialling(ofGit.DialContext)
 	hosts := new(sync.Map)
 	over := func(next http.RoundTripper) *http.Client {
 		return &http.Client{
