@@ -200,13 +200,8 @@ func (b bench) close() {
 }
 
 // requested counts the requests to both servers. A CONNECT goes to a proxy and does not count.
-func (w *world) requested() (n int64) {
-	for _, request := range w.bitbucket.Journal.All() {
-		if request.Operation != bitbucketsim.Connect {
-			n++
-		}
-	}
-	return n + int64(len(w.oz.Journal.All()))
+func (w *world) requested() int64 {
+	return int64(len(w.toBitbucket()) + len(w.oz.Journal.All()))
 }
 
 // farOz is Oz's address behind TLS: a name of httptest's certificate.

@@ -25,6 +25,12 @@ func (w *world) bitbucketRequests() map[string]int {
 	return counts
 }
 
+// toBitbucket are the requests that a Bitbucket itself got. A connection through the proxy
+// may carry none.
+func (w *world) toBitbucket() []fault.Request {
+	return slices.DeleteFunc(w.bitbucket.Journal.All(), func(r fault.Request) bool { return r.Operation == bitbucketsim.Connect })
+}
+
 // TestWhenATokenEndsIsAskedOnce: for the user whom git's answers name.
 func TestWhenATokenEndsIsAskedOnce(t *testing.T) {
 	t.Parallel()

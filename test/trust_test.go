@@ -35,7 +35,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 				assert.Contains(t, r.log, stranger+w.bitbucket.DataCenterOrigin()+"; name it in trusted_hosts or repo_url")
 				assert.Contains(t, r.log, "nothing was written")
 			}
-			assert.Empty(t, w.bitbucket.Journal.All(), "before anything is sent")
+			assert.Empty(t, w.toBitbucket(), "before anything is sent")
 			w.requireSecret(team, "BITBUCKET_API_TOKEN", cloudToken)
 		})
 	})
@@ -91,7 +91,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 				assert.Equal(t, 1, r.code)
 				assert.Contains(t, r.log, stranger+w.bitbucket.DataCenterOrigin()+"; set flavor: datacenter")
 			}
-			assert.Empty(t, w.bitbucket.Journal.All(), "before anything is sent")
+			assert.Empty(t, w.toBitbucket(), "before anything is sent")
 		})
 	})
 	for what, command := range map[string]string{
@@ -111,7 +111,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 					assert.Contains(t, r.log, `environment "edited" (`+uid+`) clones from https://evil.example.com with secret "BITBUCKET_API_TOKEN"`)
 					assert.Contains(t, r.log, stranger+"https://evil.example.com; name it in trusted_hosts or repo_url")
 				}
-				assert.Empty(t, w.bitbucket.Journal.All(), "before anything is sent")
+				assert.Empty(t, w.toBitbucket(), "before anything is sent")
 				inputs["mode"], inputs["repo_url"], inputs["smoke_test"] = "apply", repository.CloneURL(), "false"
 				r := w.run(inputs)
 				assert.Equal(t, 1, r.code)

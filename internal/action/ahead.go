@@ -18,10 +18,10 @@ type ahead struct {
 	server *preflight.Once
 }
 
-// dial connects to the server that the token goes to, where Oz has to say first which of
-// its repositories to ask about.
+// dial connects to the server to which a rotation will send the token, where Oz has to say
+// first which of its repositories to ask about.
 func (r run) dial() {
-	asksLate := r.job.Mode == config.Test || r.job.Mode == config.Rotate && len(own(r.entry)) == 0
+	asksLate := r.job.Mode == config.Rotate && len(own(r.entry)) == 0
 	if server := r.entry.Server(); server != "" && asksLate && r.provable(r.entry.Token) {
 		r.bitbucket.Dial(server)
 	}
