@@ -109,9 +109,15 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 	}
 	var stderr bytes.Buffer
 	backend := &cgi.Handler{Path: s.backend, Env: environment, Logger: s.log, Stderr: &stderr}
-	if repository.kept != nil {
+	if call.service == ReceivePack && !call.refs {
+		repository.changed.Store(true)
+	}
+	switch {
+	case repository.kept != nil:
 		repository.kept.serve(w, inner, backend.ServeHTTP)
-	} else {
+	case !repository.changed.Load():
+		repository.pristine.serve(w, inner, backend.ServeHTTP)
+	default:
 		backend.ServeHTTP(w, inner)
 	}
 	if stderr.Len() > 0 {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 )
@@ -62,6 +63,9 @@ type Repository struct {
 	create func()      // makes the files, which most tests do not need
 	kept   *answers    // of copies
 	commit *sync.Mutex // guards what reads a history and extends it
+
+	pristine *answers     // of all repositories with the content that this one was made with
+	changed  *atomic.Bool // it may have other content now
 }
 
 // AddRepository publishes a bare repository. It panics when the flavor already has one of this name (letter
@@ -73,7 +77,7 @@ func (s *Server) AddRepository(r Repository) *Repository {
 	}
 	r.server = s
 	r.path = filepath.Join(s.root, string(r.Flavor), strings.ToLower(name)+".git")
-	r.commit = new(sync.Mutex)
+	r.commit, r.changed, r.pristine = new(sync.Mutex), new(atomic.Bool), pristine[r.Empty]
 	if s.repository(r.Flavor, r.Owner, r.Slug) != nil {
 		panic(fmt.Errorf("add repository %q: it exists already", name))
 	}
@@ -185,8 +189,9 @@ func (r *Repository) dataCenterCloneURL(base string) string {
 	return base + "/scm/" + r.Owner + "/" + r.Slug + ".git"
 }
 
-// Path returns the bare repository's directory.
+// Path returns the bare repository's directory, in which the caller may change something.
 func (r *Repository) Path() string {
+	r.changed.Store(true)
 	r.create()
 	return r.path
 }
@@ -198,6 +203,7 @@ func (r *Repository) Head() string { return r.resolve("refs/heads/" + mainBranch
 func (r *Repository) Commit(message string) string {
 	r.commit.Lock()
 	defer r.commit.Unlock()
+	r.changed.Store(true)
 	return r.extend(mainBranch, message)
 }
 
@@ -206,6 +212,7 @@ func (r *Repository) Commit(message string) string {
 func (r *Repository) Branch(name string) string {
 	r.commit.Lock()
 	defer r.commit.Unlock()
+	r.changed.Store(true)
 	return r.extend(name, "Work on "+name)
 }
 
@@ -216,6 +223,7 @@ func (r *Repository) Branch(name string) string {
 func (r *Repository) Crowd(n int) {
 	r.commit.Lock()
 	defer r.commit.Unlock()
+	r.changed.Store(true)
 	head := r.Head()
 	packed := []byte("# pack-refs with: peeled fully-peeled sorted \n")
 	for i := range n {
@@ -230,6 +238,7 @@ func (r *Repository) Crowd(n int) {
 func (r *Repository) Tag(name string, annotated bool) string {
 	r.commit.Lock()
 	defer r.commit.Unlock()
+	r.changed.Store(true)
 	if annotated {
 		r.git("", "tag", "--annotate", "--message", "Release "+name, name, mainBranch)
 	} else {
