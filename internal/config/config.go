@@ -165,14 +165,21 @@ func (e Entry) Trusts(r bitbucket.Repository) bool {
 // name it, or it is bitbucket.org and the flavor is Cloud. An origin in the setup
 // commands of an environment is never trusted for that, because everyone who may edit
 // the environment can write it there.
-func (e Entry) TrustsOrigin(origin string) bool {
-	return origin == cloudOrigin && e.Flavor == bitbucket.Cloud || slices.Contains(e.TrustedHosts, origin) ||
-		slices.ContainsFunc(e.Repositories, func(own bitbucket.Repository) bool { return own.Origin() == origin })
+func (e Entry) TrustsOrigin(origin string) bool { return slices.Contains(e.trusted(), origin) }
+
+// Server is the only origin that the inputs trust; empty where they trust none or several.
+func (e Entry) Server() string {
+	origins := e.trusted()
+	slices.Sort(origins)
+	if origins = slices.Compact(origins); len(origins) != 1 {
+		return ""
+	}
+	return origins[0]
 }
 
-// Server is the origin of the one server that a token of the inputs may be sent to; empty
-// where there is none or a choice.
-func (e Entry) Server() string {
+// trusted are the origins to which the inputs allow a token to be sent. One may be there
+// twice.
+func (e Entry) trusted() []string {
 	origins := slices.Clone(e.TrustedHosts)
 	if e.Flavor == bitbucket.Cloud {
 		origins = append(origins, cloudOrigin)
@@ -180,11 +187,7 @@ func (e Entry) Server() string {
 	for _, r := range e.Repositories {
 		origins = append(origins, r.Origin())
 	}
-	slices.Sort(origins)
-	if origins = slices.Compact(origins); len(origins) != 1 {
-		return ""
-	}
-	return origins[0]
+	return origins
 }
 
 // Primary is the repository in which setup commands run and agents work. It is zero
