@@ -3,7 +3,9 @@
 //
 //	go run ./test/tally [FLAG...] PACKAGE...
 //
-// It uses the race detector where there is a C compiler.
+// It uses the race detector where there is a C compiler. The detector makes a test of ten thousand
+// rows or bytes ten times as slow and finds nothing in one goroutine. Such tests are in files with
+// the constraint "!race", and run afterwards without it.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,8 +28,30 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run returns the exit code of go test.
 func run(args []string, stdout, stderr io.Writer) int {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt) // go test gets the signal too, and ends
 	race, without := detector()
-	command := exec.Command("go", slices.Concat([]string{"test", "-json"}, race, args)...)
+	t := tally{map[string]int{}, map[string]int{}, nil, map[string][]event{}}
+	code := t.test(slices.Concat(race, args), stdout, stderr)
+	if race != nil && len(interrupted) == 0 {
+		tests, packages, err := leftOut(args)
+		if err != nil {
+			fmt.Fprintln(stderr, "tally: find the tests that are not for the race detector:", err)
+			code = max(code, 1)
+		}
+		if len(tests) > 0 {
+			fmt.Fprintln(stdout, "without the race detector:")
+			flags := slices.DeleteFunc(slices.Clone(args), isPackage)
+			code = max(code, t.test(slices.Concat(flags, []string{"-run", "^(" + strings.Join(tests, "|") + ")$"}, packages), stdout, stderr))
+		}
+	}
+	fmt.Fprintln(stdout, t.line(without))
+	return code
+}
+
+// test runs go test once, and returns its exit code.
+func (t *tally) test(args []string, stdout, stderr io.Writer) int {
+	command := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	command.Stderr = stderr
 	output, err := command.StdoutPipe()
 	if err == nil {
@@ -36,11 +61,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "tally: start go test:", err)
 		return 1
 	}
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // go test gets the signal too, and ends
-	var t tally
 	readErr := t.read(output, stdout)
 	err = command.Wait()
-	fmt.Fprintln(stdout, t.line(without))
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() > 0:
@@ -62,6 +84,36 @@ int main(void) { return 0; }' | $(go env CC) -x c -o /dev/null -`)
 	return []string{"-race"}, ""
 }
 
+func isPackage(arg string) bool { return strings.HasPrefix(arg, ".") }
+
+// declared matches the declaration of a test.
+var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+
+// leftOut returns the tests in files that a build for the race detector leaves out, and their
+// packages.
+func leftOut(args []string) (tests, packages []string, err error) {
+	list := []string{"list", "-race", "-f", "{{range .IgnoredGoFiles}}{{$.ImportPath}}\t{{$.Dir}}\t{{.}}\n{{end}}"}
+	for _, arg := range args {
+		if isPackage(arg) {
+			list = append(list, arg)
+		}
+	}
+	files, err := exec.Command("go", list...).Output()
+	for line := range strings.Lines(string(files)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		if len(fields) != 3 || !strings.HasSuffix(fields[2], "_test.go") {
+			continue
+		}
+		text, readErr := os.ReadFile(filepath.Join(fields[1], fields[2]))
+		err = errors.Join(err, readErr)
+		for _, found := range declared.FindAllStringSubmatch(string(text), -1) {
+			tests, packages = append(tests, found[1]), append(packages, fields[0])
+		}
+	}
+	slices.Sort(packages)
+	return tests, slices.Compact(packages), err
+}
+
 // event is a line of "go test -json".
 //
 // Source: go doc test2json; go help buildjson
@@ -80,7 +132,6 @@ type tally struct {
 // read prints what go test prints without -json: one line for a package that passed, and all
 // output of a package that failed.
 func (t *tally) read(events io.Reader, stdout io.Writer) error {
-	t.ends, t.reasons, t.said = map[string]int{}, map[string]int{}, map[string][]event{}
 	lines := bufio.NewReader(events)
 	for {
 		line, err := lines.ReadString('\n')

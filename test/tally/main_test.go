@@ -13,43 +13,23 @@ import (
 
 // TestTally runs go test, without a C compiler, over packages that end in every way.
 func TestTally(t *testing.T) {
-	packages := map[string]string{
-		"fine": `
+	inModule(t, map[string]string{
+		"fine/a_test.go": `
 func TestFine(t *testing.T) { fmt.Println("printed by fine") }
 func TestMissing(t *testing.T) { t.Log("before"); t.Skipf("there is no %s here\nand more", "engine") }
 func TestParts(t *testing.T) {
 	for range 2 { t.Run("part", func(t *testing.T) { t.Parallel(); t.Skip("there is no shell here") }) }
 }`,
-		"silent": `func TestSilent(t *testing.T) { fmt.Print(""); t.SkipNow() }`,
-		"fails": `
+		"silent/a_test.go": `func TestSilent(t *testing.T) { fmt.Print(""); t.SkipNow() }`,
+		"fails/a_test.go": `
 func TestFine(t *testing.T) { fmt.Println("printed by a neighbour") }
 func TestBad(t *testing.T) { t.Run("part", func(t *testing.T) { t.Log("two\nlines"); t.Error("it is bad") }) }`,
-		"panics": `
+		"panics/a_test.go": `
 func TestWaits(t *testing.T) { t.Parallel(); fmt.Println("printed by one that waits"); select {} }
 func TestPanics(t *testing.T) { t.Parallel(); panic("out of hand") }`,
-		"unbuilt": `func TestUnbuilt(t *testing.T) { fmt.Print(undeclared) }`,
-	}
-	directory := t.TempDir()
-	write := func(name, content string) {
-		path := filepath.Join(directory, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-	}
-	write("go.mod", "module example.test\n\ngo 1.24\n")
-	write("empty/empty.go", "package empty\n")
-	for name, text := range packages {
-		write(name+"/a_test.go", "package "+name+"\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n"+text+"\n")
-	}
-	t.Chdir(directory)
-	for _, name := range []string{"GOFLAGS", "GOWORK"} {
-		t.Setenv(name, "")
-	}
+		"unbuilt/a_test.go": `func TestUnbuilt(t *testing.T) { fmt.Print(undeclared) }`,
+	})
 	t.Setenv("CGO_ENABLED", "0")
-	tallied := func(args ...string) (code int, lines []string) {
-		var stdout, stderr strings.Builder
-		code = run(args, &stdout, &stderr)
-		return code, strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
-	}
 
 	const without = "; without the race detector, which needs a C compiler"
 	code, lines := tallied("-vet=off", "./fine", "./silent", "./empty")
@@ -77,10 +57,77 @@ func TestPanics(t *testing.T) { t.Parallel(); panic("out of hand") }`,
 	assert.Regexp(t, `^tests: 3 passed, 3 failed, 4 skipped \(.*\); failed: example.test/fails example.test/panics example.test/unbuilt`+without+`$`, lines[len(lines)-1])
 }
 
+// inModule changes into a module with these tests, by the names of their files.
+func inModule(t *testing.T, tests map[string]string) {
+	t.Helper()
+	directory := t.TempDir()
+	write := func(name, content string) {
+		path := filepath.Join(directory, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	write("go.mod", "module example.test\n\ngo 1.24\n")
+	write("empty/empty.go", "package empty\n")
+	for name, text := range tests {
+		constraint := ""
+		if filepath.Base(name) == "large_test.go" {
+			constraint = "//go:build !race\n\n"
+		}
+		write(name, constraint+"package "+filepath.Dir(name)+"\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n"+text+"\n")
+	}
+	t.Chdir(directory)
+	for _, name := range []string{"GOFLAGS", "GOWORK"} {
+		t.Setenv(name, "")
+	}
+}
+
+// tallied returns the exit code and the lines that were printed.
+func tallied(args ...string) (code int, lines []string) {
+	var stdout, stderr strings.Builder
+	code = run(args, &stdout, &stderr)
+	return code, strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
+}
+
+// TestTallyWithTheDetector: tests that are not for the race detector run after the others, also when
+// one of those failed.
+func TestTallyWithTheDetector(t *testing.T) {
+	if race, without := detector(); race == nil {
+		t.Skip(without)
+	}
+	inModule(t, map[string]string{
+		"mixed/a_test.go":     `func TestSmall(t *testing.T) { fmt.Print(""); t.Skip("there is no engine here") }`,
+		"mixed/large_test.go": `func TestLarge(t *testing.T) { fmt.Print(""); t.Log("large") }` + "\n" + `func TestHuge(t *testing.T) { fmt.Print(large) }`,
+		"mixed/b_test.go":     `const large = "much"` + "\n" + `var _, _ = fmt.Print, testing.Short`,
+		"fails/a_test.go":     `func TestFine(t *testing.T) { fmt.Print("") }`,
+		"small/a_test.go":     `func TestSmall(t *testing.T) { fmt.Print("") }`,
+		"fails/large_test.go": `func TestBad(t *testing.T) { fmt.Print(""); t.Error("it is bad") }`,
+		"worse/a_test.go":     `func TestWorse(t *testing.T) { fmt.Print(""); t.Error("it is worse") }`,
+	})
+	code, lines := tallied("-vet=off", "./mixed", "./small", "./empty")
+	assert.Zero(t, code)
+	require.Len(t, lines, 6, "%q", lines)
+	assert.Equal(t, "without the race detector:", lines[3])
+	assert.Regexp(t, `^ok  \texample\.test/mixed\t`, lines[4])
+	assert.Equal(t, "tests: 3 passed, 0 failed, 1 skipped (1: there is no engine here)", lines[5])
+
+	code, lines = tallied("-vet=off", "./fails", "./mixed")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, lines, "    large_test.go:9: it is bad")
+	assert.Equal(t, "tests: 3 passed, 1 failed, 1 skipped (1: there is no engine here); failed: example.test/fails", lines[len(lines)-1])
+
+	code, lines = tallied("-vet=off", "./worse", "./mixed")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, "tests: 2 passed, 1 failed, 1 skipped (1: there is no engine here); failed: example.test/worse", lines[len(lines)-1])
+
+	code, lines = tallied("-vet=off", "./missing")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, "tests: 0 passed, 0 failed, 0 skipped; failed: ./missing", lines[len(lines)-1])
+}
+
 // TestTallyOfAnEndTooSoon: the output so far is shown.
 func TestTallyOfAnEndTooSoon(t *testing.T) {
 	var stdout strings.Builder
-	var tally tally
+	tally := tally{said: map[string][]event{}}
 	require.NoError(t, tally.read(strings.NewReader(`{"Action":"output","Package":"p","Test":"TestA","Output":"half a line"}
 go: something that is no JSON
 {"Action":"output","Package":"p","Output":" and more\n"}
