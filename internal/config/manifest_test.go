@@ -6,8 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -337,36 +335,6 @@ func TestMistakesInManifests(t *testing.T) {
 	}
 }
 
-// TestNoSecretStandsInAManifest: a secret in any place (a value, a key, a comment, an
-// anchor, also escaped) is refused once, and no piece of it is shown.
-func TestNoSecretStandsInAManifest(t *testing.T) {
-	t.Parallel()
-	const entry = "environments:\n- repo_url: " + cloudURL + "\n"
-	secrets := maps.Clone(pastedTokens)
-	secrets[apiToken], secrets[warpAPIKey], secrets[webToken] = "", "", ""
-	for token := range secrets {
-		escaped := fmt.Sprintf(`\x%02x`, token[0]) + token[1:]
-		for _, form := range []string{
-			"# %\n" + entry, entry + "# %", entry + "  description: %", entry + "  description: x-% y", entry + "  setup_commands:\n  - export A=%\n", entry + "  %: a", "%: a\n" + entry,
-			entry + "  docker_image: \"%\"", entry + "  bitbucket_token_variable: '%'", entry + "  branch: [%]", entry + "  bitbucket_token: %", entry + "  description: |\n    a\n    %\n", "defaults: {description: %}\n" + entry,
-			entry + "  description: ^", "%", "environments: %", "environments:\n- %\n", entry + "  description: &a b #%", entry + "  \"^\": a", entry + "  description: " + strings.Repeat("x", 2000) + " %", entry + "  description: " + strings.Repeat("x", 990) + " %\n  scope: a", entry + "  x:" + strings.Repeat(" ", 1000) + "%", "environments:\n- description: \"%\n",
-		} {
-			file := strings.NewReplacer("%", token, "^", `"`+escaped+`"`, `"^"`, `"`+escaped+`"`).Replace(form)
-			job, err := config.Parse(fleet(), files{"oz.yml": file}.read, theVariables.value)
-			require.Error(t, err, form)
-			requireNoPiece(t, token, err.Error())
-			for _, e := range job.Entries {
-				requireNoPiece(t, token, fmt.Sprintf("%+v", e))
-			}
-			require.Regexp(t, `what looks like|the value of`, err.Error(), form)
-		}
-	}
-	own := mistakes(t, entry+"  description: "+apiToken+"\n")
-	assert.Equal(t, []string{"oz.yml:3:3: the line holds the value of bitbucket_token; take it out, and revoke it if it is real\n    description: ***"}, own)
-	variable := mistakes(t, theManifest+"    description: "+webToken+"\n")
-	assert.Equal(t, []string{"oz.yml:13:5: the line holds the value of the variable WEB_BITBUCKET_TOKEN; take it out, and revoke it if it is real\n    description: ***"}, variable)
-}
-
 // FuzzManifest: whatever the file is, reading it ends, and no secret is shown.
 func FuzzManifest(f *testing.F) {
 	f.Add(theManifest, "a")
@@ -406,18 +374,4 @@ func BenchmarkManifest(b *testing.B) {
 			}
 		})
 	}
-}
-
-// TestManyEntries: each entry is read, and each mistake is reported. BenchmarkManifest
-// shows how the time grows.
-func TestManyEntries(t *testing.T) {
-	t.Parallel()
-	assert.Len(t, parseFleet(t, many(1000)).Entries, 1000)
-	wrong := mistakes(t, strings.ReplaceAll(many(1000), "description", "verify_token"))
-	assert.Len(t, wrong, 1000)
-	tokens := regexp.MustCompile(`number (\d+)`).ReplaceAllString(many(1000), "ATCTT3xFfGN0q7w9e8r${1}t2y3=5A6B7C8D")
-	held := mistakes(t, strings.ReplaceAll(tokens, "description: ", "scope: a # "))
-	assert.Len(t, held, 2000)
-	assert.NotContains(t, strings.Join(held, ""), "ATCTT3xF")
-	assert.True(t, slices.IsSortedFunc(wrong, func(a, b string) int { return len(a) - len(b) }), "by line")
 }

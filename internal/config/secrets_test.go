@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"maps"
 	"strings"
 	"testing"
 
@@ -114,16 +113,6 @@ func TestSwappedSecrets(t *testing.T) {
 	})
 }
 
-func TestLongestToken(t *testing.T) {
-	t.Parallel()
-	longest := 128<<10 - 1 - len("A=")
-	parse(t, cloud(with("secret_name", "A"), with("bitbucket_token", strings.Repeat("x", longest))))
-	requireRefused(t, []refusal{{
-		"one more", cloud(with("secret_name", "A"), with("bitbucket_token", strings.Repeat("x", longest+1))),
-		"bitbucket_token: is too long for an environment variable (131070 bytes); check what was pasted",
-	}})
-}
-
 func TestTokenKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -155,27 +144,6 @@ func TestTokenKinds(t *testing.T) {
 	})
 }
 
-// TestNoInputMayHoldASecret puts each secret into each input that is text.
-func TestNoInputMayHoldASecret(t *testing.T) {
-	t.Parallel()
-	for _, input := range config.Inputs() {
-		switch input.Name {
-		case "bitbucket_token", "warp_api_key", "bitbucket_token_file", "warp_api_key_file", "previous_token", "bitbucket_password":
-			continue
-		}
-		for secret, want := range map[string]string{
-			apiToken:   "holds the value of bitbucket_token; take it out; in setup_commands, write $",
-			warpAPIKey: "holds the value of warp_api_key; take it out",
-		} {
-			for _, value := range []string{"x" + secret, "x " + secret + " y", "https://bitbucket.org/acme/" + secret, "." + strings.ToLower(secret)} {
-				found := problems(t, cloud(with(input.Name, value)), nil)
-				assert.Contains(t, strings.Join(found, "\n"), input.Name+": "+want, value)
-				requireNothingOf(t, found, apiToken, warpAPIKey)
-			}
-		}
-	}
-}
-
 // requireNothingOf fails when a text holds eight bytes of a secret, in
 // whatever case.
 func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
@@ -188,46 +156,6 @@ func requireNothingOf(t *testing.T, texts []string, secrets ...string) {
 					require.NotContains(t, text, piece)
 				}
 			}
-		}
-	}
-}
-
-// TestNoProblemHoldsASecret puts a marked secret, valid and invalid, into every input
-// at once and one by one.
-func TestNoProblemHoldsASecret(t *testing.T) {
-	t.Parallel()
-	for turn, secrets := range [][2]string{
-		{"Qz7MARKERtoken9x4Lw", "wk-Rk2MARKERkey8v3Np"},
-		{`Qz7MARKER"token9x4Lw`, `wk-Rk2MARKER\key8v3Np`}, // written otherwise between quotes
-	} {
-		testNoProblemHolds(t, secrets[0], secrets[1], turn)
-	}
-}
-
-// testNoProblemHolds tries each base with half of the values in each of two turns.
-func testNoProblemHolds(t *testing.T, token, key string, turn int) {
-	t.Helper()
-	for _, form := range []string{
-		"%", `"%"`, "Bearer %", "$%", "% x", "%\nx", "x:%@y", "https://%@bitbucket.org/a/b", "https://bitbucket.org/%/%/src/x", "git@bitbucket.org:%/b",
-		"http://%.example.com/scm/p/%.git\nhttp://%.example.com/scm/p/%.git", "'%", "%:%/%", "..%", "%=%", "$(%", "cd %(", "[[ % ]", "-----BEGIN %", "1%", "%\x00",
-	} {
-		for i, base := range []map[string]string{cloud(), server()} {
-			base["bitbucket_token"], base["warp_api_key"] = token, key
-			everywhere := maps.Clone(base)
-			for j, input := range config.Inputs() {
-				for k, secret := range []string{token, key} {
-					value := strings.ReplaceAll(form, "%", secret)
-					if base[input.Name] != token && base[input.Name] != key {
-						everywhere[input.Name] = value
-					}
-					if (i+j+k+turn)%2 == 0 {
-						one := maps.Clone(base)
-						one[input.Name] = value
-						requireNothingOf(t, problems(t, one, nil), token, key)
-					}
-				}
-			}
-			requireNothingOf(t, problems(t, everywhere, nil), token, key)
 		}
 	}
 }

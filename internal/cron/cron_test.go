@@ -1,8 +1,6 @@
 package cron_test
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -218,35 +216,6 @@ func TestMoreThanHourly(t *testing.T) {
 		"00,0 3 * JAN sun": false,
 	} {
 		assert.Equal(t, want, parse(t, text).MoreThanHourly(), text)
-	}
-}
-
-// Times, and the distance between them, are the same as when each minute is tried.
-func TestNextIsWhatTheFieldsSay(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			random := rand.New(rand.NewPCG(seed, 1))
-			for range 100 {
-				text := randomText(random)
-				after := date("2026-01-01").Add(time.Duration(random.Int64N(int64(80 * 365 * 24 * time.Hour))))
-				want := judgeText(text).next(after, 40)
-				schedule, err := cron.Parse(text)
-				if len(want) == 0 {
-					require.ErrorContains(t, err, "names no date that ever comes", text)
-					continue
-				}
-				require.NoError(t, err, text)
-				require.Equal(t, want[:min(len(want), 5)], schedule.Next(after, min(len(want), 5)), "%s after %s", text, after)
-				require.Equal(t, want, schedule.Next(after, len(want)), "%s after %s", text, after)
-				for i := range len(want) - 1 {
-					if !schedule.MoreThanHourly() {
-						require.GreaterOrEqual(t, want[i+1].Sub(want[i]), time.Hour, text)
-					}
-				}
-			}
-		})
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/internal/credential"
-	"github.com/oz-bitbucket/oz-bitbucket/internal/plural"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/reconcile"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/report"
 	"github.com/oz-bitbucket/oz-bitbucket/internal/smoketest"
@@ -97,37 +96,6 @@ func rowsOf(t *testing.T, summary string) (rows []string, left int) {
 	return rows, left
 }
 
-func TestSummaryOfMany(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ environments, nameLength, mostBytes int }{
-		{5, 0, 4 << 10}, {500, 0, 50 << 10}, {500, 100, 100 << 10}, {500, 5000, 200 << 10}, {5000, 0, 1 << 20}, {5000, 200, 1 << 20}, {10_000, 1000, 1 << 20},
-	} {
-		f := many(tt.environments)
-		for i := range f.Plan.Environments {
-			name := f.Plan.Environments[i].Name + strings.Repeat("x", tt.nameLength)
-			f.Plan.Environments[i].Name, f.Applied.Environments[i].Name = name, name
-		}
-		text := f.Summary(0)
-		assert.Less(t, len(text), tt.mostBytes, tt)
-		assert.Contains(t, text, fmt.Sprintf("### oz-bitbucket: 1 created, 1 updated, %d unchanged, 1 failed; smoke test passed\n", tt.environments-3))
-		rows, left := rowsOf(t, text)
-		assert.Equal(t, tt.environments, len(rows)+left, tt)
-		assert.Equal(t, tt.environments > 4000 && tt.nameLength > 0, left > 0, "%v: every row is there while there is room", tt)
-		for i, want := range []string{"acme-002", "acme-000", "acme-001", "acme-003", "acme-004"} {
-			assert.True(t, strings.HasPrefix(rows[i], want), "%v: what failed comes first, then what changed: %s", tt, rows[i])
-		}
-		open, fold, folded := strings.Cut(text, fmt.Sprintf("<details><summary>%d unchanged</summary>\n\n| environment |", tt.environments-3))
-		assert.Equal(t, tt.environments > 20, folded, "many unchanged environments are folded")
-		if folded {
-			assert.Contains(t, open, "`acme-001")
-			assert.NotContains(t, open, "`acme-003")
-			assert.Contains(t, fold, "`acme-003")
-		}
-		assert.Contains(t, text, "node:22", "the changes come after the tables")
-		assert.Equal(t, strings.Count(text, "<details>"), strings.Count(text, "</details>"), "no fold is left open")
-	}
-}
-
 // TestAFailedTestIsAFailedRow: an unchanged environment whose test failed is not folded with
 // the other unchanged ones.
 func TestAFailedTestIsAFailedRow(t *testing.T) {
@@ -140,38 +108,6 @@ func TestAFailedTestIsAFailedRow(t *testing.T) {
 	assert.Contains(t, text, "| keep | timed out: it took \\| too long [session](<https://app.warp.dev/session/1>) |  |\n")
 	rows, _ := rowsOf(t, text)
 	assert.Equal(t, []string{"acme-002", "acme-077", "acme-088", "acme-000"}, rows[:4])
-}
-
-// TestManyChanges: each changed environment shows its changed fields, up to a bound.
-func TestManyChanges(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{3, 500, 5000} {
-		plan := fleet(3)
-		plan.Environments, plan.Warnings = nil, nil
-		for i := range n {
-			plan.Environments = append(plan.Environments, reconcile.EnvironmentPlan{
-				User: user(fmt.Sprintf("En%020d", i), fmt.Sprintf("acme-%03d", i), fmt.Sprintf("r%d", i)), Change: reconcile.Update,
-				Fields: []reconcile.Field{{Name: "docker_image", Old: []string{"node:20"}, New: []string{fmt.Sprintf("node:22-%d-%s", i, strings.Repeat("x", 200))}}},
-			})
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("warning %d", i))
-		}
-		text := report.Facts{DryRun: true, Many: true, Plan: &plan}.Summary(0)
-		assert.Less(t, len(text), 1<<20)
-		for _, part := range []string{"#### What would change", "#### Who reads the secret", "> warning 2\n", "node:22-2-", "rotate"} {
-			assert.Contains(t, text, part, n)
-		}
-		assert.Equal(t, n > 50, strings.Contains(text, "the log has "+plural.Of(n-50, "more warning")+"\n"))
-		assert.Equal(t, min(n, 51), strings.Count(text, "> [!WARNING]"))
-		_, changes, found := strings.Cut(text, "#### What would change")
-		require.True(t, found)
-		if n == 3 {
-			assert.Contains(t, changes, "- environment \"acme-002\" (En00000000000000000002): update (differs in docker\\_image)\n\n`docker_image`\n")
-		} else {
-			assert.Contains(t, changes, "<details><summary>environment &#34;acme-002&#34; (En00000000000000000002): update (differs in docker_image)</summary>\n\n`docker_image`\n")
-		}
-		assert.Equal(t, n == 5000, strings.HasSuffix(text, "\nThe rest is in the log.\n"))
-		assert.Zero(t, strings.Count(text, "```")%2, "no block is left open")
-	}
 }
 
 // mermaid returns the nodes and the edges of a summary's one graph, and the text above it.

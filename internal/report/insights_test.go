@@ -169,31 +169,3 @@ func TestAnAnnotationForEachMistakeInAManifest(t *testing.T) {
 	assert.Equal(t, []int{7, 0}, []int{notes[0].Line, notes[1].Line})
 	assert.Contains(t, i.Details, "warp_api_key: is missing; give it")
 }
-
-// TestInsightsKeepTheirBounds with texts and entries beyond each of them.
-func TestInsightsKeepTheirBounds(t *testing.T) {
-	t.Parallel()
-	errs := make([]error, 1200)
-	for i := range errs {
-		errs[i] = errors.New(strings.Repeat("é\u202e", 3000))
-	}
-	f := fleetOf(errs...)
-	f.Manifest, f.ExitCode = strings.Repeat("oz/", 400)+"e.yml", 1
-	made, i, notes := shown(t, f, "oz.yml")
-	assert.Len(t, notes, 1000)
-	assert.LessOrEqual(t, len(i.Title), 450)
-	assert.LessOrEqual(t, len(i.Details), 2000)
-	assert.Greater(t, len(i.Details), 1900)
-	assert.LessOrEqual(t, len(i.Data), 10)
-	seen := map[string]bool{}
-	for _, n := range notes {
-		assert.False(t, seen[n.ID])
-		seen[n.ID] = true
-		assert.LessOrEqual(t, len(n.Summary), 450)
-		assert.LessOrEqual(t, len(n.Details), 2000)
-		assert.Greater(t, len(n.Details), 1900)
-	}
-	for _, list := range append(made.Annotations, made.Report) {
-		assert.NotContains(t, string(list), "\u202e")
-	}
-}

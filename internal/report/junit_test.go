@@ -2,8 +2,6 @@ package report_test
 
 import (
 	"encoding/xml"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -332,23 +330,4 @@ func TestAJobThatFailsIsATestThatFails(t *testing.T) {
 	}
 	unknown := all["wrong-inputs"] // its mode does not exist
 	assert.Equal(t, "oz-bitbucket.", readGitLab(t, reported(t, unknown, ".xml"))[0].suite)
-}
-
-// TestALargeReportStaysBelowTheLimits: every entry of the longest manifest fails with the
-// longest error, in which each character is escaped.
-func TestALargeReportStaysBelowTheLimits(t *testing.T) {
-	t.Parallel()
-	f := report.Facts{Mode: "apply", Many: true, ExitCode: 1, Err: errors.New("10000 of 10000 environments failed"), Plan: &reconcile.Plan{Mode: reconcile.Provision}, Manifest: "oz.yml"}
-	for i := range 10_000 {
-		long := fmt.Sprint(i, " ", strings.Repeat("<\"&\n", 500))
-		e := reconcile.Unplanned("", long, errors.New(long))
-		e.Fields = []reconcile.Field{{Name: long}}
-		f.Plan.Environments = append(f.Plan.Environments, e)
-	}
-	text := reported(t, f, ".xml")
-	assert.Less(t, len(text), 30_000_000)
-	list := readGitLab(t, text)
-	require.Len(t, list, 10_000)
-	assert.Equal(t, "failure", list[9999].status)
-	assert.True(t, strings.HasSuffix(list[0].text, " ..."))
 }

@@ -427,42 +427,6 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-func TestSummariesAreBounded(t *testing.T) {
-	t.Parallel()
-	huge := strings.Repeat("é `", 100_000)
-	facts := runs()["updated"]
-	facts.Err = errors.New(huge)
-	facts.Verdict.Reason = huge
-	facts.Plan.Warnings = []string{huge}
-	for i := range 20 {
-		facts.Plan.Environments[0].Fields = append(facts.Plan.Environments[0].Fields, reconcile.Field{Name: fmt.Sprint(i), New: []string{huge}})
-	}
-	summary := facts.Summary(time.Second)
-	assert.LessOrEqual(t, len(summary), 64<<10)
-	assert.True(t, utf8.ValidString(summary))
-	assert.Greater(t, len(summary), 50<<10)
-	assert.Zero(t, strings.Count(summary, "```")%2, "no block is left open")
-	assert.True(t, strings.HasSuffix(summary, "\nThe rest is in the log.\n"))
-
-	facts = runs()["updated"]
-	facts.Err = errors.New(huge)
-	facts.Plan.Environments[0].Fields[1].New = []string{huge}
-	summary = facts.Summary(time.Second)
-	assert.Less(t, len(summary), 20<<10, "each part is cut for itself")
-	assert.Equal(t, 2, strings.Count(summary, "\n... (the log has the rest)\n"))
-	assert.True(t, strings.Contains(summary, "#### What was planned"), "the summary continues after a long part")
-}
-
-// TestBackquotesTakeNoTime: a name of backquotes only, as long as an answer may be. Trying
-// one fence after another would take hours.
-func TestBackquotesTakeNoTime(t *testing.T) {
-	t.Parallel()
-	facts := runs()["updated"]
-	facts.Plan.Environments[0].Name = strings.Repeat("`", 1<<20)
-	facts.Applied.Environments = nil
-	assert.NotEmpty(t, facts.Summary(time.Second))
-}
-
 func TestManyEnvironmentsAreCounted(t *testing.T) {
 	t.Parallel()
 	facts := runs()["rotated"]
