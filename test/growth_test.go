@@ -3,17 +3,14 @@ package test
 import (
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/bitbucketsim"
-	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/fault"
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
@@ -52,36 +49,6 @@ func (w *world) requests() map[string]int {
 		counts[request.Operation]++
 	}
 	return counts
-}
-
-// TestAFleetThatDidNotChange: the job sends Oz no more requests than the specification allows,
-// and proves each repository once.
-func TestAFleetThatDidNotChange(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{1, 50, 500} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, plain, warpsim.Options{MostFields: 20})
-			w.copies(n)
-			inputs := w.manifest(entries(n), map[string]string{"smoke_test": "false"})
-			w.must(w.manifest(unproved(n), map[string]string{"smoke_test": "false"}))
-			w.oz.Journal.Reset()
-			w.bitbucket.Journal.Reset()
-			r := w.must(inputs, "plan")
-			assert.LessOrEqual(t, len(w.oz.Journal.All()), 10)
-			assert.Equal(t, slices.Repeat([]string{"keep"}, n), changesOf(r.environments(t)))
-			asked := map[string]int{} // for refs, with the token
-			for _, request := range w.bitbucket.Journal.All() {
-				if request.Operation == bitbucketsim.UploadPackRefs && request.Header.Get("Authorization") != "" {
-					asked[request.URL]++
-				}
-			}
-			assert.Len(t, asked, n)
-			for path, times := range asked {
-				assert.Equal(t, 1, times, path)
-			}
-		})
-	}
 }
 
 // TestAFleetOnDataCenter is proved from the server's own lists.
@@ -126,79 +93,4 @@ func TestAFleetOnDataCenter(t *testing.T) {
 	require.Len(t, list, 201)
 	assert.Equal(t, slices.Repeat([]string{"keep"}, 200), changesOf(list[:200]))
 	assert.Contains(t, list[200].Error, "missing.git")
-}
-
-// TestFiveHundredEntries: a job is killed, it is told to stop, answers are lost, and Oz asks it
-// to wait. Nothing is made twice or missing, and what belongs to others does not change.
-func TestFiveHundredEntries(t *testing.T) {
-	t.Parallel()
-	const n = 500
-	w := newWorld(t, plain, warpsim.Options{MostFields: 20})
-	w.oz.AddEnvironment(team, `{ "name": "foreign", "future": [1, {"b":2}],  "setup_commands": ["make"]}`)
-	w.oz.AddSecret(team, "FOREIGN", "value of others")
-	foreign := w.oz.Environments()
-	inputs := w.manifest(unproved(n), map[string]string{"smoke_test": "false", "concurrency": "16"})
-	requireForeign := func() {
-		t.Helper()
-		assert.Equal(t, foreign[0], w.oz.Environments()[0])
-		assert.Equal(t, "value of others", w.valueOf("FOREIGN"))
-	}
-
-	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		if r, ended := w.stoppedAt(inputs, 120, signal); ended {
-			assert.Equal(t, 128+int(signal), r.code, r.log)
-			list := r.environments(t)
-			assert.Len(t, list, n)
-			for _, e := range list {
-				assert.True(t, e.Change == "" || e.ID != "", "%+v", e)
-				assert.Empty(t, e.Error, "it was not reached, or it is written")
-			}
-			assert.NotContains(t, r.log, "failed")
-			assert.Contains(t, r.log, "environments without a change in the outputs were not reached")
-		}
-		requireForeign()
-	}
-
-	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Meanwhile, Skip: 20})
-	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.Before, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}}, Times: 2})
-	w.oz.Script.Add(fault.Fault{Operation: "CreateGenericStringObject", When: fault.After, Status: http.StatusBadGateway, Times: 3})
-	w.oz.Script.Add(fault.Fault{Operation: "UpdateManagedSecret", When: fault.After, Times: 2})
-	r := w.must(inputs)
-	assert.NotContains(t, changesOf(r.environments(t)), "")
-	w.requireNoTwins(n + 1)
-	requireForeign()
-
-	w.oz.Journal.Reset()
-	assert.Equal(t, slices.Repeat([]string{"keep"}, n), changesOf(w.must(inputs, "plan").environments(t)))
-	assert.LessOrEqual(t, len(w.oz.Journal.All()), 10)
-
-	before := w.oz.Environments()
-	drifted := map[int]bool{7: true, 250: true, 499: true}
-	for at := range drifted {
-		w.oz.Edit(before[at+1].UID, strings.Replace(before[at+1].Model, "ubuntu:24.04", "ubuntu:20.04", 1))
-	}
-	w.oz.Journal.Reset()
-	w.must(inputs)
-	updated := 0
-	for i, e := range w.oz.Environments() {
-		require.Equal(t, before[i].Model, e.Model)
-		if e.RevisionTs != before[i].RevisionTs {
-			updated++
-		}
-	}
-	assert.Equal(t, len(drifted), updated)
-	assert.Equal(t, len(drifted), w.requests()["UpdateGenericStringObject"])
-	assert.Equal(t, 1, w.requests()["GetCloudObjects"], "only environments that differ are read")
-	assert.Zero(t, w.requests()["GetCloudObject"])
-	requireForeign()
-
-	first, second := w.start(inputs), w.start(inputs)
-	for _, j := range []*job{first, second} {
-		r := j.wait()
-		assert.Equal(t, 0, r.code, r.log)
-		assert.Equal(t, "false", r.outputs["changed"])
-	}
-	w.requireNoTwins(n + 1)
-	requireForeign()
-	w.requireClean()
 }

@@ -42,7 +42,7 @@ func TestVersionOfACheckout(t *testing.T) {
 	require.NoError(t, os.Mkdir(unpacked, 0o755))
 	in("git", "archive", "-o", archive, "HEAD")
 	in("tar", "-xf", archive, "-C", unpacked)
-	in("go", "build", "-C", unpacked, "-buildvcs=false", "-o", "oz-bitbucket", ".")
+	in("go", "build", "-C", unpacked, "-trimpath", "-buildvcs=false", "-o", "oz-bitbucket", ".")
 	assert.Equal(t, "oz-bitbucket dev+"+commit+"\n", in(filepath.Join(unpacked, "oz-bitbucket"), "--version"))
 }
 
