@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -55,6 +56,23 @@ func operationName(body []byte) string {
 	return request.OperationName
 }
 
+// documents holds the documents that the schema allows, by their text. A program sends the same few
+// again and again.
+var documents sync.Map
+
+// parsed parses a document and validates it against the schema.
+func parsed(query string) (*ast.QueryDocument, error) {
+	if known, ok := documents.Load(query); ok {
+		return known.(*ast.QueryDocument), nil
+	}
+	document, errs := gqlparser.LoadQueryWithRules(schema, query, rules.NewDefaultRules())
+	if errs != nil {
+		return nil, errs
+	}
+	documents.Store(query, document)
+	return document, nil
+}
+
 // graphql validates one document against the schema and executes it.
 func (s *Server) graphql(c *call) answer {
 	var request struct {
@@ -68,9 +86,9 @@ func (s *Server) graphql(c *call) answer {
 	if op := c.URL.Query().Get("op"); op != "" && op != request.OperationName {
 		return s.invalid(c, "op= and operationName differ")
 	}
-	document, errs := gqlparser.LoadQueryWithRules(schema, request.Query, rules.NewDefaultRules())
-	if errs != nil {
-		return s.invalid(c, errs.Error())
+	document, err := parsed(request.Query)
+	if err != nil {
+		return s.invalid(c, err.Error())
 	}
 	operation := document.Operations.ForName(request.OperationName)
 	if operation == nil {
