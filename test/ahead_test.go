@@ -210,7 +210,7 @@ func TestTheListIsNotTheLastWord(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				repositories := w.environments(2)
 				dev := repositories[0].Branch("dev")
 				w.bitbucket.AddRepository(bitbucketsim.Repository{Flavor: bitbucketsim.Cloud, Owner: "acme", Slug: "secret"})

@@ -29,6 +29,7 @@ const (
 const actImage = "act-dockeraction"
 
 func TestImageHasWhatRunnersNeed(t *testing.T) {
+	t.Parallel()
 	name := requireImage(t)
 	var images []struct {
 		Config struct {
@@ -61,6 +62,7 @@ func TestImageHasWhatRunnersNeed(t *testing.T) {
 // TestImageBuildsTwiceToTheSameDigest builds for both platforms as the release
 // does, from sources of another age the second time.
 func TestImageBuildsTwiceToTheSameDigest(t *testing.T) {
+	t.Parallel()
 	needsDocker(t)
 	_, err := exec.LookPath("runc")
 	needs(t, "runc, or no root to run it", err == nil && os.Getuid() == 0)
@@ -120,6 +122,7 @@ func TestImageBuildsTwiceToTheSameDigest(t *testing.T) {
 // TestActionInItsContainer runs a workflow with "uses: ./" as GitHub's runner
 // would: act builds the Dockerfile, hands the inputs over and reads the outputs.
 func TestActionInItsContainer(t *testing.T) {
+	t.Parallel()
 	requireImage(t)
 	w := newWorld(t, github, warpsim.Options{})
 	directory, cache := filepath.Join(t.TempDir(), "checkout"), t.TempDir()
@@ -204,6 +207,7 @@ func pipeFlags(clone string) []string {
 // TestPipeInItsContainer runs the pipe of the example for Bitbucket, in the
 // repository that is the pipeline's own.
 func TestPipeInItsContainer(t *testing.T) {
+	t.Parallel()
 	name := requireImage(t)
 	w := newWorld(t, plain, warpsim.Options{})
 	clone := filepath.Join(t.TempDir(), "build")
@@ -242,6 +246,7 @@ func TestPipeInItsContainer(t *testing.T) {
 // TestCronJobInItsContainer runs the example for Kubernetes with its limits: no
 // root, no capability, nothing to write to.
 func TestCronJobInItsContainer(t *testing.T) {
+	t.Parallel()
 	name := requireImage(t)
 	w := newWorld(t, plain, warpsim.Options{})
 	job := cronJobExample(t)
@@ -267,6 +272,7 @@ func TestCronJobInItsContainer(t *testing.T) {
 // TestCronScriptInItsContainer runs the example for cron unchanged, with a docker that can
 // also reach the simulators.
 func TestCronScriptInItsContainer(t *testing.T) {
+	t.Parallel()
 	name := requireImage(t)
 	w := newWorld(t, plain, warpsim.Options{})
 	docker, err := exec.LookPath("docker")

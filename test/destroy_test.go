@@ -403,7 +403,7 @@ func TestDestroyRefusesWhatIsInUse(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				environment, _ := w.nightly()
 				words := use(w, environment.UID)
 				w.refusesTwice(w.whole(), append(words, "set force: true")...)
@@ -481,7 +481,7 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 		"nothing can be asked": {warpsim.Options{}, []fault.Fault{refused(readsRuns, 403), refused(readsSchedules, 403), refused("SimpleIntegrations", 403), refused("GetIntegrationsUsingEnvironment", 403)}, "list the integrations"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, tt.options, func(t *testing.T, w *world) {
+			inEither(t, tt.options, func(t *testing.T, w *world) {
 				w.apply(nil)
 				for _, f := range tt.faults {
 					w.oz.Script.Add(f)
@@ -559,7 +559,7 @@ func TestDestroyStopsWhatBeginsMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				environment, schedule := w.nightly()
 				words := make(chan string, 1)
 				w.oz.Script.Add(fault.Fault{Operation: pauses, When: fault.Meanwhile, Do: func() { words <- tt.begins(w, environment.UID, schedule.ID) }})
@@ -689,7 +689,7 @@ func TestDestroyKeepsASecretThatOthersRead(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				environment, _ := w.nightly()
 				word := read(w)
 				before := w.oz.Environments()
@@ -752,7 +752,7 @@ func TestDestroyComparesOwners(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{ListTrashed: true}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{ListTrashed: true}, func(t *testing.T, w *world) {
 				w.nightly()
 				tt.prepare(w)
 				inputs := w.whole()
@@ -804,7 +804,7 @@ func TestDestroyKeepsASecretThatIsReadMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				w.nightly()
 				words := make(chan string, 1)
 				w.oz.Script.Add(fault.Fault{Operation: deletesObject, When: fault.Meanwhile, Do: func() { words <- read(w) }})
@@ -950,7 +950,7 @@ func TestDestroySurvivesLostAnswers(t *testing.T) {
 			"cut after": {When: fault.After}, "503 after": {When: fault.After, Status: 503},
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
-				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					w.nightly()
 					lost := strike
 					lost.Operation = operation
@@ -987,7 +987,7 @@ func TestDestroyThatIsRefusedSaysHowFarItGot(t *testing.T) {
 	} {
 		for name, refusal := range refusals {
 			t.Run(operation+"/"+name, func(t *testing.T) {
-				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					e, s := w.nightly()
 					refused := refusal
 					refused.Operation = operation
@@ -1016,7 +1016,7 @@ func TestDestroySurvivesAKillAtEachStep(t *testing.T) {
 	for _, operation := range removals {
 		for name, when := range map[string]fault.When{"before": fault.Before, "after": fault.After} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
-				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					w.nightly()
 					w.kill(&w.oz.Script, operation, when, w.whole())
 					w.must(w.whole())
@@ -1053,7 +1053,7 @@ func TestDestroySurvivesASignalAtEachStep(t *testing.T) {
 			"before": {When: fault.Before}, "answered": {When: fault.Meanwhile}, "after": {When: fault.After},
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
-				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					w.nightly()
 					signalled := at
 					signalled.Operation = operation

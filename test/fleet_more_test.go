@@ -195,7 +195,7 @@ func TestABadTokenIsPresentedTwiceAtMost(t *testing.T) {
 	for _, mode := range []string{"apply", "plan", "rotate", "test"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				fleet(w)
 				text := strings.Replace(threeEntries, "    setup_commands: [test -f README.md]", "    secret_name: API_TOKEN", 1)
 				w.must(w.manifest(text, map[string]string{"smoke_test": "false"}))

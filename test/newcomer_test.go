@@ -20,6 +20,7 @@ import (
 // modules, as a proxy of files would serve them, and Go's build cache, which only saves the
 // time of compiling. -trimpath makes its entries the same in every directory.
 func TestNewcomersRunTheDemo(t *testing.T) {
+	t.Parallel()
 	requireImage(t)
 	told := regexp.MustCompile("To try it without an account,\\s+run\\s+`([^`]+)`\\s+in\\s+a\\s+checkout:(?s:.*?)Its\\s+last\\s+line\\s+is\\s+`([^`]+)`\\.\\s+It\\s+needs\\s+([^.]+)\\.").
 		FindStringSubmatch(manual(t)["../README.md"])

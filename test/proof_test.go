@@ -139,7 +139,7 @@ func TestEachRefusalWritesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				w.bitbucket.AddToken(tt.token)
 				if tt.fault != nil {
 					w.bitbucket.Script.Add(*tt.fault)

