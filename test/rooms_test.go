@@ -254,6 +254,19 @@ func TestRooms(t *testing.T) {
 	}
 }
 
+// TestOnlyLargeTestsRunWithoutTheRaceDetector: a constraint in another file would go unnoticed.
+func TestOnlyLargeTestsRunWithoutTheRaceDetector(t *testing.T) {
+	t.Parallel()
+	for path, content := range readFiles(t, "../internal/*/*.go", "*.go", "*/*.go", "*/*/*.go") {
+		constraint, _, _ := strings.Cut(content, "\n")
+		if filepath.Base(path) == "large_test.go" {
+			assert.Equal(t, "//go:build !race", constraint, path)
+		} else {
+			assert.NotRegexp(t, `^//go:build .*race`, constraint, path)
+		}
+	}
+}
+
 // TestWallsHold gives checkRoom one small file for each way to break a rule.
 func TestWallsHold(t *testing.T) {
 	t.Parallel()
