@@ -23,6 +23,8 @@ import (
 	"github.com/oz-bitbucket/oz-bitbucket/test/simulator/warpsim"
 )
 
+func TestTwoHundredRunsLeaveNothingBehind(t *testing.T) { leaveNothingBehind(t, 100) } // not parallel either
+
 // TestABombIsSmallInMemory: an answer that unpacks to a huge one is an error that says so, and
 // the program uses little memory.
 func TestABombIsSmallInMemory(t *testing.T) {

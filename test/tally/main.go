@@ -208,7 +208,7 @@ func (t *tally) line(without string) string {
 		text += ")"
 	}
 	if len(t.failed) > 0 {
-		text += "; failed: " + strings.Join(slices.Sorted(slices.Values(t.failed)), " ")
+		text += "; failed: " + strings.Join(slices.Compact(slices.Sorted(slices.Values(t.failed))), " ")
 	}
 	if without != "" {
 		text += "; " + without
