@@ -110,7 +110,7 @@ func TestTallyWithTheDetector(t *testing.T) {
 
 	code, lines = tallied("-vet=off", "./fails")
 	assert.Equal(t, 1, code)
-	assert.Subset(t, lines, []string{"    a_test.go:8: it is bad", "without the race detector:", "    large_test.go:10: it is worse"})
+	assert.Subset(t, lines, []string{"    a_test.go:7: it is bad", "without the race detector:", "    large_test.go:9: it is worse"})
 	assert.Equal(t, "tests: 0 passed, 2 failed, 0 skipped; failed: example.test/fails", lines[len(lines)-1])
 
 	code, lines = tallied("-vet=off", "./missing")
