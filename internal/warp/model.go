@@ -11,27 +11,18 @@ import (
 // Model is the JSON object that describes an environment, as text. Changing one key
 // leaves every other byte of the text as it is: order, spacing, numbers and keys that
 // this program does not know. The zero value is an empty object.
-type Model struct {
-	json    string
-	members map[string]span // of the top-level keys
-}
+type Model struct{ json string }
 
 // ParseModel checks that text is one JSON object.
 func ParseModel(text string) (Model, error) {
+	m := Model{text}
 	if !json.Valid([]byte(text)) {
 		return Model{}, errors.New("not valid JSON")
 	}
-	members, err := membersOf(text)
-	if err != nil {
+	if _, err := m.members(); err != nil {
 		return Model{}, err
 	}
-	return Model{text, members}, nil
-}
-
-// parsed returns the model of a text that is one JSON object.
-func parsed(text string) Model {
-	members, _ := membersOf(text)
-	return Model{text, members}
+	return m, nil
 }
 
 // String is the JSON text.
@@ -44,7 +35,7 @@ func (m Model) String() string {
 
 // Raw returns the JSON of one key's value, nil when the key is absent.
 func (m Model) Raw(key string) json.RawMessage {
-	if at, ok := m.members[key]; ok {
+	if at, ok := m.find(key); ok {
 		return json.RawMessage(m.json[at.start:at.end])
 	}
 	return nil
@@ -55,22 +46,22 @@ func (m Model) Raw(key string) json.RawMessage {
 func (m Model) With(key string, value any) Model {
 	encoded := encode(value)
 	text := m.String()
-	if at, ok := m.members[key]; ok {
-		return parsed(text[:at.start] + encoded + text[at.end:])
+	if at, ok := m.find(key); ok {
+		return Model{text[:at.start] + encoded + text[at.end:]}
 	}
 	member := encode(key) + ":" + encoded
 	body := bytes.TrimRight([]byte(text[:len(bytes.TrimRight([]byte(text), " \t\r\n"))-1]), " \t\r\n")
 	if !bytes.Equal(bytes.TrimSpace(body), []byte("{")) {
 		member = "," + member
 	}
-	return parsed(string(body) + member + text[len(body):])
+	return Model{string(body) + member + text[len(body):]}
 }
 
 // Without returns the model without one key, also when the key is there several times.
 // The other keys keep their bytes.
 func (m Model) Without(key string) Model {
 	for {
-		at, ok := m.members[key]
+		at, ok := m.find(key)
 		if !ok {
 			return m
 		}
@@ -78,17 +69,23 @@ func (m Model) Without(key string) Model {
 		if m.json[at.key] != ',' { // the first one
 			after = strings.TrimPrefix(strings.TrimLeft(after, " \t\r\n"), ",")
 		}
-		m = parsed(before + after)
+		m.json = before + after
 	}
 }
 
 // span is the position of a value in the text, and of its key or the comma before it.
 type span struct{ key, start, end int }
 
-// membersOf finds the values of the top-level keys. Of a duplicate key it takes the last, as
-// JSON decoders do.
-func membersOf(text string) (map[string]span, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
+func (m Model) find(key string) (span, bool) {
+	members, _ := m.members()
+	at, ok := members[key]
+	return at, ok
+}
+
+// members finds the values of the top-level keys. Of a duplicate key it takes the last,
+// as JSON decoders do.
+func (m Model) members() (map[string]span, error) {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(m.String())))
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
 		return nil, fmt.Errorf("not a JSON object")
 	}
