@@ -15,10 +15,10 @@ build:
 demo: build
 	go run ./test/simulator -- sh test/demo.sh
 
-# ./test is first because it takes longest and waits for programs: the others run beside it.
+# ./test is first because it takes longest and waits for programs: two others run beside it.
 # .ci/run vets everything by itself. With -trimpath all checkouts of this machine share what was compiled.
 test:
-	go run ./test/tally -vet=off -trimpath -shuffle=on -count=1 -p 3 -parallel 12 -timeout 30m ./test ./...
+	go run ./test/tally -vet=off -trimpath -shuffle=on -count=1 -p=3 -parallel=12 -timeout=30m ./test ./...
 
 bench:
 	go test -run '^$$' -bench '$(REPEATED)' -benchtime 3x ./test

@@ -97,7 +97,7 @@ func TestImageBuildsTwiceToTheSameDigest(t *testing.T) {
 	require.Eventually(t, func() bool {
 		connection, err := net.Dial("unix", strings.TrimPrefix(address, "unix://"))
 		return err == nil && connection.Close() == nil
-	}, 20*time.Second, 50*time.Millisecond, "%s", &log)
+	}, time.Minute, 50*time.Millisecond, "%s", &log) // other tests run beside it
 
 	build := func(name string) (digest string) {
 		metadata := filepath.Join(directory, name+".json")

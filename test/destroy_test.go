@@ -481,7 +481,7 @@ func TestDestroyStopsWhereItCannotLook(t *testing.T) {
 		"nothing can be asked": {warpsim.Options{}, []fault.Fault{refused(readsRuns, 403), refused(readsSchedules, 403), refused("SimpleIntegrations", 403), refused("GetIntegrationsUsingEnvironment", 403)}, "list the integrations"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inEither(t, tt.options, func(t *testing.T, w *world) {
+			inBoth(t, tt.options, func(t *testing.T, w *world) {
 				w.apply(nil)
 				for _, f := range tt.faults {
 					w.oz.Script.Add(f)
@@ -752,7 +752,7 @@ func TestDestroyComparesOwners(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inEither(t, warpsim.Options{ListTrashed: true}, func(t *testing.T, w *world) {
+			inBoth(t, warpsim.Options{ListTrashed: true}, func(t *testing.T, w *world) {
 				w.nightly()
 				tt.prepare(w)
 				inputs := w.whole()
@@ -804,7 +804,7 @@ func TestDestroyKeepsASecretThatIsReadMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				w.nightly()
 				words := make(chan string, 1)
 				w.oz.Script.Add(fault.Fault{Operation: deletesObject, When: fault.Meanwhile, Do: func() { words <- read(w) }})
@@ -1053,7 +1053,7 @@ func TestDestroySurvivesASignalAtEachStep(t *testing.T) {
 			"before": {When: fault.Before}, "answered": {When: fault.Meanwhile}, "after": {When: fault.After},
 		} {
 			t.Run(operation+"/"+name, func(t *testing.T) {
-				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					w.nightly()
 					signalled := at
 					signalled.Operation = operation

@@ -391,8 +391,9 @@ func inBoth(t *testing.T, options warpsim.Options, scenario func(t *testing.T, w
 	}
 }
 
-// inEither runs one of a test's many cases in the dialect that its name draws. Each dialect gets about
-// half of the cases: what Oz and Bitbucket answer does not depend on how the host passes inputs.
+// inEither runs one of a table's many cases in the dialect that its name draws; each dialect gets about
+// half of all cases. It is for cases whose outcome does not depend on the host. How a host shows an
+// outcome is for the scenarios that run in both.
 func inEither(t *testing.T, options warpsim.Options, scenario func(t *testing.T, w *world)) {
 	drawn := crc32.ChecksumIEEE([]byte(t.Name())) % 2
 	inDialect(t, [...]dialect{plain, github}[drawn], options, scenario)

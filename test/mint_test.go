@@ -208,7 +208,7 @@ func TestMintSurvivesLostAnswers(t *testing.T) {
 	for _, operation := range []string{bitbucketsim.CreateAccessToken, bitbucketsim.DeleteAccessToken} {
 		for _, when := range []fault.When{fault.Before, fault.After} {
 			t.Run(fmt.Sprintf("%s/%d", operation, when), func(t *testing.T) {
-				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					inputs := w.minting(map[string]string{"smoke_test": "false"})
 					w.must(inputs)
 					w.bitbucket.Script.Add(fault.Fault{Operation: operation, When: when})

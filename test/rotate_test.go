@@ -122,7 +122,7 @@ func TestRotateRollsBack(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+			inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 				w.environments(2)
 				w.oz.Behave(tt.behaviour...)
 				r := w.run(w.rotation(map[string]string{"previous_token": tt.previous}))

@@ -96,7 +96,7 @@ func TestASharedSecretIsOverwrittenWithAWarning(t *testing.T) {
 	for _, flavor := range []bitbucketsim.Flavor{bitbucketsim.Cloud, bitbucketsim.DataCenter} {
 		for _, scope := range []string{"team", "personal"} {
 			t.Run(fmt.Sprintf("%s, %s", flavor, scope), func(t *testing.T) {
-				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					web, api := w.neighbours(flavor, map[string]string{"scope": scope, "on_shared_secret": "warn"})
 					w.must(web.inputs)
 					for range 2 {

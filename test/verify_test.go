@@ -185,7 +185,7 @@ func TestVerificationNamesOnlyWhatTheEnvironmentLists(t *testing.T) {
 	for name, list := range map[string]any{"no list": nil, "others": []any{map[string]any{"name": "NPM_TOKEN"}}} {
 		for _, by := range []string{"the repository", "the ID"} {
 			t.Run(name+", by "+by, func(t *testing.T) {
-				inEither(t, warpsim.Options{}, func(t *testing.T, w *world) {
+				inBoth(t, warpsim.Options{}, func(t *testing.T, w *world) {
 					environment := w.apply(nil)
 					m := model(t, environment)
 					m["secrets"] = list

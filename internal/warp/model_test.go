@@ -2,6 +2,9 @@ package warp_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -138,4 +141,29 @@ func TestCheckNamesTheKeyWhoseShapeIsUnknown(t *testing.T) {
 			assert.EqualError(t, err, want, text)
 		}
 	}
+}
+
+// TestAKeptModelTakesTheMemoryOfItsText: a job keeps up to 48 MiB of models, and their owners choose how
+// many keys they have.
+func TestAKeptModelTakesTheMemoryOfItsText(t *testing.T) { // not parallel: it measures the heap
+	var text strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&text, `,"%d":1`, i)
+	}
+	object := "{" + text.String()[1:] + "}"
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	models := make([]warp.Model, 200)
+	for i := range models {
+		m, err := warp.ParseModel(strings.Clone(object))
+		require.NoError(t, err)
+		models[i] = m
+	}
+	assert.Less(t, heap()-before, uint64(3*len(models)*len(object)))
+	runtime.KeepAlive(models)
 }

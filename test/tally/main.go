@@ -1,11 +1,11 @@
 // Command tally runs "go test", prints its output, and ends with a line that counts the
 // tests and says what was skipped and why:
 //
-//	go run ./test/tally [FLAG...] PACKAGE...
+//	go run ./test/tally [-FLAG[=VALUE]...] PACKAGE...
 //
 // It uses the race detector where there is a C compiler. The detector makes a test of ten thousand
-// rows or bytes ten times as slow and finds nothing in one goroutine. Such tests are in files with
-// the constraint "!race", and run afterwards without it.
+// rows or bytes ten times as slow. Such tests are in files that begin with the constraint "!race",
+// and run afterwards without the detector. The flag -run is refused: go test itself takes it.
 package main
 
 import (
@@ -28,25 +28,39 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run returns the exit code of go test.
 func run(args []string, stdout, stderr io.Writer) int {
+	flags := slices.DeleteFunc(slices.Clone(args), isPackage)
+	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(strings.TrimLeft(flag, "-"), "run") }) {
+		fmt.Fprintln(stderr, "tally: -run is not for tally; call go test")
+		return 2
+	}
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt) // go test gets the signal too, and ends
 	race, without := detector()
 	t := tally{map[string]int{}, map[string]int{}, nil, map[string][]event{}}
 	code := t.test(slices.Concat(race, args), stdout, stderr)
-	if race != nil && len(interrupted) == 0 {
-		tests, packages, err := leftOut(args)
-		if err != nil {
-			fmt.Fprintln(stderr, "tally: find the tests that are not for the race detector:", err)
-			code = max(code, 1)
-		}
-		if len(tests) > 0 {
-			fmt.Fprintln(stdout, "without the race detector:")
-			flags := slices.DeleteFunc(slices.Clone(args), isPackage)
-			code = max(code, t.test(slices.Concat(flags, []string{"-run", "^(" + strings.Join(tests, "|") + ")$"}, packages), stdout, stderr))
-		}
+	switch {
+	case len(interrupted) > 0:
+		code = max(code, 1) // also when go test had ended well
+	case race != nil:
+		code = max(code, t.withoutRace(flags, slices.DeleteFunc(slices.Clone(args), isFlag), stdout, stderr))
 	}
 	fmt.Fprintln(stdout, t.line(without))
 	return code
+}
+
+// withoutRace runs the tests of these packages that a build for the race detector leaves out. It
+// returns the exit code of go test.
+func (t *tally) withoutRace(flags, packages []string, stdout, stderr io.Writer) int {
+	tests, packages, err := leftOut(packages)
+	if err != nil {
+		fmt.Fprintln(stderr, "tally: find the tests that are not for the race detector:", err)
+		return 1
+	}
+	if len(tests) == 0 {
+		return 0
+	}
+	fmt.Fprintln(stdout, "without the race detector:")
+	return t.test(slices.Concat(flags, []string{"-run", "^(" + strings.Join(tests, "|") + ")$"}, packages), stdout, stderr)
 }
 
 // test runs go test once, and returns its exit code.
@@ -84,34 +98,34 @@ int main(void) { return 0; }' | $(go env CC) -x c -o /dev/null -`)
 	return []string{"-race"}, ""
 }
 
-func isPackage(arg string) bool { return strings.HasPrefix(arg, ".") }
+func isFlag(arg string) bool    { return strings.HasPrefix(arg, "-") }
+func isPackage(arg string) bool { return !isFlag(arg) }
 
 // declared matches the declaration of a test.
-var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)[^\s(]*)\(`)
 
 // leftOut returns the tests in files that a build for the race detector leaves out, and their
-// packages.
-func leftOut(args []string) (tests, packages []string, err error) {
+// packages in the order in which they are given.
+func leftOut(of []string) (tests, packages []string, err error) {
 	list := []string{"list", "-race", "-f", "{{range .IgnoredGoFiles}}{{$.ImportPath}}\t{{$.Dir}}\t{{.}}\n{{end}}"}
-	for _, arg := range args {
-		if isPackage(arg) {
-			list = append(list, arg)
-		}
+	files, err := exec.Command("go", append(list, of...)...).Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("go list: %w", err)
 	}
-	files, err := exec.Command("go", list...).Output()
 	for line := range strings.Lines(string(files)) {
-		fields := strings.Split(strings.TrimSpace(line), "\t")
-		if len(fields) != 3 || !strings.HasSuffix(fields[2], "_test.go") {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		text, err := os.ReadFile(filepath.Join(fields[1], fields[2]))
+		if err != nil {
+			return nil, nil, err
+		}
+		if !strings.HasSuffix(fields[2], "_test.go") || !strings.HasPrefix(string(text), "//go:build !race\n") {
 			continue
 		}
-		text, readErr := os.ReadFile(filepath.Join(fields[1], fields[2]))
-		err = errors.Join(err, readErr)
 		for _, found := range declared.FindAllStringSubmatch(string(text), -1) {
 			tests, packages = append(tests, found[1]), append(packages, fields[0])
 		}
 	}
-	slices.Sort(packages)
-	return tests, slices.Compact(packages), err
+	return tests, slices.Compact(packages), nil
 }
 
 // event is a line of "go test -json".
@@ -144,6 +158,7 @@ func (t *tally) read(events io.Reader, stdout io.Writer) error {
 			for _, name := range slices.Sorted(maps.Keys(t.said)) {
 				show(t.said[name], stdout) // go test ended before these packages did
 			}
+			clear(t.said)
 			if errors.Is(err, io.EOF) {
 				return nil
 			}

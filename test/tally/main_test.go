@@ -113,6 +113,14 @@ func TestTallyWithTheDetector(t *testing.T) {
 	assert.Subset(t, lines, []string{"    a_test.go:7: it is bad", "without the race detector:", "    large_test.go:9: it is worse"})
 	assert.Equal(t, "tests: 0 passed, 2 failed, 0 skipped; failed: example.test/fails", lines[len(lines)-1])
 
+	code, lines = tallied("-vet=off", "example.test/mixed")
+	assert.Zero(t, code)
+	assert.Contains(t, lines, "without the race detector:")
+
+	code, lines = tallied("-run=Fine", "./mixed")
+	assert.Equal(t, 2, code)
+	assert.Equal(t, []string{""}, lines)
+
 	code, lines = tallied("-vet=off", "./missing")
 	assert.Equal(t, 1, code)
 	assert.Equal(t, "tests: 0 passed, 0 failed, 0 skipped; failed: ./missing", lines[len(lines)-1])

@@ -81,7 +81,7 @@ func sign(template, parent *x509.Certificate, key crypto.PublicKey, signer crypt
 	return der, nil
 }
 
-// serverConfig allows one key exchange, which every client knows. The hybrid one, which Go prefers,
+// serverConfig allows one key exchange, which every client here knows. The hybrid one, which Go prefers,
 // takes half of a handshake's time under the race detector.
 func (a authority) serverConfig() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{a.leaf}, CurvePreferences: []tls.CurveID{tls.X25519}}
