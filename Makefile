@@ -17,8 +17,9 @@ demo: build
 
 # ./test is first because it takes longest and waits for programs: two others run beside it.
 # .ci/run vets everything by itself. With -trimpath all checkouts of this machine share what was compiled.
+# GOGC is for the compiler, the linker and the tests; the program under test does not get it.
 test:
-	go run ./test/tally -vet=off -trimpath -shuffle=on -count=1 -p=3 -parallel=12 -timeout=30m ./test ./...
+	GOGC=400 go run ./test/tally -vet=off -trimpath -shuffle=on -count=1 -p=3 -parallel=12 -timeout=30m ./test ./...
 
 bench:
 	go test -run '^$$' -bench '$(REPEATED)' -benchtime 3x ./test
