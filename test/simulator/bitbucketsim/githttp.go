@@ -86,7 +86,6 @@ func (r *Repository) redirected(w http.ResponseWriter, request *http.Request, ca
 //
 // Source: https://git-scm.com/docs/git-http-backend
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, repository *Repository) {
-	repository.create()
 	path := "/" + filepath.Base(repository.path) + "/git-" + call.service
 	if call.refs {
 		path = "/" + filepath.Base(repository.path) + "/info/refs"
@@ -112,13 +111,17 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request, call gitCall, 
 	if call.service == ReceivePack && !call.refs {
 		repository.changed.Store(true)
 	}
+	ask := func(w http.ResponseWriter, r *http.Request) {
+		repository.create()
+		backend.ServeHTTP(w, r)
+	}
 	switch {
 	case repository.kept != nil:
-		repository.kept.serve(w, inner, backend.ServeHTTP)
+		repository.kept.serve(w, inner, ask)
 	case !repository.changed.Load():
-		repository.pristine.serve(w, inner, backend.ServeHTTP)
+		repository.pristine.serve(w, inner, ask)
 	default:
-		backend.ServeHTTP(w, inner)
+		ask(w, inner)
 	}
 	if stderr.Len() > 0 {
 		s.log.Printf("git http-backend: %s", bytes.TrimSpace(stderr.Bytes()))
