@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt) // go test gets the signal too, and ends
+	defer signal.Stop(interrupted)
 	race, without := detector()
 	t := tally{map[string]int{}, map[string]int{}, nil, map[string][]event{}}
 	code := t.test(slices.Concat(race, args), stdout, stderr)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,7 +74,11 @@ func inModule(t *testing.T, tests map[string]string) {
 		if filepath.Base(name) == "large_test.go" {
 			constraint = "//go:build !race\n\n"
 		}
-		write(name, constraint+"package "+filepath.Dir(name)+"\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n"+text+"\n")
+		also := ""
+		if strings.Contains(text, "exec.") {
+			also = "\t\"os\"\n\t\"os/exec\"\n"
+		}
+		write(name, constraint+"package "+filepath.Dir(name)+"\n\nimport (\n\t\"fmt\"\n"+also+"\t\"testing\"\n)\n"+text+"\n")
 	}
 	t.Chdir(directory)
 	for _, name := range []string{"GOFLAGS", "GOWORK"} {
@@ -95,11 +100,17 @@ func TestTallyWithTheDetector(t *testing.T) {
 		t.Skip(without)
 	}
 	inModule(t, map[string]string{
-		"mixed/a_test.go":     `func TestSmall(t *testing.T) { fmt.Print(""); t.Skip("there is no engine here") }`,
-		"mixed/large_test.go": `func TestLarge(t *testing.T) { fmt.Print(large); t.Log("large") }` + "\n" + `func TestHuge(t *testing.T) {}`,
-		"mixed/b_test.go":     `const large = "much"` + "\n" + `var _, _ = fmt.Print, testing.Short`,
-		"fails/a_test.go":     `func TestBad(t *testing.T) { fmt.Print(""); t.Error("it is bad") }`,
-		"fails/large_test.go": `func TestWorse(t *testing.T) { fmt.Print(""); t.Error("it is worse") }`,
+		"mixed/a_test.go":         `func TestSmall(t *testing.T) { fmt.Print(""); t.Skip("there is no engine here") }`,
+		"mixed/large_test.go":     `func TestLarge(t *testing.T) { fmt.Print(large); t.Log("large") }` + "\n" + `func TestHuge(t *testing.T) {}`,
+		"mixed/b_test.go":         `const large = "much"` + "\n" + `var _, _ = fmt.Print, testing.Short`,
+		"mixed/c_windows_test.go": `func TestSmall(t *testing.T) { fmt.Print("") }`,
+		"fails/a_test.go":         `func TestBad(t *testing.T) { fmt.Print(""); t.Error("it is bad") }`,
+		"fails/large_test.go":     `func TestWorse(t *testing.T) { fmt.Print(""); t.Error("it is worse") }`,
+		"later/a_test.go":         `func TestFine(t *testing.T) { fmt.Print("") }`,
+		"later/large_test.go":     `func TestLater(t *testing.T) { fmt.Print(""); t.Error("it is bad") }`,
+		"stops/a_test.go":         `func TestStops(t *testing.T) { _ = fmt.Sprint(exec.Command("kill", "-INT", os.Getenv("TALLY")).Run()) }`,
+		"stops/b_test.go":         "func TestOther(t *testing.T) { fmt.Print() }",
+		"stops/large_test.go":     `func TestLarge(t *testing.T) { fmt.Print("") }`,
 	})
 	code, lines := tallied("-vet=off", "./mixed", "./empty")
 	assert.Zero(t, code)
@@ -112,6 +123,15 @@ func TestTallyWithTheDetector(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Subset(t, lines, []string{"    a_test.go:7: it is bad", "without the race detector:", "    large_test.go:9: it is worse"})
 	assert.Equal(t, "tests: 0 passed, 2 failed, 0 skipped; failed: example.test/fails", lines[len(lines)-1])
+
+	code, lines = tallied("-vet=off", "./later")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, "tests: 1 passed, 1 failed, 0 skipped; failed: example.test/later", lines[len(lines)-1])
+
+	t.Setenv("TALLY", strconv.Itoa(os.Getpid()))
+	code, lines = tallied("-vet=off", "./stops")
+	assert.Equal(t, 1, code, "although no test failed")
+	assert.Equal(t, "tests: 2 passed, 0 failed, 0 skipped", lines[len(lines)-1])
 
 	code, lines = tallied("-vet=off", "example.test/mixed")
 	assert.Zero(t, code)
@@ -136,4 +156,8 @@ go: something that is no JSON
 `), &stdout))
 	assert.Equal(t, "go: something that is no JSON\nhalf a line and more\n", stdout.String())
 	assert.Equal(t, "tests: 0 passed, 0 failed, 0 skipped", tally.line(""))
+
+	stdout.Reset()
+	require.NoError(t, tally.read(strings.NewReader(""), &stdout))
+	assert.Empty(t, stdout.String(), "once")
 }
