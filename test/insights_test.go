@@ -222,7 +222,7 @@ func TestAPipelineGoesOnWithoutAReport(t *testing.T) {
 // TestOnlyPipelinesGetAReport: also when another host has their variables.
 func TestOnlyPipelinesGetAReport(t *testing.T) {
 	t.Parallel()
-	for _, d := range []dialect{plain, github} {
+	for _, d := range dialects {
 		w := newWorld(t, d, warpsim.Options{})
 		reports := w.inPipelines()
 		w.environ = append(w.environ, "BITBUCKET_WORKSPACE=acme", "BITBUCKET_REPO_SLUG=sample")

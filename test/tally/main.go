@@ -28,7 +28,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run returns the exit code of go test.
 func run(args []string, stdout, stderr io.Writer) int {
-	flags := slices.DeleteFunc(slices.Clone(args), isPackage)
+	packages := slices.DeleteFunc(slices.Clone(args), isFlag)
+	flags := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !isFlag(arg) })
 	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(strings.TrimLeft(flag, "-"), "run") }) {
 		fmt.Fprintln(stderr, "tally: -run is not for tally; call go test")
 		return 2
@@ -43,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case len(interrupted) > 0:
 		code = max(code, 1) // also when go test had ended well
 	case race != nil:
-		code = max(code, t.withoutRace(flags, slices.DeleteFunc(slices.Clone(args), isFlag), stdout, stderr))
+		code = max(code, t.withoutRace(flags, packages, stdout, stderr))
 	}
 	fmt.Fprintln(stdout, t.line(without))
 	return code
@@ -99,8 +100,7 @@ int main(void) { return 0; }' | $(go env CC) -x c -o /dev/null -`)
 	return []string{"-race"}, ""
 }
 
-func isFlag(arg string) bool    { return strings.HasPrefix(arg, "-") }
-func isPackage(arg string) bool { return !isFlag(arg) }
+func isFlag(arg string) bool { return strings.HasPrefix(arg, "-") }
 
 // declared matches the declaration of a test.
 var declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)[^\s(]*)\(`)
